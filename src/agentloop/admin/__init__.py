@@ -1,0 +1,1 @@
+"""The admin agent: briefing in, typed decisions out."""

@@ -1,0 +1,211 @@
+"""Frozen values to JSON and back: one rule for the journal, the settings, specs and records.
+
+A dataclass becomes an object of its fields. A member of a union carries its class's name in snake case under
+`"is"`, so class names are part of the formats: renaming one needs a reader for the old name. Unknown keys are
+ignored and missing ones take the field's default, so an older program can read what a newer one wrote.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Plain = Any
+"""What json.dumps takes: dict, list, str, int, float, bool, None."""
+
+_Decoder: TypeAlias = "Callable[[Plain, str], object]"
+
+
+class CodecError(ValueError):
+    """A value that does not have the shape its type asks for; the message holds the path to it."""
+
+
+def tag_of(cls: type) -> str:
+    """Return the name under which `cls` is written in a union, e.g. `CycleEnded` -> `cycle_ended`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+
+def encode(value: object) -> Plain:
+    """Return `value` (dataclasses, tuples, dicts, datetimes and plain values) as plain JSON values.
+
+    Every dataclass is written with its tag, which readers that know the type ignore.
+    """
+    if isinstance(value, datetime):
+        return stamp(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"is": tag_of(type(value)), **fields}
+    if isinstance(value, (tuple, list)):
+        return [encode(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(encode(item) for item in value)
+    if isinstance(value, dict):
+        return {str(key): encode(item) for key, item in value.items()}
+    return value
+
+
+def decode(kind: Any, data: Plain) -> Any:
+    """Return `data` as a value of `kind` (a dataclass, a union of dataclasses, a tuple type, …).
+
+    Raises CodecError, naming the path, when the data does not fit.
+    """
+    return _decoder(kind)(data, "")
+
+
+def stamp(moment: datetime) -> str:
+    """Return `moment` as ISO 8601 in UTC with microseconds and a trailing Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(text: str) -> datetime:
+    """Return the aware UTC datetime written in `text`. Raises ValueError when it names no time zone."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        msg = f"{text!r} names no time zone"
+        raise ValueError(msg)
+    return found.astimezone(UTC)
+
+
+
+
+@cache
+def _decoder(kind: Any) -> _Decoder:
+    origin = get_origin(kind)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return _dataclass_decoder(kind)
+    if origin in (Union, types.UnionType):
+        return _union_decoder(get_args(kind))
+    if origin in (tuple, frozenset):
+        return _sequence_decoder(origin, get_args(kind)[0])
+    if origin is dict:
+        return _dict_decoder(get_args(kind)[1])
+    if origin is Literal:
+        return _literal_decoder(get_args(kind))
+    if hasattr(kind, "__value__"):
+        return _decoder(kind.__value__)
+    if hasattr(kind, "__supertype__"):
+        return _decoder(kind.__supertype__)
+    return _plain_decoder(kind)
+
+
+def _plain_decoder(kind: Any) -> _Decoder:
+    if kind is datetime:
+        return _decode_moment
+    if kind in (Any, object):
+        return lambda data, _path: data
+    if kind is float:
+        return lambda data, path: float(_expect((int, float), data, path))
+    return lambda data, path: _expect((kind,), data, path)
+
+
+def _expect(kinds: tuple[type, ...], data: Plain, path: str) -> Any:
+    # bool is an int to Python, never to a person who wrote the file.
+    if not isinstance(data, kinds) or (isinstance(data, bool) and bool not in kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        msg = f"{path or 'value'}: expected {wanted}, found {type(data).__name__}"
+        raise CodecError(msg)
+    return data
+
+
+def _decode_moment(data: Plain, path: str) -> object:
+    try:
+        return moment(_expect((str,), data, path))
+    except ValueError as error:
+        msg = f"{path or 'value'}: {error}"
+        raise CodecError(msg) from error
+
+
+def _dataclass_decoder(cls: type) -> _Decoder:
+    hints = get_type_hints(cls)
+    fields = [(f.name, hints[f.name]) for f in dataclasses.fields(cls)]
+    required = {f.name for f in dataclasses.fields(cls) if _is_required(f)}
+
+    def decode_fields(data: Plain, path: str) -> object:
+        given = _expect((dict,), data, path)
+        values = {
+            name: _decoder(kind)(given[name], f"{path}.{name}" if path else name)
+            for name, kind in fields
+            if name in given
+        }
+        missing = required - values.keys()
+        if missing:
+            msg = f"{path or tag_of(cls)}: missing {', '.join(sorted(missing))}"
+            raise CodecError(msg)
+        return cls(**values)
+
+    return decode_fields
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _union_decoder(members: tuple[Any, ...]) -> _Decoder:
+    members = _flattened(members)
+    tagged = {tag_of(m): m for m in members if isinstance(m, type) and dataclasses.is_dataclass(m)}
+    plain = tuple(m for m in members if m not in tagged.values() and m is not type(None))
+    optional = type(None) in members
+
+    def decode_member(data: Plain, path: str) -> object:
+        if data is None and optional:
+            return None
+        if isinstance(data, dict) and data.get("is") in tagged:
+            return _decoder(tagged[data["is"]])(data, path)
+        if isinstance(data, dict) and len(tagged) == 1 and "is" not in data:
+            return _decoder(next(iter(tagged.values())))(data, path)
+        return _first_that_fits(plain, data, path)
+
+    return decode_member
+
+
+def _flattened(members: tuple[Any, ...]) -> tuple[Any, ...]:
+    flat: list[Any] = []
+    for member in members:
+        inner = getattr(member, "__value__", member)
+        union = get_origin(inner) in (Union, types.UnionType)
+        flat.extend(_flattened(get_args(inner)) if union else [inner])
+    return tuple(flat)
+
+
+def _first_that_fits(kinds: tuple[Any, ...], data: Plain, path: str) -> object:
+    for kind in kinds:
+        try:
+            return _decoder(kind)(data, path)
+        except CodecError:
+            continue
+    found = data.get("is", "object without a tag") if isinstance(data, dict) else type(data).__name__
+    msg = f"{path or 'value'}: {found!r} is none of the kinds known here"
+    raise CodecError(msg)
+
+
+def _sequence_decoder(build: Any, item: Any) -> _Decoder:
+    def decode_items(data: Plain, path: str) -> object:
+        given = _expect((list, tuple), data, path)
+        return build(_decoder(item)(value, f"{path}[{i}]") for i, value in enumerate(given))
+
+    return decode_items
+
+
+def _dict_decoder(item: Any) -> _Decoder:
+    def decode_items(data: Plain, path: str) -> object:
+        given = _expect((dict,), data, path)
+        return {key: _decoder(item)(value, f"{path}.{key}") for key, value in given.items()}
+
+    return decode_items
+
+
+def _literal_decoder(choices: tuple[Any, ...]) -> _Decoder:
+    def decode_choice(data: Plain, path: str) -> object:
+        if data not in choices:
+            msg = f"{path or 'value'}: {data!r} is none of {', '.join(map(str, choices))}"
+            raise CodecError(msg)
+        return data
+
+    return decode_choice

@@ -1,0 +1,1 @@
+"""One module a vendor or a piece of the machine. Effects live here."""

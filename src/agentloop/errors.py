@@ -1,0 +1,64 @@
+"""The errors a person meets, sorted by what the caller does next.
+
+    AgentloopError          what is wrong, how to mend it, where to read on
+    ├── SettingsError       a setting cannot be used: nothing starts, or the last good settings stay in force
+    ├── HomeError           the home is missing, damaged or not ours to write
+    ├── BusyError           somebody else holds what is needed: try again later, nothing is wrong
+    ├── TargetError         a target repository cannot be used: its work is parked, the rest goes on
+    ├── NotFoundError       the thing named does not exist
+    ├── ConflictError       what was asked does not fit the state of things
+    ├── UnsafeError         something needed to run safely is missing: fail closed
+    └── JournalError        the journal cannot be read or written: the daemon stops, because its promises rest on it
+"""
+
+from __future__ import annotations
+
+
+class AgentloopError(Exception):
+    """What is wrong, how to mend it (`fix`), and where to read on (`read`)."""
+
+    def __init__(self, what: str, *, fix: str = "", read: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+        self.read = read
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.fix:
+            parts.append(f"fix: {self.fix}")
+        if self.read:
+            parts.append(f"read: {self.read}")
+        return "\n".join(parts)
+
+
+class SettingsError(AgentloopError):
+    """A setting cannot be used."""
+
+
+class HomeError(AgentloopError):
+    """The home is missing, damaged or not ours to write."""
+
+
+class BusyError(AgentloopError):
+    """Somebody else holds what is needed; try again later."""
+
+
+class TargetError(AgentloopError):
+    """A target repository cannot be used."""
+
+
+class NotFoundError(AgentloopError):
+    """The thing named does not exist."""
+
+
+class ConflictError(AgentloopError):
+    """What was asked does not fit the state of things."""
+
+
+class UnsafeError(AgentloopError):
+    """Something needed to run safely is missing."""
+
+
+class JournalError(AgentloopError):
+    """The journal cannot be read or written."""

@@ -1,0 +1,53 @@
+"""Exit codes, by name. Scripts and systemd units may rely on them; docs/spec.md lists them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agentloop import errors
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+BUSY: Final = 3
+SETTINGS: Final = 4
+HOME: Final = 5
+NOT_FOUND: Final = 6
+CONFLICT: Final = 7
+UNSAFE: Final = 8
+NOT_RUNNING: Final = 9
+TARGET: Final = 10
+MODEL: Final = 11
+JOURNAL: Final = 12
+
+MEANING: Final[dict[int, str]] = {
+    OK: "done",
+    FAILED: "failed; the message says why",
+    USAGE: "the command line was not understood",
+    BUSY: "another process holds the home; nothing is wrong, try again later",
+    SETTINGS: "a setting cannot be used",
+    HOME: "the home is missing, damaged or not writable",
+    NOT_FOUND: "the issue, pull request, task or attempt does not exist",
+    CONFLICT: "what was asked does not fit the state of things",
+    UNSAFE: "something needed to run safely is missing",
+    NOT_RUNNING: "no supervisor runs on this home",
+    TARGET: "a target repository cannot be used",
+    MODEL: "the admin agent gave no usable answer; the cycle counts as failed",
+    JOURNAL: "the journal cannot be read or written",
+}
+
+_BY_ERROR: Final[tuple[tuple[type[errors.AgentloopError], int], ...]] = (
+    (errors.SettingsError, SETTINGS),
+    (errors.HomeError, HOME),
+    (errors.BusyError, BUSY),
+    (errors.TargetError, TARGET),
+    (errors.NotFoundError, NOT_FOUND),
+    (errors.ConflictError, CONFLICT),
+    (errors.UnsafeError, UNSAFE),
+    (errors.JournalError, JOURNAL),
+)
+
+
+def code_for(error: errors.AgentloopError) -> int:
+    """Return the exit code for `error`: that of the first class it is an instance of, else FAILED."""
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), FAILED)

@@ -1,0 +1,1 @@
+"""What stands between a result and a pull request."""
