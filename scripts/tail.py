@@ -1,6 +1,6 @@
-"""Shows the tail of function length and branching: what the longest 5 % of functions look like, and which they are.
+"""Shows the tail of function length and branching: how the longest 5 % of functions look, and which they are.
 
-Lines are code lines: a function's own lines without its docstring, blank lines, comments and nested functions.
+Lines are code lines: a function's own, without its docstring, blank lines, comments and nested functions.
 Branches are `if`, `elif`, conditional expressions, loops, comprehension conditions, `except` and `case`.
 """
 
@@ -80,14 +80,17 @@ def _size(node: ast.FunctionDef | ast.AsyncFunctionDef, code: set[int], where: s
 
 def sizes(root: Path) -> list[Size]:
     """The size of every function in the Python files under `root`, in order of path and line."""
-    found = []
-    for path in sorted(root.rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        code = _code_lines(text)
-        for node in ast.walk(ast.parse(text, filename=str(path))):
-            if isinstance(node, FUNCTION):
-                found.append(_size(node, code, f"{path}:{node.lineno} {node.name}"))
-    return found
+    return [size for path in sorted(root.rglob("*.py")) for size in _sizes_in(path)]
+
+
+def _sizes_in(path: Path) -> list[Size]:
+    text = path.read_text(encoding="utf-8")
+    code = _code_lines(text)
+    return [
+        _size(node, code, f"{path}:{node.lineno} {node.name}")
+        for node in ast.walk(ast.parse(text, filename=str(path)))
+        if isinstance(node, FUNCTION)
+    ]
 
 
 def _percentile(values: list[int], share: float) -> int:
@@ -96,7 +99,8 @@ def _percentile(values: list[int], share: float) -> int:
 
 
 def _summary(what: str, values: list[int]) -> str:
-    return f"{what:9} p50 {_percentile(values, 0.5):3}   p95 {_percentile(values, 0.95):3}   longest {max(values):3}"
+    middle, tail = _percentile(values, 0.5), _percentile(values, 0.95)
+    return f"{what:9} p50 {middle:3}   p95 {tail:3}   longest {max(values):3}"
 
 
 def report(found: list[Size]) -> str:
@@ -115,7 +119,9 @@ def report(found: list[Size]) -> str:
     if len(beyond) > SHOWN:
         lines.append(f"  and {len(beyond) - SHOWN} more")
     if not beyond:
-        lines += [f"  longest: {size.lines} lines {size.branches} branches  {size.where}" for size in ranked[:3]]
+        lines += [
+            f"  longest: {size.lines} lines {size.branches} branches  {size.where}" for size in ranked[:3]
+        ]
     return "\n".join(lines)
 
 
