@@ -1,8 +1,8 @@
 """Holds the import directions of the package: who may import whom, and which module owns which vendor.
 
-`python scripts/directions.py [FOLDER]` reads every import under FOLDER/agentloop (default: src), those
-inside functions and under TYPE_CHECKING included, prints each one that is not allowed as `file:line what: why`,
-and ends with 1 when there is one. Import cycles count where they bite: among imports made on loading a module.
+`python scripts/directions.py [FOLDER]` reads every import under FOLDER/agentloop (default: src), those inside
+functions and under TYPE_CHECKING included, prints each that is not allowed as `file:line what: why`, and ends
+with 1 when there is one. Import cycles count where they bite: among imports made on loading a module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGE = "agentloop"
 TOOLBOX = ("edges.files", "edges.processes", "edges.inotify", "edges.sdnotify")
 CORE = ("domain", "errors", "exits")
 
-# Layer: (what it may import besides itself, why). A module's layer is the longest name that fits; "" is the rest.
+# Layer: (what it may import besides itself, why). A module's layer is the longest name that fits.
 ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "errors": ((), "errors are drawn in one place and know nothing"),
     "exits": (("errors",), "exit codes name errors and nothing else"),
