@@ -106,7 +106,7 @@ def test_source_distribution_makes_the_same_wheel(source: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_lock_pins_and_hashes_everything_and_names_no_host(lock: str) -> None:
-    """Each requirement has a version and a hash; no host, path or option of the machine that made it is in it."""
+    """Each requirement has a version and a hash; no host, path or option of the maker is in it."""
     text = (ROOT / "requirements" / lock).read_text().replace("\\\n", " ")
     requirements = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
     assert [line for line in requirements if not re.match(r"[\w.-]+==\S+ .*--hash=sha256:\w{64}", line)] == []
