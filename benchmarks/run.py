@@ -126,9 +126,7 @@ def main() -> int:
         os.chdir("/")
     baseline = median(found[""].seconds)
     floor = found[""].peak_kibibytes / KIBIBYTES_PER_MEGABYTE
-    print(
-        f"baseline: python -I -c pass: {baseline * 1000:.1f} ms, {floor:.1f} MB; medians of {runs} runs in turn"
-    )
+    print(f"baseline: python -I -c pass, {baseline * 1000:.1f} ms, {floor:.1f} MB; medians of {runs} runs")
     print(f"{'command':26} {'promise':>8}  {'measured':>8}  {'':11}  {'promise':>8}  {'peak':>9}")
     lines = [line_for(row, found[row.name], baseline) for row in ROWS]
     for line, _ in lines:
