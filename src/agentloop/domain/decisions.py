@@ -1,0 +1,281 @@
+"""What can be decided: the admin's tools, and the decisions that rules make without a model.
+
+The schemas that the admin's model sees are made from these classes: a field's `doc` is what it reads. Nothing here
+does anything; `admission` says whether a decision is allowed now, and `acting` carries it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from agentloop.domain.work import Check, Finding
+
+
+def told(doc: str, **default: Any) -> Any:
+    """Return a dataclass field with the sentence that explains it to the model."""
+    return field(metadata={"doc": doc}, **default)
+
+
+# --- the admin's -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """One unit of work: 50 to 200 changed lines, checkable by itself."""
+
+    title: str = told("imperative, under 70 characters: becomes the pull request's title")
+    goal: str = told("what is different when it is done, in two or three sentences a stranger understands")
+    criteria: tuple[str, ...] = told("acceptance criteria, each one observable")
+    checks: tuple[Check, ...] = told(
+        "shell commands, run in the root of a clean checkout, that pass only when the criteria hold", default=()
+    )
+    kind: Literal["change", "research"] = told(
+        "'change' ends in a diff; 'research' ends in a note that later tasks are given", default="change"
+    )
+    scope: tuple[str, ...] = told("globs of the paths it may touch; empty = anywhere unprotected", default=())
+    may_change_tests: tuple[str, ...] = told(
+        "globs of existing tests it may alter, only when the behaviour they pin is to change", default=()
+    )
+    needs: tuple[int, ...] = told("numbers (from 1, in this plan) of tasks that must be merged first", default=())
+    specialist: str = told("prompt profile of the worker; empty = the general one", default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Cut an issue into tasks. Task n of issue 7 is then called 7.n; tasks that need nothing start by themselves."""
+
+    issue: str = told("id of the issue")
+    tasks: tuple[PlannedTask, ...] = told("in the order to be read; as few as do the job")
+    rationale: str = told("why this way, in a sentence or two")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Ask the person one question when an issue is too vague to plan. Never guess what they want."""
+
+    issue: str = told("id of the issue")
+    question: str = told("one question, answerable on a phone")
+    choices: tuple[str, ...] = told("two or three likely answers")
+    rationale: str = told("what hangs on the answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """Start a queued task now, with guidance for its worker. Without it, tasks start in the order of work."""
+
+    task: str = told("id of the task")
+    guidance: str = told("what the worker should know beyond the contract", default="")
+    rationale: str = told("why now")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """Judge a finished attempt whose gate is green: does the diff do what the contract asks, and nothing else?"""
+
+    attempt: str = told("id of the attempt")
+    accept: bool = told("true: it may be published; false: it goes back with what you say")
+    says: str = told("for a person reading the pull request, or for the next worker: precise, with paths")
+    rationale: str = told("what you looked at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Give a task to a new worker with new guidance."""
+
+    task: str = told("id of the task")
+    guidance: str = told("what to do differently; the same guidance again is refused")
+    from_scratch: bool = told("true: forget the work so far", default=False)
+    rationale: str = told("why this will go better")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Open (or update) the pull request of a task whose result you accepted. Accepted results publish by themselves
+    too; use this to give the pull request a better title."""
+
+    task: str = told("id of the task")
+    title: str = told("title of the pull request; empty = the task's", default="")
+    rationale: str = told("why now")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Answer a person's words on an issue when nothing is to be built for them."""
+
+    issue: str = told("id of the issue")
+    text: str = told("the answer, short, in Markdown")
+    rationale: str = told("why nothing needs building")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """Give up a task: it is not needed, or cannot be done."""
+
+    task: str = told("id of the task")
+    rationale: str = told("why, for the person who filed the issue")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wake:
+    """Something that ends a hibernation: that kind of thing happening to that one (empty = any)."""
+
+    on: Literal["issue", "comment", "pull_request", "attempt", "time"] = told("what kind of thing")
+    which: str = told("id of the issue, pull request or task; for 'time' an ISO 8601 moment", default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sleep:
+    """Nothing to do for now."""
+
+    minutes: int = told("how long at most; the loop may wake earlier", default=30)
+    rationale: str = told("why nothing is to be done")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hibernate:
+    """Sleep until one of these happens: use it when everything waits for a person."""
+
+    until: tuple[Wake, ...] = told("what wakes the loop")
+    rationale: str = told("what is being waited for")
+
+
+AdminDecision: TypeAlias = (
+    Plan | Ask | Assign | Review | Retry | Publish | Answer | Cancel | Sleep | Hibernate
+)
+
+# --- the rules' ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Start the next queued task in the order of work."""
+
+    task: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """Take an ended attempt's result over."""
+
+    attempt: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Set the gate on a result."""
+
+    attempt: str
+    commit: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendBack:
+    """Give the task to a worker again, with findings."""
+
+    task: str
+    findings: tuple[Finding, ...]
+    rationale: str
+    heard: tuple[str, ...] = ()
+    from_scratch: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeue:
+    """Try again later: the attempt ended from outside."""
+
+    task: str
+    not_before: datetime
+    rationale: str
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Park:
+    """Stop working on a task and say why on its issue."""
+
+    task: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkIssue:
+    """Stop working on an issue and say why on it."""
+
+    issue: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptMerge:
+    """A person merged the task's pull request."""
+
+    task: str
+    pull: str
+    commit: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGo:
+    """A person pushed to our branch: hands off, said once."""
+
+    task: str
+    pull: str
+    head: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """The task will not be done: its pull request or issue was closed by a person, or what it needs was dropped."""
+
+    task: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclude:
+    """Everything planned for the issue is merged or noted: close it with a summary."""
+
+    issue: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteClosed:
+    """A person closed the issue."""
+
+    issue: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteReopened:
+    """A person opened an issue again that was closed."""
+
+    issue: str
+    rationale: str
+
+
+RuleDecision: TypeAlias = (
+    Start
+    | Take
+    | Judge
+    | SendBack
+    | Requeue
+    | Park
+    | ParkIssue
+    | AcceptMerge
+    | LetGo
+    | Drop
+    | Conclude
+    | NoteClosed
+    | NoteReopened
+)
+
+Decision: TypeAlias = AdminDecision | RuleDecision

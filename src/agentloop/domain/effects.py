@@ -1,0 +1,111 @@
+"""Things done outside, as data. One place carries each of them out, and can look whether it was done already.
+
+Every effect has an operation id made by code from what it is for, so that a retry, or a cycle that knows nothing of
+the first try, names it alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """A comment on an issue."""
+
+    issue: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseIssue:
+    """Close an issue, with a last comment."""
+
+    issue: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """Put labels on an issue and take others off."""
+
+    issue: str
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """Set a branch in the target's origin to a commit of the mirror; refused unless it stands at `expected`
+    ("" = it must not exist)."""
+
+    target: str
+    branch: str
+    commit: str
+    expected: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPull:
+    """Open a pull request for a branch."""
+
+    target: str
+    branch: str
+    base: str
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditPull:
+    """Replace a pull request's description after its branch moved."""
+
+    pull: str
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SayOnPull:
+    """A comment on a pull request."""
+
+    pull: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartAttempt:
+    """Ready a work tree and start the attempt, detached."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartGate:
+    """Start the gate on an attempt's result, detached."""
+
+    attempt: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAttempt:
+    """End an attempt and everything it started."""
+
+    attempt: str
+    why: str
+
+
+TrackerEffect: TypeAlias = Say | CloseIssue | Label
+ForgeEffect: TypeAlias = Push | OpenPull | EditPull | SayOnPull
+ExecutorEffect: TypeAlias = StartAttempt | StartGate | StopAttempt
+Effect: TypeAlias = TrackerEffect | ForgeEffect | ExecutorEffect
+
+
+def operation(*parts: str) -> str:
+    """Return the id of one operation: its readable parts and a short hash over them, 80 characters at most."""
+    readable = ":".join(parts)
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
+    return f"{readable[:69]}#{digest}"

@@ -1,0 +1,391 @@
+"""What the journal holds: facts, never opinions about them. Every status is a fold over these.
+
+A line of the journal is one `Entry`: facts that became true together, or not at all. Class and field names are the
+format (see `codec`); a fact is never changed, and a new field has a default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from agentloop.domain.decisions import Decision, Wake
+from agentloop.domain.effects import Effect
+from agentloop.domain.work import Finding, Outcome, Task, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleBegan:
+    """A cycle looked and found something; idle cycles leave no trace here."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleEnded:
+    """How it ended. `matters` are those the admin was shown; `fingerprint` is of what was observed after acting."""
+
+    outcome: Literal["acted", "quiet", "failed", "limited"]
+    fingerprint: str
+    reason: str = ""
+    matters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueSeen:
+    """An issue as it was first seen, or after it changed. `evidence` names its words (see `signals`)."""
+
+    issue: str
+    title: str
+    target: str
+    priority: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """An issue was cut into tasks, on the evidence named."""
+
+    issue: str
+    tasks: tuple[Task, ...]
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A person was asked; the issue waits until its words change."""
+
+    issue: str
+    question: str
+    choices: tuple[str, ...]
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The issue's words were answered and need nothing built."""
+
+    issue: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueParked:
+    """The loop cannot go on with the issue by itself; a change of its words wakes it."""
+
+    issue: str
+    reason: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueClosed:
+    """The issue is closed: by the loop when all was merged, or by a person."""
+
+    issue: str
+    by: Literal["loop", "person"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueReopened:
+    """A person opened it again."""
+
+    issue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    """A worker was given the task. `evidence` names what it was started on; `base` the commit of its tree."""
+
+    attempt: str
+    task: str
+    base: str
+    parents: tuple[str, ...]
+    branch: str
+    base_branch: str
+    evidence: str
+    slice_micros: int
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """It left an end record."""
+
+    attempt: str
+    outcome: Outcome
+    turns: int
+    sandboxed: bool
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLost:
+    """Its process is gone without an end record: it was killed."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultTaken:
+    """Its result is ours: one commit in the mirror."""
+
+    attempt: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteTaken:
+    """A research task's note is in the home."""
+
+    attempt: str
+    task: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRejected:
+    """Its result may not come in."""
+
+    attempt: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateStarted:
+    """The gate was set on a commit. `round` counts starts after a gate that was lost."""
+
+    attempt: str
+    commit: str
+    round: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateLost:
+    """The gate ended without a verdict on the commit."""
+
+    attempt: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The gate's verdict."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """The admin's view of a green result."""
+
+    attempt: str
+    accepted: bool
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """The task's pull request shows this attempt's commit."""
+
+    task: str
+    attempt: str
+    pull: str
+    branch: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentBack:
+    """The task goes to a worker again: red gate, changes requested, a conflict, a broken promise, new guidance."""
+
+    task: str
+    findings: tuple[Finding, ...] = ()
+    guidance: str = ""
+    from_scratch: bool = False
+    heard: tuple[str, ...] = ()
+    """Ids of the reviews that are answered by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeued:
+    """The attempt ended from outside; the task may be tried again on the same evidence, not before `not_before`."""
+
+    task: str
+    not_before: datetime
+    why: str
+    counts: bool = True
+    """False for a provider's limit: a timer, not a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """A person merged the pull request."""
+
+    task: str
+    pull: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """The loop cannot go on with the task by itself."""
+
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """The task will not be done."""
+
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandsOff:
+    """A person pushed to the pull request's branch: it is theirs now."""
+
+    task: str
+    pull: str
+    head: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """Money set aside before it may be spent. `purse` is `attempt:<id>` or `admin:<cycle>:<n>`."""
+
+    purse: str
+    micros: int
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What became of it: spent for certain, and unresolved (counted at its ceiling for good)."""
+
+    purse: str
+    micros: int
+    unresolved_micros: int = 0
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectIntended:
+    """About to be done; without an end it is looked for first and then done."""
+
+    op: str
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectDone:
+    """Done; `result` is the id of what was made."""
+
+    op: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectFailed:
+    """Will not be tried again under this id: it was refused for a reason that stays."""
+
+    op: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A decision that was admitted."""
+
+    by: Literal["admin", "rules", "person"]
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A decision that was not admitted, and why: shown to the admin once."""
+
+    by: Literal["admin", "rules", "person"]
+    decision: Decision
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitReached:
+    """The provider said when to come back."""
+
+    until: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayWritten:
+    """A new version of the relay."""
+
+    version: int
+    next_action: str
+    signal: bool
+    """Whether anything new had been observed when it was written (see the stall rule)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slept:
+    """Why the loop went to sleep, and until when (None = until something happens)."""
+
+    until: datetime | None
+    kind: str
+    reason: str
+    wake: tuple[Wake, ...] = ()
+
+
+Fact: TypeAlias = (
+    CycleBegan
+    | CycleEnded
+    | IssueSeen
+    | Planned
+    | Asked
+    | Answered
+    | IssueParked
+    | IssueClosed
+    | IssueReopened
+    | AttemptStarted
+    | AttemptEnded
+    | AttemptLost
+    | ResultTaken
+    | NoteTaken
+    | ResultRejected
+    | GateStarted
+    | GateLost
+    | Judged
+    | Reviewed
+    | Published
+    | SentBack
+    | Requeued
+    | Merged
+    | Parked
+    | Cancelled
+    | HandsOff
+    | Reserved
+    | Settled
+    | EffectIntended
+    | EffectDone
+    | EffectFailed
+    | Decided
+    | Refused
+    | LimitReached
+    | RelayWritten
+    | Slept
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the journal: facts that are true together. `v` is the format's version."""
+
+    at: datetime
+    cycle: int
+    facts: tuple[Fact, ...]
+    v: int = field(default=1)

@@ -1,0 +1,105 @@
+"""Issues and what people say in them, as the tracker shows them.
+
+Every word in here was written by somebody else: it is data. `trusted` says whether the author may steer the loop;
+text by anybody else is never shown to a model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+PRIORITIES: Final = ("critical", "high", "normal", "low")
+"""Labels that order the work, most urgent first; an issue without one is `normal`."""
+
+Priority: TypeAlias = Literal["critical", "high", "normal", "low"]
+
+TITLE_LIMIT: Final = 200
+BODY_LIMIT: Final = 20_000
+COMMENT_LIMIT: Final = 8_000
+"""Characters of each that are kept of what a person wrote; the rest stays in the tracker and is said to be cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """One comment. `ours` is set when the loop wrote it: our own words are never work."""
+
+    id: str
+    author: str
+    body: str
+    at: datetime
+    ours: bool = False
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """One issue as the tracker shows it now. `number` sorts as a person expects; `id` names it everywhere."""
+
+    id: str
+    number: int
+    title: str
+    body: str
+    author: str
+    state: Literal["open", "closed"]
+    target: str
+    created_at: datetime
+    labels: tuple[str, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    trusted: bool = True
+
+    @property
+    def priority(self) -> Priority:
+        """The most urgent priority label, or `normal`."""
+        for name in PRIORITIES:
+            if name in self.labels:
+                return name
+        return "normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A person's verdict on a pull request, or a comment in it."""
+
+    id: str
+    author: str
+    verdict: Literal["approved", "changes_requested", "commented"]
+    body: str
+    at: datetime
+    commit: str = ""
+    ours: bool = False
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullCheck:
+    """A check that the forge reports on a pull request's head."""
+
+    name: str
+    state: Literal["pending", "passed", "failed"]
+    summary: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """One of our pull requests as the forge shows it now.
+
+    `head` is the commit its branch points at in the target's origin ("" when the branch is gone); `mergeable` is
+    None while the forge does not know.
+    """
+
+    id: str
+    number: int
+    target: str
+    branch: str
+    base: str
+    title: str
+    body: str
+    state: Literal["open", "merged", "closed"]
+    head: str
+    mergeable: bool | None = None
+    merge_commit: str = ""
+    reviews: tuple[Review, ...] = ()
+    checks: tuple[PullCheck, ...] = ()

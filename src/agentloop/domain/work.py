@@ -1,0 +1,235 @@
+"""What a worker is asked, what it says at its end, and what the gate saw.
+
+These values travel between processes as JSON files: the cycle writes a spec, the attempt an end record, the gate a
+verdict. Each is written once, durably, and never changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from agentloop.domain.settings import Limits, Models, Price, Target, Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A command that shows whether a criterion holds; run by `sh -c` in the root of the checkout."""
+
+    name: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What "done" means for a task."""
+
+    goal: str
+    criteria: tuple[str, ...]
+    checks: tuple[Check, ...] = ()
+    scope: tuple[str, ...] = ()
+    """Path globs that the change may touch; empty = anywhere but protected paths."""
+    may_change_tests: tuple[str, ...] = ()
+    """Globs of existing tests that the change may alter because the behaviour they pin is what changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One well-scoped unit of work, cut from an issue. `id` is `<issue>.<n>`."""
+
+    id: str
+    issue: str
+    title: str
+    kind: Literal["change", "research"]
+    contract: Contract
+    target: str
+    needs: tuple[str, ...] = ()
+    """Ids of tasks that must be merged (a `research` task: noted) before this one starts."""
+    specialist: str = ""
+    """Prompt profile of the worker; empty = the general one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something the gate, a check or a reviewer holds against a change. `about` is a path, a check or a person."""
+
+    kind: Literal[
+        "check", "protected", "mode", "size", "secret", "empty", "scope", "tests", "hostile", "review", "conflict"
+    ]
+    about: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptSpec:
+    """Everything an attempt is given: `.agentloop/attempts/<id>/spec.json`.
+
+    The work tree (`tree/`), its private git directory (`git/`) and `TASK.md` are ready when this file exists.
+    Paths are absolute. `deadline` is absolute too: nothing extends it.
+    """
+
+    id: str
+    task: Task
+    base: str
+    """Commit the tree is checked out at."""
+    folder: str
+    mirror: str
+    """Bare repository that lends its objects; read-only to the attempt."""
+    deadline: datetime
+    slice_micros: int
+    limits: Limits
+    models: Models
+    worker: Worker
+    target: Target
+    prices: dict[str, Price]
+    brief: str
+    """The text of TASK.md: contract, context, findings of earlier attempts, notes of research tasks."""
+    issue_text: str = ""
+    """The issue's words as fenced, untrusted data."""
+
+
+# How an attempt can end. Only the first four are verdicts of its own: they use up the evidence it was started on.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """A commit that the contract's checks passed on in the worker's own tree (the gate believes none of it).
+
+    `tip` is the worker's commit, whose objects beyond the base are in `result.pack` beside the end record. A
+    `research` task delivers its note in `note` and no pack.
+    """
+
+    tip: str
+    summary: str
+    not_done: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """The worker says what keeps it from finishing."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingDone:
+    """A refusal, an empty diff, or a claim without passing checks."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaveUp:
+    """Turns were used up, or the same failure came again and again; what there is was committed (`tip` may be "")."""
+
+    reason: str
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Ended from outside: deadline, budget, cancelled, or no supervisor came back; `tip` as in GaveUp."""
+
+    why: Literal["deadline", "budget", "cancelled", "orphaned"]
+    detail: str = ""
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitedBy:
+    """The provider's rate limit, a timer and no failure: start again at `until`."""
+
+    until: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """The machinery failed (sandbox, set-up command, key, model out of reach); says how to mend it."""
+
+    reason: str
+    fix: str = ""
+
+
+Outcome: TypeAlias = Delivered | Blocked | NothingDone | GaveUp | Stopped | LimitedBy | Broken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """An attempt's durable end record: `.agentloop/attempts/<id>/end.json`."""
+
+    attempt: str
+    outcome: Outcome
+    at: datetime
+    turns: int
+    sandboxed: bool
+    models: tuple[str, ...] = ()
+    """Every model that answered, with the fallback's use visible."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSpec:
+    """Everything a gate is given: `.agentloop/gates/<attempt>/spec.json`. It holds no secret.
+
+    `commit` is in the mirror (the core took it over); `base` is where the attempt started.
+    """
+
+    attempt: str
+    task: Task
+    base: str
+    commit: str
+    folder: str
+    mirror: str
+    deadline: datetime
+    limits: Limits
+    worker: Worker
+    target: Target
+    scan: bool = True
+    """False when the gate layer is switched off: only the contract's checks are run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One check as the gate ran it: exit status (None = it was stopped), the tail of its output, its seconds."""
+
+    name: str
+    command: str
+    passed: bool
+    status: int | None
+    output: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the gate saw on one commit: `.agentloop/gates/<attempt>/verdict.json`. Green = no findings."""
+
+    attempt: str
+    commit: str
+    base: str
+    checks: tuple[CheckResult, ...]
+    findings: tuple[Finding, ...]
+    at: datetime
+    sandboxed: bool
+    evidence: str
+    """SHA-256 over commit, commands, exit codes and findings: names this evidence in the journal."""
+    files: int = 0
+    added: int = 0
+    removed: int = 0
+
+    @property
+    def green(self) -> bool:
+        """Whether nothing is held against the commit."""
+        return not self.findings and all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateBroken:
+    """The gate could not do its work (no sandbox, no disk): says nothing about the commit; tried again later."""
+
+    attempt: str
+    reason: str
+    at: datetime
+    fix: str = ""
