@@ -1,0 +1,332 @@
+"""git, run as a program under an environment of our own; the only module that loads GitPython.
+
+Nothing of the machine's or the user's git settings reaches these runs: no hooks, no signing, no prompts, no
+pager, no file-system monitor, no replacement objects; file, https and ssh are the only ways to another
+repository.
+
+`Git.run` starts git through GitPython, `Git.look` through `subprocess`: loading GitPython takes 65-70 ms, a
+`for-each-ref` 3 ms, and an idle cycle has about 130 ms in all, so what an idle cycle asks goes through `look`.
+GitPython hands every child the whole environment of its parent, model key included; `env -i` takes it away
+again. And it runs in our own folder when the one named is not there, so the folder is named to git (`-C`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from agentloop.errors import AgentloopError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CONFIG: Final = {
+    "advice.detachedHead": "false",
+    "color.ui": "false",
+    "commit.gpgSign": "false",
+    "core.attributesFile": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.hooksPath": "/dev/null",
+    "core.pager": "cat",
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
+    "credential.helper": "",
+    "fetch.recurseSubmodules": "false",
+    "fetch.writeCommitGraph": "false",
+    "gc.auto": "0",
+    "gpg.program": "false",
+    "init.defaultBranch": "main",
+    "init.templateDir": "",
+    "maintenance.auto": "false",
+    "push.gpgSign": "false",
+    # A bare repository hidden in somebody's tree is never taken for the one that was meant.
+    "safe.bareRepository": "explicit",
+    # Which folders are run in is decided by the code that calls, never by who owns them.
+    "safe.directory": "*",
+    "submodule.recurse": "false",
+    "tag.gpgSign": "false",
+}
+DURABLE: Final = {"core.fsync": "all", "core.fsyncMethod": "fsync"}
+"""By default git syncs packs only: a power cut can leave an unreadable repository (git-config(1), core.fsync)."""
+
+UPLOAD_PACK: Final = "--upload-pack=git -c 'safe.directory=*' upload-pack"
+"""For ls-remote and fetch from a local path: git clears our settings for the other side, safe.directory too."""
+
+_KEPT: Final = (
+    "PATH", "TMPDIR", "TZ", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy",
+)  # fmt: skip
+
+_FIXES: Final = (
+    (r"\.lock': File exists|Unable to create .*\.lock", "{lock}"),
+    (r"No space left on device", "free some disk space"),
+    (r"[Dd]ubious ownership", "let the repository belong to the user that runs agentloop"),
+    (
+        r"Permission denied|access denied|40[13]|Authentication failed|could not read Username",
+        "check who may read or write the repository",
+    ),
+    (r"[Nn]ot a git repository|not appear to be a git repository", "check the path of the repository"),
+    (
+        r"Could not resolve host|unable to access|Connection (refused|timed out)|Could not read from remote",
+        "check that the repository can be reached from this machine",
+    ),
+    (r"transport '.*' not allowed", "use a local path, an https:// or an ssh:// address"),
+)
+_STDERR_TAIL: Final = 2000
+_CWD: Final = "/"
+_CHUNK: Final = 1 << 16
+
+
+class GitError(AgentloopError):
+    """git failed: the command, its exit status (None = stopped at its time limit), the end of its words."""
+
+    def __init__(self, command: str, status: int | None, stderr: str, *, after_seconds: float = 0) -> None:
+        self.command = command
+        self.status = status
+        self.stderr = stderr
+        how = f"took longer than {after_seconds:g} s" if status is None else f"ended with {status}"
+        super().__init__(f"{command} {how}{': ' if stderr else ''}{stderr}", fix=_fix(stderr))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    argv: tuple[str, ...]
+    words: tuple[str, ...]
+    env: dict[str, str]
+    timeout_seconds: float
+    limit_bytes: int | None
+
+
+class Git:
+    """git in one folder: a bare repository or git directory, or a checkout.
+
+    `tree` is the work tree that belongs to a git directory elsewhere. `durable` makes every object, pack, index
+    and ref survive a power cut; switch it off for what is thrown away. `env` adds variables (GIT_AUTHOR_DATE).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tree: Path | None = None,
+        durable: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._tree = tree
+        self._env = environment(CONFIG | (DURABLE if durable else {})) | dict(env or {})
+        # Whatever lies above the folder is never taken for its repository.
+        self._env.setdefault("GIT_CEILING_DIRECTORIES", str(folder.absolute().parent))
+
+    def run(
+        self,
+        *args: str,
+        input: bytes | BinaryIO | None = None,  # noqa: A002 -- subprocess's word for it
+        timeout_seconds: float = 120,
+        limit_bytes: int | None = None,
+    ) -> bytes:
+        """Return what `git ARGS` prints: at most `limit_bytes` + 1 bytes, and git is stopped when there is more.
+
+        Raises GitError when it fails or runs longer than `timeout_seconds`.
+        """
+        call = self._call(args, timeout_seconds, limit_bytes)
+        with _stdin(input) as stdin:
+            return _outcome(call, _through_gitpython(call, stdin))
+
+    def text(
+        self,
+        *args: str,
+        input: bytes | BinaryIO | None = None,  # noqa: A002 -- as in `run`
+        timeout_seconds: float = 120,
+    ) -> str:
+        """Return what `run` returns, as text without the newline at its end; odd bytes become surrogates."""
+        return _text(self.run(*args, input=input, timeout_seconds=timeout_seconds))
+
+    def look(self, *args: str, timeout_seconds: float = 60) -> str:
+        """Return what `text` returns, without loading GitPython: for the questions of an idle cycle."""
+        call = self._call(args, timeout_seconds, None)
+        with _stdin(None) as stdin:
+            return _text(_outcome(call, _plainly(call, stdin)))
+
+    def _call(self, args: tuple[str, ...], timeout_seconds: float, limit_bytes: int | None) -> _Call:
+        where = ["-C", str(self._tree or self.folder)]
+        if is_git_directory(self.folder):
+            where.append(f"--git-dir={self.folder.absolute()}")
+        if self._tree:
+            where.append(f"--work-tree={self._tree.absolute()}")
+        return _Call(
+            argv=("git", *where, *args),
+            words=args,
+            env=self._env,
+            timeout_seconds=timeout_seconds,
+            limit_bytes=limit_bytes,
+        )
+
+
+def is_git_directory(folder: Path) -> bool:
+    """Return whether `folder` itself is a bare repository or a git directory."""
+    return (folder / "HEAD").exists() and (folder / "objects").is_dir()
+
+
+def environment(config: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of a git process, with `config` as settings no file can override."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    pairs = {f"GIT_CONFIG_KEY_{i}": key for i, key in enumerate(config)}
+    values = {f"GIT_CONFIG_VALUE_{i}": value for i, value in enumerate(config.values())}
+    return {
+        "PATH": os.defpath,
+        **kept,
+        "GIT_ALLOW_PROTOCOL": "file:https:ssh",
+        "GIT_ASKPASS": "false",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_SYSTEM": "/dev/null",
+        "GIT_CONFIG_COUNT": str(len(config)),
+        **pairs,
+        **values,
+        "GIT_EDITOR": "false",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_PAGER": "cat",
+        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=15",
+        "GIT_TERMINAL_PROMPT": "0",
+        "HOME": "/nonexistent",
+        "LC_ALL": "C",
+        "SSH_ASKPASS": "false",
+    }
+
+
+def refuse_unsafe_address(address: str) -> None:
+    """Raise GitError for an address that makes git run a program (`ext::…`) or that looks like an option."""
+    if address.startswith("-") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*::", address):
+        raise GitError(
+            f"git fetch {without_password(address)}", 128, f"transport '{address[:20]}' not allowed"
+        )
+
+
+def without_password(text: str) -> str:
+    """Return `text` with the credentials of every URL in it taken out."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape").removesuffix("\n")
+
+
+def _stdin(given: bytes | BinaryIO | None) -> BinaryIO:
+    """A file git reads from: a pipe that nobody reads would block us."""
+    if given is None:
+        return open(os.devnull, "rb")  # noqa: PTH123 -- the caller closes it
+    if not isinstance(given, bytes):
+        return open(os.dup(given.fileno()), "rb")  # noqa: PTH123 -- likewise
+    stream = tempfile.TemporaryFile()  # noqa: SIM115 -- likewise
+    stream.write(given)
+    stream.seek(0)
+    return stream
+
+
+def _plainly(call: _Call, stdin: BinaryIO) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            call.argv, cwd=_CWD, env=call.env, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except OSError as error:
+        raise _not_started(call, error) from error
+
+
+def _through_gitpython(call: _Call, stdin: BinaryIO) -> subprocess.Popen[bytes]:
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # or loading it fails where git is missing
+    import git
+
+    command = ["env", "-i", *(f"{name}={value}" for name, value in call.env.items()), *call.argv]
+    try:
+        child = git.cmd.Git(_CWD).execute(command, istream=stdin, as_process=True)
+    except (OSError, git.exc.GitCommandNotFound) as error:
+        raise _not_started(call, error) from error
+    process: subprocess.Popen[bytes] = child.proc
+    child.proc = (
+        None  # ending it is our business from here on: GitPython would send signals when it forgets it
+    )
+    return process
+
+
+def _not_started(call: _Call, error: Exception) -> GitError:
+    return GitError(_shown(call), 127, f"git cannot be started: {error}")
+
+
+def _outcome(call: _Call, process: subprocess.Popen[bytes]) -> bytes:
+    out, err = bytearray(), bytearray()
+    with process:
+        try:
+            ended = _collect(process, out, err, call)
+        finally:
+            if process.poll() is None:
+                _end(process)
+    cut = call.limit_bytes is not None and len(out) > call.limit_bytes
+    if ended and (process.returncode == 0 or cut):
+        return bytes(out if call.limit_bytes is None else out[: call.limit_bytes + 1])
+    words = without_password(err[-_STDERR_TAIL:].decode("utf-8", "replace").strip())
+    status = process.returncode if ended else None
+    raise GitError(_shown(call), status, words, after_seconds=call.timeout_seconds)
+
+
+def _collect(process: subprocess.Popen[bytes], out: bytearray, err: bytearray, call: _Call) -> bool:
+    """Read both pipes to their end; False when the time was up first."""
+    deadline = time.monotonic() + call.timeout_seconds
+    with selectors.DefaultSelector() as waiting:
+        for pipe, into in ((process.stdout, out), (process.stderr, err)):
+            if pipe is not None:
+                waiting.register(pipe, selectors.EVENT_READ, into)
+        while waiting.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            for key, _ in waiting.select(left):
+                _take_in(key, waiting, err)
+            if call.limit_bytes is not None and len(out) > call.limit_bytes:
+                return True
+    try:
+        process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _take_in(key: selectors.SelectorKey, waiting: selectors.BaseSelector, err: bytearray) -> None:
+    data = os.read(key.fd, _CHUNK)
+    if not data:
+        waiting.unregister(key.fileobj)
+    key.data.extend(data)
+    del err[: -2 * _STDERR_TAIL]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM first: git then takes its lock files away and ends its children."""
+    process.terminate()
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _shown(call: _Call) -> str:
+    return without_password(" ".join(("git", *call.words)))[:300]
+
+
+def _fix(stderr: str) -> str:
+    for pattern, fix in _FIXES:
+        if re.search(pattern, stderr):
+            lock = re.search(r"'([^']*\.lock)'", stderr)
+            return fix.replace(
+                "{lock}", f"delete {lock[1]} once no git runs there" if lock else "look for *.lock"
+            )
+    return ""
