@@ -1,0 +1,258 @@
+"""What calls cost, and whether a further one may be made, in micro-dollars (millionths of a dollar).
+
+The promise all of this serves: settled <= served <= settled + unresolved. A call is reserved at its ceiling
+before it is made; it is settled at its cost when the vendor has said what it used; what was never settled
+counts at its ceiling.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TypeAlias, assert_never
+
+from agentloop.domain.model import OutOfBudget, Request, Usage, message_bytes, request_bytes
+from agentloop.domain.settings import MICROS, Price
+
+# What a vendor adds to the words it is sent: the frame of each message, its own prompt for tool use
+# (published at 264 to 804 tokens, by model and choice of tool), and room for that to grow.
+OVERHEAD_TOKENS = 2_048
+OVERHEAD_TOKENS_PER_PART = 32  # each message, block and tool brings a little of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTable:
+    """Prices by model's name, with the day they were read off their source."""
+
+    as_of: date
+    source: str
+    models: dict[str, Price]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadPrices:
+    """A price table that cannot be used, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPrice:
+    """A model without a price. It may not be called: what it costs could not be held against a limit."""
+
+    model: str
+    known: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        """The trouble in one line."""
+        return f"no price is known for the model {self.model!r}"
+
+    @property
+    def fix(self) -> str:
+        """What a person does about it."""
+        return f"name one of {', '.join(self.known)}, or add its price in the settings under [prices]"
+
+
+def price_of(prices: Mapping[str, Price], model: str) -> Price | NoPrice:
+    """Return the price of the model, or a value that says what to do about its absence."""
+    price = prices.get(model)
+    return NoPrice(model=model, known=tuple(sorted(prices))) if price is None else price
+
+
+def parse_prices(text: str) -> PriceTable | BadPrices:
+    """Return the table in `text`: TOML with `as_of`, `source`, and for each model dollars per million tokens.
+
+    Anything missing, unknown, negative or finer than a micro-dollar makes the whole table unusable: a guessed
+    price is a limit that does not hold.
+    """
+    try:
+        table = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        return BadPrices(why=f"not TOML: {error}")
+    as_of, source, models = table.get("as_of"), table.get("source"), table.get("models")
+    if not (isinstance(as_of, date) and isinstance(source, str) and isinstance(models, dict) and models):
+        return BadPrices(why="it needs as_of (a date), source (words) and models (an entry for each)")
+    prices = {name: _price(entry) for name, entry in models.items()}
+    good = {name: price for name, price in prices.items() if price is not None}
+    if bad := sorted(prices.keys() - good.keys()):
+        return BadPrices(why=f"{bad[0]} needs input, output, cache_write and cache_read, in dollars")
+    return PriceTable(as_of=as_of, source=source, models=good)
+
+
+def _price(entry: object) -> Price | None:
+    names = ("input", "output", "cache_write", "cache_read")
+    if not isinstance(entry, dict) or set(entry) - {"note"} != set(names):
+        return None
+    micros = {name: _micros(entry[name]) for name in names}
+    good = {name: each for name, each in micros.items() if each is not None}
+    return Price(**good) if len(good) == len(names) else None
+
+
+def _micros(amount: object) -> int | None:
+    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+        return None
+    micros = Decimal(amount) * MICROS
+    if not micros.is_finite() or micros < 0 or micros % 1:
+        return None
+    return int(micros)
+
+
+def cost_micros(usage: Usage, price: Price) -> int:
+    """Return what the usage costs, rounded up to a whole micro-dollar."""
+    total = (
+        usage.input_tokens * price.input
+        + usage.output_tokens * price.output
+        + usage.cache_write_tokens * price.cache_write
+        + usage.cache_read_tokens * price.cache_read
+    )
+    return -(-total // MICROS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A request, and the input tokens (of every kind) that the vendor counted for it."""
+
+    request: Request
+    input_tokens: int
+
+
+def ceiling_micros(request: Request, price: Price, before: Measured | None = None) -> int:
+    """Return the most that the call can cost.
+
+    Every token of a byte-level tokenizer stands for at least one byte, so the bytes that the model is
+    shown, plus what the vendor adds, bound its input; each is counted at the dearest way to be charged for
+    input. `max_output_tokens` bounds the output, thinking included. English prose has about four bytes to a
+    token: the ceiling is far above the usual cost, on purpose, because digits and hostile text come close
+    to one. When `request` only adds messages to one that was measured (`before`), bytes stand for the new
+    ones alone.
+    """
+    return -(
+        -(_most_input(request, before) * _dearest(price) + request.max_output_tokens * price.output) // MICROS
+    )
+
+
+def _dearest(price: Price) -> int:
+    return max(price.input, price.cache_write, price.cache_read)
+
+
+def _most_input(request: Request, before: Measured | None) -> int:
+    if before is not None and _extends(request, before.request):
+        new = request.messages[len(before.request.messages) :]
+        return before.input_tokens + message_bytes(new) + OVERHEAD_TOKENS_PER_PART * _parts(new)
+    parts = len(request.system) + len(request.tools) + _parts(request.messages)
+    return request_bytes(request) + OVERHEAD_TOKENS + OVERHEAD_TOKENS_PER_PART * parts
+
+
+def _extends(request: Request, earlier: Request) -> bool:
+    # Another model counts other tokens; a changed system prompt or tool changes what comes before the
+    # messages.
+    same = (request.model, request.system, request.tools) == (earlier.model, earlier.system, earlier.tools)
+    return same and request.messages[: len(earlier.messages)] == earlier.messages
+
+
+def _parts(messages: tuple[object, ...]) -> int:
+    return sum(1 + len(getattr(message, "blocks", ())) for message in messages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """A call may now be made, and may cost up to `micros`."""
+
+    call: str
+    model: str
+    micros: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The vendor has said what the call used. A call that was certainly not served settles at 0."""
+
+    call: str
+    micros: int
+    usage: Usage
+    at: datetime
+
+
+Entry: TypeAlias = Reserved | Settled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """Money gone, and money that may be gone."""
+
+    settled_micros: int = 0
+    unresolved_micros: int = 0  # reserved and never settled, at the ceiling
+
+    @property
+    def most_micros(self) -> int:
+        """The most that can have been spent: what limits are held against."""
+        return self.settled_micros + self.unresolved_micros
+
+    def __add__(self, other: Spend) -> Spend:
+        return Spend(
+            settled_micros=self.settled_micros + other.settled_micros,
+            unresolved_micros=self.unresolved_micros + other.unresolved_micros,
+        )
+
+
+NOTHING_SPENT = Spend()
+
+
+def spent(entries: Iterable[Entry]) -> Spend:
+    """Return the fold of a ledger. An entry that comes twice counts once (the dearer), in whatever order."""
+    reserved: dict[str, int] = {}
+    settled: dict[str, int] = {}
+    for entry in entries:
+        match entry:
+            case Reserved():
+                reserved[entry.call] = max(entry.micros, reserved.get(entry.call, 0))
+            case Settled():
+                settled[entry.call] = max(entry.micros, settled.get(entry.call, 0))
+            case _:
+                assert_never(entry)
+    unresolved = sum(micros for call, micros in reserved.items() if call not in settled)
+    return Spend(settled_micros=sum(settled.values()), unresolved_micros=unresolved)
+
+
+def used(entries: Iterable[Entry]) -> Usage:
+    """Return the tokens of all settled calls."""
+    by_call = {entry.call: entry.usage for entry in entries if isinstance(entry, Settled)}
+    return sum(by_call.values(), Usage())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A spend limit, and what counts against it so far."""
+
+    name: str  # "attempt", "cycle", "day", "in all": shown to people
+    micros: int
+    spend: Spend = NOTHING_SPENT
+
+    @property
+    def left_micros(self) -> int:
+        """What may still be reserved under it; never below 0."""
+        return max(0, self.micros - self.spend.most_micros)
+
+
+def may_spend(limits: Iterable[Limit], needed_micros: int) -> OutOfBudget | None:
+    """Return None when `needed_micros` fits under every limit, else the limit with the least left."""
+    short = [limit for limit in limits if needed_micros > limit.left_micros]
+    if not short:
+        return None
+    tightest = min(short, key=lambda limit: limit.left_micros)
+    return OutOfBudget(limit=tightest.name, left_micros=tightest.left_micros, needed_micros=needed_micros)
+
+
+def dollars(micros: int) -> str:
+    """Return the amount as a person reads it: `$1.25`.
+
+    Below ten cents it has four places, so that little is not shown as nothing.
+    """
+    places = 2 if micros == 0 or abs(micros) >= MICROS // 10 else 4
+    sign = "-" if micros < 0 else ""
+    return f"{sign}${Decimal(abs(micros)) / MICROS:.{places}f}"
