@@ -1,7 +1,7 @@
 """Every setting, in one place: its type, its default and what it means.
 
-The comments in a new `agentloop.toml`, the reference in the docs and the validation are made from these fields.
-Parsing files and environment variables happens in `agentloop.settings`; the rest of the program reads the
+The comments in a new `agentloop.toml`, the reference in the docs and the validation are made from these
+fields. Parsing files and environment variables happens in `agentloop.settings`; the rest of the program reads the
 compiled JSON, which is these values encoded.
 """
 
@@ -11,24 +11,48 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
-def setting(default: Any, doc: str) -> Any:
-    """Return a dataclass field with a default and the sentence that explains it to a person."""
-    return field(default=default, metadata={"doc": doc})
+def setting(
+    default: Any, doc: str, *, kind: str = "", least: float | None = None, most: float | None = None
+) -> Any:
+    """Return a dataclass field with a default and the sentence that explains it to a person.
+
+    `least` and `most` bound a number, both included; `kind` names what a text means (name, repository,
+    branch, command, glob, model, url, path, folders), and with it the check that `agentloop.settings` makes.
+    """
+    return field(default=default, metadata={"doc": doc, "kind": kind, "least": least, "most": most})
+
+
+HOUR = 3600
+DAY = 24 * HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A repository that the loop works for."""
 
-    name: str = field(metadata={"doc": "short name, used in issues: letters, digits, . _ -"})
-    repository: str = field(metadata={"doc": "path (relative to the home, or absolute) or URL of the repository"})
-    branch: str = setting("", "branch that pull requests go into; empty = the repository's default branch")
-    setup: str = setting("", "command that readies a fresh checkout, e.g. 'npm ci --offline'; runs in the sandbox")
-    verify: tuple[str, ...] = setting((), "commands that every change must pass, e.g. ['python -m pytest -q']")
-    protected: tuple[str, ...] = setting((), "extra path globs that no change may touch")
+    name: str = field(metadata={"doc": "short name, used in issues: letters, digits, . _ -", "kind": "name"})
+    repository: str = field(
+        metadata={
+            "doc": "path (relative to the home, or absolute) or URL of the repository",
+            "kind": "repository",
+        }
+    )
+    branch: str = setting(
+        "", "branch that pull requests go into; empty = the repository's default branch", kind="branch"
+    )
+    setup: str = setting(
+        "",
+        "command that readies a fresh checkout, e.g. 'npm ci --offline'; runs in the sandbox",
+        kind="command",
+    )
+    verify: tuple[str, ...] = setting(
+        (), "commands that every change must pass, e.g. ['python -m pytest -q']", kind="command"
+    )
+    protected: tuple[str, ...] = setting((), "extra path globs that no change may touch", kind="glob")
     tests: tuple[str, ...] = setting(
         ("tests/**", "test/**", "**/test_*.py", "**/*_test.*", "**/*.test.*", "**/conftest.py"),
         "path globs of tests: those on the base commit are run as they stand there",
+        kind="glob",
     )
     configuration: tuple[str, ...] = setting(
         (
@@ -36,6 +60,7 @@ class Target:
             "Makefile", "justfile", ".github/**", ".pre-commit-config.yaml",
         ),
         "path globs of build and test configuration: taken from the base commit when checks run",
+        kind="glob",
     )  # fmt: skip
 
 
@@ -43,43 +68,60 @@ class Target:
 class Limits:
     """Ceilings. Reaching one stops the work in hand and says so; it is never an error."""
 
-    attempt_usd: float = setting(2.0, "dollars one attempt may spend on model calls")
-    cycle_usd: float = setting(0.5, "dollars the admin agent may spend in one cycle")
-    day_usd: float = setting(20.0, "dollars a day (UTC), everything included")
-    total_usd: float = setting(200.0, "dollars in all; raise it when it is reached")
-    attempt_minutes: int = setting(60, "minutes of wall clock for one attempt")
-    attempt_turns: int = setting(80, "model turns for one attempt")
-    attempts_at_once: int = setting(2, "attempts that run at the same time")
-    attempts_per_task: int = setting(4, "attempts that end by their own verdict before a task is parked")
-    retries_per_task: int = setting(3, "further starts after kills, limits and lost leases")
-    tasks_per_issue: int = setting(8, "tasks that one issue may be cut into")
-    open_pulls: int = setting(5, "pull requests that wait for a person before new work queues")
-    diff_lines: int = setting(800, "changed lines in one pull request")
-    diff_files: int = setting(60, "changed files in one pull request")
-    check_minutes: int = setting(10, "minutes for one check")
-    pack_mb: int = setting(50, "megabytes that a result may weigh")
+    attempt_usd: float = setting(2.0, "dollars one attempt may spend on model calls", least=0.001, most=1000)
+    cycle_usd: float = setting(0.5, "dollars the admin agent may spend in one cycle", least=0.001, most=1000)
+    day_usd: float = setting(20.0, "dollars a day (UTC), everything included", least=0.001, most=100_000)
+    total_usd: float = setting(
+        200.0, "dollars in all; raise it when it is reached", least=0.001, most=1_000_000
+    )
+    attempt_minutes: int = setting(60, "minutes of wall clock for one attempt", least=1, most=24 * 60)
+    attempt_turns: int = setting(80, "model turns for one attempt", least=1, most=10_000)
+    attempts_at_once: int = setting(2, "attempts that run at the same time", least=1, most=64)
+    attempts_per_task: int = setting(
+        4, "attempts that end by their own verdict before a task is parked", least=1, most=50
+    )
+    retries_per_task: int = setting(3, "further starts after kills, limits and lost leases", least=0, most=50)
+    tasks_per_issue: int = setting(8, "tasks that one issue may be cut into", least=1, most=50)
+    open_pulls: int = setting(
+        5, "pull requests that wait for a person before new work queues", least=1, most=1000
+    )
+    diff_lines: int = setting(800, "changed lines in one pull request", least=1, most=1_000_000)
+    diff_files: int = setting(60, "changed files in one pull request", least=1, most=100_000)
+    check_minutes: int = setting(10, "minutes for one check", least=1, most=24 * 60)
+    pack_mb: int = setting(50, "megabytes that a result may weigh", least=1, most=2048)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
     """Which model plays which role, and what steps in when it refuses or is out."""
 
-    admin: str = setting("claude-opus-5-5", "model of the admin agent")
-    admin_fallback: str = setting("claude-opus-5", "used when the admin's model refuses or is out; empty = none")
-    worker: str = setting("claude-sonnet-5-5", "model of the built-in worker agent")
-    worker_fallback: str = setting("claude-sonnet-5", "used when the worker's model refuses or is out; empty = none")
-    base_url: str = setting("", "Messages API endpoint; empty = the vendor's")
-    key_file: str = setting("", "file that holds the API key; empty = ANTHROPIC_API_KEY, then a systemd credential")
-    max_output_tokens: int = setting(8192, "output tokens for one model call")
-    call_seconds: int = setting(300, "seconds for one model call")
-    admin_turns: int = setting(12, "model turns of the admin in one cycle")
-    admin_seconds: int = setting(600, "seconds of the admin in one cycle")
-    context_tokens: int = setting(120_000, "a worker's conversation is summed up and started afresh beyond this")
+    admin: str = setting("claude-opus-5-5", "model of the admin agent", kind="model")
+    admin_fallback: str = setting(
+        "claude-opus-5", "used when the admin's model refuses or is out; empty = none", kind="model"
+    )
+    worker: str = setting("claude-sonnet-5-5", "model of the built-in worker agent", kind="model")
+    worker_fallback: str = setting(
+        "claude-sonnet-5", "used when the worker's model refuses or is out; empty = none", kind="model"
+    )
+    base_url: str = setting("", "Messages API endpoint; empty = the vendor's", kind="url")
+    key_file: str = setting(
+        "", "file that holds the API key; empty = ANTHROPIC_API_KEY, then a systemd credential", kind="path"
+    )
+    max_output_tokens: int = setting(8192, "output tokens for one model call", least=256, most=200_000)
+    call_seconds: int = setting(300, "seconds for one model call", least=5, most=HOUR)
+    admin_turns: int = setting(12, "model turns of the admin in one cycle", least=1, most=100)
+    admin_seconds: int = setting(600, "seconds of the admin in one cycle", least=10, most=HOUR)
+    context_tokens: int = setting(
+        120_000,
+        "a worker's conversation is summed up and started afresh beyond this",
+        least=8000,
+        most=10_000_000,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """Micro-dollars for a million tokens of each kind (1 dollar = 1,000,000)."""
+    """Micro-dollars for a million tokens of each kind. In settings files they are written in dollars."""
 
     input: int
     output: int
@@ -95,32 +137,42 @@ class Worker:
         "bubblewrap",
         "'none' lets an agent's commands run with your own rights: every pull request will say so",
     )
-    read: tuple[str, ...] = setting((), "extra paths that the sandbox may read, e.g. a tool chain in your home folder")
-    path: str = setting("", "PATH inside the sandbox; empty = the loop's own")
-    command_seconds: int = setting(600, "seconds for one command of an agent")
-    grace_seconds: int = setting(600, "how long an attempt outlives a supervisor that went away")
-    backoff_seconds: int = setting(60, "first wait before a killed attempt is started again; doubles each time")
+    read: tuple[str, ...] = setting(
+        (), "extra paths that the sandbox may read, e.g. a tool chain in your home folder", kind="path"
+    )
+    path: str = setting("", "PATH inside the sandbox; empty = the loop's own", kind="folders")
+    command_seconds: int = setting(600, "seconds for one command of an agent", least=1, most=DAY)
+    grace_seconds: int = setting(
+        600, "how long an attempt outlives a supervisor that went away", least=0, most=DAY
+    )
+    backoff_seconds: int = setting(
+        60, "first wait before a killed attempt is started again; doubles each time", least=1, most=HOUR
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sleep:
     """How long the loop sleeps when nothing wakes it."""
 
-    busy_seconds: int = setting(300, "while attempts run")
-    idle_seconds: int = setting(1800, "when nothing has happened for a while")
+    busy_seconds: int = setting(300, "while attempts run", least=1, most=DAY)
+    idle_seconds: int = setting(1800, "when nothing has happened for a while", least=1, most=7 * DAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supervision:
     """How the supervisor treats its cycles."""
 
-    cycle_deadline_seconds: int = setting(900, "a cycle that runs longer is ended")
-    drain_seconds: int = setting(30, "how long a stop waits for the cycle in hand")
-    backoff_seconds: int = setting(10, "first wait after a failed cycle; doubles each time")
-    backoff_max_seconds: int = setting(1800, "longest wait after a failed cycle")
-    breaker_after: int = setting(5, "failed cycles in a row that open the breaker")
-    breaker_seconds: int = setting(1800, "wait while the breaker is open, before one try")
-    poll_seconds: int = setting(5, "how often to look where the kernel cannot tell us (no inotify)")
+    cycle_deadline_seconds: int = setting(900, "a cycle that runs longer is ended", least=1, most=DAY)
+    drain_seconds: int = setting(30, "how long a stop waits for the cycle in hand", least=0, most=HOUR)
+    backoff_seconds: int = setting(
+        10, "first wait after a failed cycle; doubles each time", least=1, most=HOUR
+    )
+    backoff_max_seconds: int = setting(1800, "longest wait after a failed cycle", least=1, most=DAY)
+    breaker_after: int = setting(5, "failed cycles in a row that open the breaker", least=1, most=100)
+    breaker_seconds: int = setting(1800, "wait while the breaker is open, before one try", least=1, most=DAY)
+    poll_seconds: int = setting(
+        5, "how often to look where the kernel cannot tell us (no inotify)", least=1, most=HOUR
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
