@@ -15,14 +15,24 @@ from typing import TypeAlias
 
 PACKAGE = "agentloop"
 
-# Edges made of the standard library alone: how to write a file durably, who a process is.
-TOOLBOX = ("edges.files", "edges.processes", "edges.inotify", "edges.sdnotify")
-CORE = ("domain", "errors", "exits")
+# Edges made of the standard library alone (held below, under LIGHT).
+TOOLBOX = (
+    "edges.files",
+    "edges.inotify",
+    "edges.ledger",
+    "edges.lines",
+    "edges.processes",
+    "edges.runfolder",
+    "edges.runtime",
+    "edges.sdnotify",
+)
+CORE = ("domain", "errors", "exits", "home")
 
 # Layer: (what it may import besides itself, why). A module's layer is the longest name that fits.
 ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "errors": ((), "errors are drawn in one place and know nothing"),
     "exits": (("errors",), "exit codes name errors and nothing else"),
+    "home": ((), "where things lie is said once, and looks at nothing"),
     "domain": ((), "rules are pure: they know nothing but the standard library"),
     "ports": (("domain",), "a port speaks in values of the domain"),
     "admin": (("domain", "errors", "ports"), "the admin proposes; it touches nothing"),
@@ -33,19 +43,27 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "settings": ((*CORE, *TOOLBOX), "settings are read before anything else exists"),
     "edges": ((*CORE, "ports"), "an edge fills a port and knows no caller"),
     "supervisor": (
-        ("domain.settings", "domain.codec", "errors", "exits", *TOOLBOX),
+        ("domain.settings", "domain.codec", "errors", "exits", "home", "supervision", *TOOLBOX),
         "the supervisor stays thin",
+    ),
+    "supervision": (
+        ("domain.settings", "domain.codec", "errors", "exits", "home", *TOOLBOX),
+        "the supervisor stays thin",
+    ),
+    "light": (
+        (*CORE, "supervisor", "supervision", "wiring", *TOOLBOX),
+        "light commands load what they need, when they need it",
     ),
     "wiring": (
         (*CORE, "ports", "admin", "cycle", "worker", "gate", "memory", "settings", "edges"),
         "wiring joins all",
     ),
     "cli": (
-        (*CORE, "ports", "settings", "supervisor", "wiring", *TOOLBOX),
+        (*CORE, "ports", "settings", "supervisor", "supervision", "light", "wiring", *TOOLBOX),
         "commands reach edges through wiring",
     ),
     "cli.demo": (("cli", "testing"), "the demo is the one command made of doubles"),
-    "__main__": ((*CORE, "cli", "supervisor", "wiring", *TOOLBOX), "the door leads to commands"),
+    "__main__": ((*CORE, "cli", "light", "supervisor", *TOOLBOX), "the door leads to commands"),
     "testing": ((PACKAGE,), "doubles may stand in for anything"),
     "": ((), "a new layer needs a line in scripts/directions.py"),
 }
@@ -66,7 +84,7 @@ VENDORS: dict[str, tuple[tuple[str, ...], str]] = {
 
 # Loading these loads the standard library only, however far their imports reach: `status --json`, `run`,
 # `wake`, `stop` and an idle cycle take as long as the interpreter, not as long as an SDK.
-LIGHT = ("__main__", "cycle", "domain", "errors", "exits", "ports", "supervisor", *TOOLBOX)
+LIGHT = ("__main__", "cycle", "light", "ports", "supervision", "supervisor", *CORE, *TOOLBOX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,11 +99,12 @@ def test_ring_of_imports_is_refused_once(tmp_path: Path) -> None:
 
 
 def test_light_module_may_not_load_a_vendor_by_a_detour(tmp_path: Path) -> None:
-    """What loads a vendor two modules away is as slow as what loads it itself."""
+    """What loads a vendor three modules away is as slow as what loads it itself."""
     found = check(
         tmp_path,
         {
-            "__main__": "from agentloop import wiring\n",
+            "__main__": "from agentloop import light\n",
+            "light": "from agentloop import wiring\n",
             "wiring": "from agentloop.edges import git\n",
             "edges/git": "import git\n",
         },
@@ -113,8 +114,13 @@ def test_light_module_may_not_load_a_vendor_by_a_detour(tmp_path: Path) -> None:
         [
             (
                 "__main__.py: loading agentloop.__main__ loads git by way of "
-                "agentloop.__main__ -> agentloop.wiring -> agentloop.edges.git; keep it light"
-            )
+                "agentloop.__main__ -> agentloop.light -> agentloop.wiring -> agentloop.edges.git; "
+                "keep it light"
+            ),
+            (
+                "light.py: loading agentloop.light loads git by way of "
+                "agentloop.light -> agentloop.wiring -> agentloop.edges.git; keep it light"
+            ),
         ],
     )
 
