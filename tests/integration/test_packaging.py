@@ -44,31 +44,16 @@ def build(kind: str, source: Path, into: Path) -> Path:
     return made
 
 
-def checkout(into: Path) -> Path:
-    """Return a copy of what git knows of the checkout, with stray files beside it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (into / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, into / name)
-    (into / "secret.env").write_text("KEY=canary")
-    (into / ".agentloop").mkdir()
-    (into / ".agentloop" / "status.json").write_text("{}")
-    return into
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Return a copy of the checkout to build from."""
+    """Return a copy of the checkout to build from, with stray files beside what is the project's."""
     folder = tmp_path / "source"
-    folder.mkdir()
-    return checkout(folder)
+    leftovers = (".git", ".venv", ".agentloop", "__pycache__", ".*_cache", ".hypothesis", "dist")
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*leftovers))
+    (folder / "secret.env").write_text("KEY=canary")
+    (folder / ".agentloop").mkdir()
+    (folder / ".agentloop" / "status.json").write_text("{}")
+    return folder
 
 
 def test_wheel_holds_the_package_the_prompts_and_the_unit(source: Path, tmp_path: Path) -> None:
