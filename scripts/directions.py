@@ -75,6 +75,7 @@ VENDORS: dict[str, tuple[tuple[str, ...], str]] = {
     "github": (("edges.github",), "one SDK, one module"),
     "httpx2": (("edges.anthropic",), "the SDK's transport, for its errors"),
     "pydantic": (("settings", "admin", "testing"), "parsing happens at the edges of what strangers wrote"),
+    "pydantic_core": (("settings", "admin", "testing"), "see pydantic"),
     "pydantic_settings": (("settings",), "settings are read in one place"),
     "rich": (("cli", "testing"), "only commands speak to people"),
     "structlog": (("edges.log",), "one module knows how a log line looks"),
