@@ -5,7 +5,7 @@ pager, no file-system monitor, no replacement objects; file, https and ssh are t
 repository.
 
 `Git.run` starts git through GitPython, `Git.look` through `subprocess`: loading GitPython takes 65-70 ms, a
-`for-each-ref` 3 ms, and an idle cycle has about 130 ms in all, so what an idle cycle asks goes through `look`.
+`for-each-ref` 3 ms, and an idle cycle has about 130 ms in all, so its questions go through `look`.
 GitPython hands every child the whole environment of its parent, model key included; `env -i` takes it away
 again. And it runs in our own folder when the one named is not there, so the folder is named to git (`-C`).
 """
@@ -54,10 +54,10 @@ CONFIG: Final = {
     "tag.gpgSign": "false",
 }
 DURABLE: Final = {"core.fsync": "all", "core.fsyncMethod": "fsync"}
-"""By default git syncs packs only: a power cut can leave an unreadable repository (git-config(1), core.fsync)."""
+"""By default git syncs packs only; a power cut can then leave an unreadable repository: git-config(1)."""
 
 UPLOAD_PACK: Final = "--upload-pack=git -c 'safe.directory=*' upload-pack"
-"""For ls-remote and fetch from a local path: git clears our settings for the other side, safe.directory too."""
+"""For ls-remote and fetch from a local path: git clears our settings, safe.directory too, for that side."""
 
 _KEPT: Final = (
     "PATH", "TMPDIR", "TZ", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -107,8 +107,8 @@ class _Call:
 class Git:
     """git in one folder: a bare repository or git directory, or a checkout.
 
-    `tree` is the work tree that belongs to a git directory elsewhere. `durable` makes every object, pack, index
-    and ref survive a power cut; switch it off for what is thrown away. `env` adds variables (GIT_AUTHOR_DATE).
+    `tree` is the work tree that belongs to a git directory elsewhere. `durable` makes every object, pack,
+    index and ref survive a power cut; switch it off for what is thrown away. `env` adds variables.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Git:
         timeout_seconds: float = 120,
         limit_bytes: int | None = None,
     ) -> bytes:
-        """Return what `git ARGS` prints: at most `limit_bytes` + 1 bytes, and git is stopped when there is more.
+        """Return what `git ARGS` prints: at most `limit_bytes` + 1 bytes; git is stopped when there is more.
 
         Raises GitError when it fails or runs longer than `timeout_seconds`.
         """
@@ -252,10 +252,10 @@ def _through_gitpython(call: _Call, stdin: BinaryIO) -> subprocess.Popen[bytes]:
         child = git.cmd.Git(_CWD).execute(command, istream=stdin, as_process=True)
     except (OSError, git.exc.GitCommandNotFound) as error:
         raise _not_started(call, error) from error
-    process: subprocess.Popen[bytes] = child.proc
-    child.proc = (
-        None  # ending it is our business from here on: GitPython would send signals when it forgets it
-    )
+    process = child.proc
+    if process is None:
+        raise _not_started(call, OSError("no process"))
+    child.proc = None  # ending it is our business from here on: GitPython would end it when it forgets it
     return process
 
 
