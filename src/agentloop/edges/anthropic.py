@@ -1,10 +1,10 @@
 """The Messages API through the anthropic SDK: the only module that imports it, its transport, and tenacity.
 
-What the SDK does is written down here because the design rests on it (2.10, read at its source): a status of
-400 or more raises APIStatusError; a connection that fails before the answer's headers raises
+What the SDK does is written down here because the design rests on it (2.10, read at its source): a status
+of 400 or more raises APIStatusError; a connection that fails before the answer's headers raises
 APIConnectionError, a timeout there APITimeoutError; while a stream is read the transport's own errors come
-through; a stream that ends without `message_stop` raises nothing. `Stream.raw_events` gives the events as they
-were sent, pings included.
+through; a stream that ends without `message_stop` raises nothing. `Stream.raw_events` gives the events as
+they were sent, pings included.
 """
 
 from __future__ import annotations
@@ -330,8 +330,9 @@ def retrying(
 ) -> Callable[[Callable[[], Answer]], Answer]:
     """Return the one policy that asks again after an outage.
 
-    At most `attempts` tries, none begun after `seconds`. Only Unavailable is tried again, and only when a further try makes sense; limits are never slept on here.
-    Waits 0.5, 1, 2 … seconds with jitter. The last answer is returned as it is.
+    At most `attempts` tries, none begun after `seconds`. Only Unavailable is tried again, and only when a
+    further try makes sense; limits are never slept on here. Waits 0.5, 1, 2 … seconds with jitter. The last
+    answer is returned as it is.
     """
     policy = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_before_delay(seconds),

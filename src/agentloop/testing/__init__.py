@@ -1,0 +1,1 @@
+"""Doubles that ship with the package, because users test their prompts and settings with them."""
