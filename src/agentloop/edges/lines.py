@@ -1,0 +1,93 @@
+"""Log lines of the processes that load nothing but the standard library: one canonical line per unit of work.
+
+On a terminal a short line for a person; under systemd logfmt behind the journal's `<N>` priority prefix
+(sd-daemon(3)); elsewhere logfmt with its time. Writing never blocks for longer than a tenth of a second: a
+terminal that was stopped, or a reader that hangs, costs lines (they are counted), not the loop.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from datetime import datetime
+from enum import IntEnum
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Form: TypeAlias = Literal["person", "journal", "file"]
+Field: TypeAlias = str | int | float | bool | None
+
+_PATIENCE_MS = 100
+_LINE_BYTES = 4096  # what a pipe takes in one piece (PIPE_BUF, pipe(7))
+
+
+class Level(IntEnum):
+    """Priorities as syslog(3) numbers them."""
+
+    ERROR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+    DEBUG = 7
+
+
+class Lines:
+    """Where log lines go: a descriptor and a form."""
+
+    def __init__(self, fd: int, form: Form) -> None:
+        self._fd = fd
+        self._form = form
+        self._lost = 0
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+
+    def say(self, event: str, text: str, *, level: Level = Level.INFO, **fields: Field) -> None:
+        """Write one line: `event` is a dotted name, `text` for a person, `fields` for a program."""
+        if self._form == "person":
+            line = f"{datetime.now().astimezone():%H:%M:%S}  {_printable(text)}"
+        else:
+            line = self._logfmt(event, text, level, fields)
+        self._write(line)
+
+    def _logfmt(self, event: str, text: str, level: Level, fields: Mapping[str, Field]) -> str:
+        pairs: dict[str, Field] = {"event": event, **fields, "msg": text}
+        if self._lost:
+            pairs["lines_lost"] = self._lost
+        said = " ".join(f"{key}={_value(value)}" for key, value in pairs.items() if value is not None)
+        if self._form == "journal":
+            return f"<{int(level)}>{said}"
+        return f"ts={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} level={level.name.lower()} {said}"
+
+    def _write(self, line: str) -> None:
+        data = line.encode("utf-8", "replace")[: _LINE_BYTES - 1] + b"\n"
+        try:
+            if not self._poll.poll(_PATIENCE_MS):
+                self._lost += 1
+                return
+            os.write(self._fd, data)
+        except OSError:
+            self._lost += 1
+        else:
+            self._lost = 0
+
+
+def form_for(fd: int, environ: Mapping[str, str]) -> Form:
+    """Return the form that suits whoever reads `fd`."""
+    if os.isatty(fd):
+        return "person"
+    return "journal" if "JOURNAL_STREAM" in environ or "INVOCATION_ID" in environ else "file"
+
+
+def _value(value: Field) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = _printable(str(value))
+    plain = text and not any(letter in ' "=\\' for letter in text)
+    return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)

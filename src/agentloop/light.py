@@ -1,0 +1,239 @@
+"""The commands that have to be quick: `wake`, `stop`, `pause`, `resume`, and the door to `run`.
+
+`run(name, args)` reads a command's own words, without any framework; the functions it calls take plain
+values, so that a framework can call them too. Each prints what happened and returns an exit code.
+"""
+# ruff: noqa: PTH100, PTH109, PTH110, PTH112, PTH113, PTH118, PTH120, T201
+# (pathlib alone takes half of the time that these commands have; what they print is their result)
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+
+from agentloop import exits
+from agentloop.edges import runfolder
+from agentloop.errors import AgentloopError, HomeError
+
+TYPE_CHECKING = False  # typing costs as much as all the rest together; type checkers know this name
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+DAY_SECONDS = 86400
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS}
+PAUSE_LIMIT_SECONDS = 30 * DAY_SECONDS
+DRAIN_SECONDS = 30
+STOP_MARGIN_SECONDS = 15
+"""A cycle that does not end when its drain is over is killed a little later; see `supervision.ending`."""
+
+FLAG = True
+VALUE = False
+OPTIONS = {
+    "run": {"--home": VALUE, "--once": FLAG, "--max-cycles": VALUE},
+    "wake": {"--home": VALUE, "--reason": VALUE},
+    "stop": {"--home": VALUE, "--now": FLAG},
+    "pause": {"--home": VALUE, "--for": VALUE, "--reason": VALUE},
+    "resume": {"--home": VALUE},
+}
+
+
+class UsageError(AgentloopError):
+    """The command line was not understood."""
+
+
+def run(name: str, args: Sequence[str]) -> int:
+    """Carry out the command `name` with its words `args` and return the exit code; errors are printed."""
+    try:
+        said = read_words(name, args)
+        home = find_home(said.get("--home"), os.environ)
+        match name:
+            case "run":
+                return supervise(home, once="--once" in said, max_cycles=_count(said.get("--max-cycles")))
+            case "wake":
+                return wake(home, said.get("--reason", ""))
+            case "stop":
+                return stop(home, now="--now" in said)
+            case "pause":
+                return pause(home, said.get("--for", ""), said.get("--reason", ""))
+            case _:
+                return resume(home)
+    except UsageError as error:
+        print(f"agentloop {name}: {error}", file=sys.stderr)
+        return exits.USAGE
+    except AgentloopError as error:
+        print(f"agentloop {name}: {error}", file=sys.stderr)
+        return exits.code_for(error)
+    except OSError as error:
+        print(f"agentloop {name}: the home cannot be used: {error}", file=sys.stderr)
+        return exits.HOME
+
+
+def read_words(name: str, args: Sequence[str]) -> dict[str, str]:
+    """Return the options in `args` (`--name value`, `--name=value`, `--flag`). Raises UsageError."""
+    known = OPTIONS[name]
+    found: dict[str, str] = {}
+    words = list(args)
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        if option not in known:
+            raise UsageError(f"{option!r} is not known", fix=f"agentloop {name} --help")
+        if known[option] is VALUE and not equals:
+            if not words:
+                raise UsageError(f"{option} needs a value", fix=f"agentloop {name} --help")
+            value = words.pop(0)
+        elif known[option] is FLAG and equals:
+            raise UsageError(f"{option} takes no value", fix=f"agentloop {name} --help")
+        found[option] = value
+    return found
+
+
+def find_home(given: str | None, environ: Mapping[str, str]) -> str:
+    """Return the home's absolute path: as given, else AGENTLOOP_HOME, else the nearest around here.
+
+    Raises HomeError when there is none.
+    """
+    chosen = given or environ.get("AGENTLOOP_HOME", "")
+    if chosen:
+        if not os.path.isdir(chosen):
+            raise HomeError(f"{chosen} is no home: there is no such folder", fix=f"agentloop init {chosen}")
+        return os.path.abspath(chosen)
+    folder = os.getcwd()
+    while not os.path.isfile(os.path.join(folder, "agentloop.toml")):
+        if folder == (above := os.path.dirname(folder)):
+            fix = "go into a home, name one with --home, or make one with: agentloop init DIR"
+            raise HomeError(f"no home here: no agentloop.toml in {os.getcwd()} or above it", fix=fix)
+        folder = above
+    return folder
+
+
+def supervise(home: str, *, once: bool = False, max_cycles: int | None = None) -> int:
+    """Run the supervisor in this process and return its exit code. Raises AgentloopError."""
+    from pathlib import Path
+
+    from agentloop import supervisor
+
+    return supervisor.run(Path(home), once=once, max_cycles=max_cycles)
+
+
+def wake(home: str, reason: str = "") -> int:
+    """Leave a wake trigger, and say whether somebody is there to hear it. Raises OSError."""
+    runfolder.append_wake(home, reason or f"asked by {user_name()}")
+    if runfolder.supervisor_of(home) is None:
+        print("wake trigger left; no supervisor runs here: it is seen by the next `agentloop run` or `cycle`")
+    elif os.path.exists(os.path.join(home, runfolder.PAUSE)):
+        print("wake trigger left; the loop is paused, so it waits for: agentloop resume")
+    else:
+        print("woken")
+    return exits.OK
+
+
+def stop(home: str, *, now: bool = False) -> int:
+    """Ask the supervisor to stop, wait for it within its own bound, and say what happened.
+
+    Returns NOT_RUNNING when there is none, FAILED when it is still there after that time. Raises OSError.
+    """
+    record = runfolder.supervisor_of(home)
+    if record is None:
+        print(f"no supervisor runs on {home}", file=sys.stderr)
+        return exits.NOT_RUNNING
+    pid = int(record["pid"])
+    fd = os.pidfd_open(pid)
+    try:
+        if not runfolder.is_alive(record):  # looked at again behind the open descriptor: pids are used again
+            print("the supervisor has just stopped by itself")
+            return exits.OK
+        return _end(fd, pid, home, now=now)
+    finally:
+        os.close(fd)
+
+
+def _end(fd: int, pid: int, home: str, *, now: bool) -> int:
+    began = time.monotonic()
+    signal.pidfd_send_signal(fd, signal.SIGTERM)
+    if now:
+        time.sleep(0.05)  # two equal signals that wait together are one; see signal(7)
+        _signal_again(fd)
+    bound = (0 if now else _drain_seconds(home)) + STOP_MARGIN_SECONDS
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    if poll.poll(bound * 1000):
+        print(f"stopped (pid {pid}) after {time.monotonic() - began:.1f} s; attempts end with their lease")
+        return exits.OK
+    print(f"still running (pid {pid}) after {bound} s; now: agentloop stop --now", file=sys.stderr)
+    return exits.FAILED
+
+
+def _signal_again(fd: int) -> None:
+    try:
+        signal.pidfd_send_signal(fd, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+
+
+def _drain_seconds(home: str) -> int:
+    found: Any = runfolder.read_object(os.path.join(home, ".agentloop/settings.json")) or {}
+    for key in ("settings", "supervision"):
+        inner = found.get(key, found if key == "settings" else {})
+        found = inner if isinstance(inner, dict) else {}
+    seconds = found.get("drain_seconds", DRAIN_SECONDS)
+    return seconds if isinstance(seconds, int) else DRAIN_SECONDS
+
+
+def pause(home: str, length: str, reason: str) -> int:
+    """Let no cycle start for `length` ("90s", "15m", "2h", "3d"). Raises UsageError and OSError."""
+    seconds = seconds_of(length)
+    if not reason.strip():
+        raise UsageError(
+            "a pause needs a reason", fix="agentloop pause --for 2h --reason 'moving the server'"
+        )
+    until = runfolder.text_of(time.time() + seconds)
+    said = {"until": until, "reason": runfolder.one_line(reason), "by": user_name()}
+    runfolder.write_object(os.path.join(home, runfolder.PAUSE), said, durable=True)
+    print(f"paused until {until}; a cycle in hand and running attempts go on. Earlier: agentloop resume")
+    return exits.OK
+
+
+def resume(home: str) -> int:
+    """End the pause and wake the loop; returns CONFLICT when there is no pause. Raises OSError."""
+    if not runfolder.remove(os.path.join(home, runfolder.PAUSE)):
+        print("there is no pause to end", file=sys.stderr)
+        return exits.CONFLICT
+    runfolder.append_wake(home, f"resumed by {user_name()}")
+    print("resumed")
+    return exits.OK
+
+
+def seconds_of(length: str) -> int:
+    """Return the seconds in "90s", "15m", "2h" or "3d"; at most 30 days. Raises UsageError."""
+    number, unit = length[:-1], length[-1:]
+    if not (number.isascii() and number.isdigit()) or unit not in UNITS or int(number[:9]) == 0:
+        fix = "write --for 90s, 15m, 2h or 3d: a pause always has an end"
+        raise UsageError(f"{length!r} is no length of time" if length else "--for is missing", fix=fix)
+    seconds = int(number[:9]) * UNITS[unit]
+    if seconds > PAUSE_LIMIT_SECONDS:
+        raise UsageError(
+            f"{length} is more than 30 days", fix="pause for at most 30d, or stop: agentloop stop"
+        )
+    return seconds
+
+
+def user_name() -> str:
+    """Return the name of the user who runs this, or the number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _count(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text) == 0:
+        raise UsageError(f"--max-cycles {text!r} is no count", fix="write a number from 1 on")
+    return int(text)

@@ -1,0 +1,1 @@
+"""The parts of the thin supervisor, standard library only; `agentloop.supervisor` joins them."""

@@ -1,0 +1,56 @@
+"""What people edited: stamps of the files they may edit, against those that the last cycle saw or left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentloop.edges.runtime import Stamp, stamp_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from agentloop.home import Home
+
+
+def stamps(home: Home) -> dict[str, Stamp]:
+    """Return the stamps of relay, open issues and open pull requests, by path relative to the home."""
+    return _stamped(home.root, _editable(home))
+
+
+def seen_after(
+    saw: Mapping[str, Stamp] | None, *, before: Mapping[str, Stamp], after: Mapping[str, Stamp]
+) -> dict[str, Stamp]:
+    """Return what counts as seen by a cycle that says it `saw` this; None: it says nothing.
+
+    Files that it names count as it names them. Of the others, those that were there before it count as they
+    are now (it may have written them: our own writes never start a cycle), and those that are new count as
+    not seen.
+    """
+    if saw is None:
+        return dict(after)
+    silent = {path: stamp for path, stamp in after.items() if path in before}
+    return {**silent, **saw}
+
+
+def differing(home: Home, seen: Mapping[str, Stamp]) -> tuple[str, ...]:
+    """Return the files, sorted, that are not as they were `seen`: changed, new or gone."""
+    now = {**stamps(home), **_stamped(home.root, filter(_is_inside, seen))}
+    return tuple(sorted(path for path in now.keys() | seen.keys() if now.get(path) != seen.get(path)))
+
+
+def _editable(home: Home) -> Iterator[str]:
+    yield str(home.relay.relative_to(home.root))
+    for folder in (home.issues, home.pulls):
+        for path in folder.glob("*.md"):
+            if not path.name.startswith("."):
+                yield str(path.relative_to(home.root))
+
+
+def _stamped(root: Path, paths: Iterator[str]) -> dict[str, Stamp]:
+    found = {path: stamp_of(root / path) for path in paths}
+    return {path: stamp for path, stamp in found.items() if stamp is not None}
+
+
+def _is_inside(path: str) -> bool:
+    return not path.startswith("/") and ".." not in path.split("/")
