@@ -336,7 +336,7 @@ def retrying(
     """
     policy = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_before_delay(seconds),
-        wait=tenacity.wait_exponential_jitter(initial=0.5, max=8.0, jitter=0.5),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=8.0, jitter=0.5),
         retry=tenacity.retry_if_result(lambda answer: isinstance(answer, Unavailable) and answer.again),
         retry_error_callback=_last_answer,
         sleep=sleep,

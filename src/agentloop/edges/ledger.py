@@ -62,28 +62,32 @@ class Ledger:
     def read(self) -> tuple[tuple[Entry, ...], tuple[Garbage, ...]]:
         """Return the entries, and the lines that are none (torn by a crash, or damaged). Raises OSError."""
         try:
-            data = self.path.read_bytes()
+            return read_entries(self.path.read_bytes())
         except FileNotFoundError:
             return (), ()
-        entries: list[Entry] = []
-        garbage: list[Garbage] = []
-        for number, line in enumerate(data.split(b"\n"), start=1):
-            if not line.strip():
-                continue
-            found = _parse(line)
-            if isinstance(found, str):
-                garbage.append(Garbage(line=number, why=found))
-            else:
-                entries.append(found)
-        return tuple(entries), tuple(garbage)
 
     def _append(self, entry: Entry) -> None:
         append_durable(self.path, json.dumps(encode(entry), separators=(",", ":")).encode())
 
 
+def read_entries(data: bytes) -> tuple[tuple[Entry, ...], tuple[Garbage, ...]]:
+    """Return the entries in a ledger's bytes, and the lines that are none."""
+    entries: list[Entry] = []
+    garbage: list[Garbage] = []
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        found = _parse(line)
+        if isinstance(found, str):
+            garbage.append(Garbage(line=number, why=found))
+        else:
+            entries.append(found)
+    return tuple(entries), tuple(garbage)
+
+
 def _parse(line: bytes) -> Entry | str:
     try:
         entry: Entry = decode(Entry, json.loads(line))
-    except (ValueError, CodecError) as error:
+    except (ValueError, CodecError, RecursionError) as error:
         return f"not an entry: {error}"
     return entry

@@ -125,8 +125,7 @@ class ScriptedModel:
         """Close the port and let go of every request that hangs."""
         self.ended.set()
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.close_all()
             self._server = None
 
     def __enter__(self) -> Self:
@@ -257,6 +256,24 @@ def _usage_of(message: Json) -> Usage:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     model: ScriptedModel
+
+    def __init__(self, address: tuple[str, int], exchange: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, exchange)
+        self._open: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection, and know it: a kept one would outlive the server."""
+        connection, address = super().get_request()
+        self._open.add(connection)
+        return connection, address
+
+    def close_all(self) -> None:
+        """Close the port and every connection."""
+        self.shutdown()
+        self.server_close()
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's own
         # A client that hung up is its own business: many tests do it on purpose.
