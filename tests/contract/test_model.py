@@ -330,6 +330,16 @@ def test_an_outage_is_asked_again_and_each_try_is_accounted(tmp_path: Path) -> N
     assert spend.unresolved_micros > 0
 
 
+def test_an_outage_stays_an_outage_when_a_further_try_does_not_fit(tmp_path: Path) -> None:
+    """Failed tries hold their ceilings; running into the limit by that is not called a spent budget."""
+    with ScriptedModel(script('fault = "500"')) as server:
+        model, ledger = metered(server, tmp_path, limit=15_000, fallback=FALLBACK, attempts=3)
+        found = model.ask(request())
+        assert len(server.requests) == 1
+    assert isinstance(found, Unavailable)
+    assert ledger.spent().most_micros <= 15_000
+
+
 @pytest.mark.parametrize("name", ["refusal", "500"])
 def test_the_fallback_answers_and_says_so(name: str, tmp_path: Path) -> None:
     """After a refusal or an outage the role's other model is asked, once, and its use is shown."""

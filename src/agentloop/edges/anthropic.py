@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -65,14 +64,14 @@ class _Call:
 
     done: Future[Answer] = field(default_factory=Future)
     response: httpx2.Response | None = None
-    left: bool = False
+    left: threading.Event = field(default_factory=threading.Event)
 
     def leave(self) -> None:
         """Break the connection: the server stops generating, and the thread ends at its next read."""
-        self.left = True
+        self.left.set()
         stream = self.response.extensions.get("network_stream") if self.response is not None else None
         wire = stream.get_extra_info("socket") if stream is not None else None
-        if wire is not None:
+        if isinstance(wire, socket.socket):
             with suppress(OSError):
                 # Not wire.shutdown: an SSLSocket would drop its state under the thread that is reading it.
                 socket.socket.shutdown(wire, socket.SHUT_RDWR)
@@ -107,6 +106,7 @@ class AnthropicModel:
             api_key=api_key,
             base_url=base_url or "https://api.anthropic.com",
             max_retries=0,
+            open_telemetry=False,
             http_client=anthropic.DefaultHttpxClient(
                 follow_redirects=False, trust_env=proxies_from_env, mounts=mounts
             ),
@@ -121,7 +121,7 @@ class AnthropicModel:
         thread.start()
         try:
             answer = call.done.result(timeout=request.timeout_seconds)
-        except FutureTimeoutError:
+        except TimeoutError:
             return Unavailable(
                 why=f"no whole answer within {request.timeout_seconds:g} seconds", usage=None, again=False
             )
@@ -198,10 +198,10 @@ class AnthropicModel:
 
 def _gather(call: _Call, gathered: Gathered) -> StreamError | None:
     response = call.response
-    if response is None:
+    if response is None or call.left.is_set():
         return None
     for event in anthropic.Stream.raw_events(response):
-        if call.left:
+        if call.left.is_set():
             break
         failure = gathered.feed(event.data) if event.data else None
         if failure is not None:

@@ -123,12 +123,27 @@ class MeteredModel:
         if why is None or self._fallback in {"", request.model}:
             return first
         second = self._ask_patiently(dataclasses.replace(request, model=self._fallback))
-        if isinstance(second, Answered):
-            return dataclasses.replace(second, fell_back_because=f"{request.model} {why}")
-        return second
+        match second:
+            case Answered():
+                return dataclasses.replace(second, fell_back_because=f"{request.model} {why}")
+            case OutOfBudget():
+                return first  # what went wrong was not the money
+            case _:
+                return second
 
     def _ask_patiently(self, request: Request) -> Answer:
-        return self._retry(lambda: self._try(request))
+        outage: Unavailable | None = None
+
+        def ask() -> Answer:
+            nonlocal outage
+            answer = self._try(request)
+            if outage is not None and isinstance(answer, OutOfBudget):
+                # Failed tries hold their ceilings: that a further one does not fit is still the outage.
+                return dataclasses.replace(outage, again=False)
+            outage = answer if isinstance(answer, Unavailable) else None
+            return answer
+
+        return self._retry(ask)
 
     def _try(self, request: Request) -> Answer:
         price = price_of(self._prices, request.model)

@@ -26,8 +26,8 @@ Texts are looked for as they stand, case included.
     retry_after = 30
     times = 2                                     # then this step is over
 
-Further keys: `stop` (a stop reason), `usage` (the API's counts; the default is made from sizes),
-`delay_seconds`.
+Calls stand last in their step, as TOML has it. Further keys: `stop` (a stop reason), `usage` (the API's
+counts; the default is made from sizes), `delay_seconds`.
 """
 
 from __future__ import annotations
@@ -309,7 +309,11 @@ def _patterns(raw: dict[str, Any], number: int, places: _Places) -> dict[str, re
 
 def _call(raw: Any, number: int, places: _Places) -> ToolCall:  # noqa: ANN401 - a TOML value
     if not isinstance(raw, dict) or raw.keys() - {"tool", "input"} or not isinstance(raw.get("tool"), str):
-        raise places.error("a call has a tool (a name) and an input (a table), and no more", number, "call")
+        raise places.error(
+            "a call has a tool (a name) and an input (a table); keys of the step stand before its calls",
+            number,
+            "call",
+        )
     given = raw.get("input", {})
     if not isinstance(given, dict):
         raise places.error("a call's input is a table", number, "input")
