@@ -1,7 +1,8 @@
 """What may not be the name of a file in a change: names that mean something else elsewhere, or to git.
 
-The rules for what git must never take for `.git` are git's own (verify_path() in read-cache.c, is_hfs_dotgit() in
-utf8.c, is_ntfs_dotgit() in path.c), made stricter: a new file has no need of any such name.
+The rules for what git must never take for `.git` are git's own (verify_path() in read-cache.c,
+is_hfs_dotgit() in utf8.c, is_ntfs_dotgit() in path.c), made stricter: a new file has no need of any such
+name.
 """
 
 from __future__ import annotations

@@ -102,6 +102,7 @@ class _Call:
     env: dict[str, str]
     timeout_seconds: float
     limit_bytes: int | None
+    keep: tuple[int, ...]
 
 
 class Git:
@@ -109,6 +110,8 @@ class Git:
 
     `tree` is the work tree that belongs to a git directory elsewhere. `durable` makes every object, pack,
     index and ref survive a power cut; switch it off for what is thrown away. `env` adds variables.
+    Descriptors in `keep` stay open in every git that is started: a flock on one is held until the last of
+    them has ended, even when we are killed.
     """
 
     def __init__(
@@ -118,8 +121,10 @@ class Git:
         tree: Path | None = None,
         durable: bool = True,
         env: Mapping[str, str] | None = None,
+        keep: tuple[int, ...] = (),
     ) -> None:
         self.folder = folder
+        self._keep = keep
         self._tree = tree
         self._env = environment(CONFIG | (DURABLE if durable else {})) | dict(env or {})
         # Whatever lies above the folder is never taken for its repository.
@@ -167,6 +172,7 @@ class Git:
             env=self._env,
             timeout_seconds=timeout_seconds,
             limit_bytes=limit_bytes,
+            keep=self._keep,
         )
 
 
@@ -237,7 +243,13 @@ def _stdin(given: bytes | BinaryIO | None) -> BinaryIO:
 def _plainly(call: _Call, stdin: BinaryIO) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            call.argv, cwd=_CWD, env=call.env, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            call.argv,
+            cwd=_CWD,
+            env=call.env,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=call.keep,
         )
     except OSError as error:
         raise _not_started(call, error) from error
@@ -249,7 +261,7 @@ def _through_gitpython(call: _Call, stdin: BinaryIO) -> subprocess.Popen[bytes]:
 
     command = ["env", "-i", *(f"{name}={value}" for name, value in call.env.items()), *call.argv]
     try:
-        child = git.cmd.Git(_CWD).execute(command, istream=stdin, as_process=True)
+        child = git.cmd.Git(_CWD).execute(command, istream=stdin, as_process=True, pass_fds=call.keep)
     except (OSError, git.exc.GitCommandNotFound) as error:
         raise _not_started(call, error) from error
     process = child.proc
