@@ -1,0 +1,332 @@
+"""Attempts and gates as processes of this machine: started detached, found again by their claims, ended for certain.
+
+act(start)   spec.json (durable) -> started -> the process -> claim.json (its own, atomic)
+observe      end record -> ended; living claim -> running; else lost, and what it left behind is ended
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar, assert_never
+
+from agentloop.domain.codec import CodecError, decode, encode
+from agentloop.domain.effects import StartAttempt, StartGate, StopAttempt
+from agentloop.domain.money import NOTHING_SPENT, Spend
+from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
+from agentloop.domain.work import End, GateBroken, Verdict
+from agentloop.edges.files import TEMP_PREFIX, make_folder, sync_folder, write_durable, write_plain
+from agentloop.edges.ledger import Ledger
+from agentloop.edges.processes import Identity, alive, pidfd_of
+from agentloop.errors import ConflictError, UnsafeError
+from agentloop.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentloop.domain.effects import ExecutorEffect
+    from agentloop.domain.work import AttemptSpec, GateSpec
+    from agentloop.home import RunFolder
+
+MARK: Final = "AGENTLOOP_RUN"
+"""Variable in the environment of every process of a run outside its sandbox: the run's folder."""
+STARTED: Final = "started"
+STOP: Final = "stop"
+BIG: Final = ("tree", "git", "tmp", "snapshot")
+"""What takes room in a run's folder, and is of no use once its end was taken in."""
+
+CLAIM_SECONDS: Final = 60.0
+"""A process that has not claimed its run by then never came to be."""
+STOP_SECONDS: Final = 20.0
+"""How long a stopped attempt has to commit what it has."""
+GONE_SECONDS: Final = 10.0
+
+_KEPT: Final = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SHELL"),
+    *("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+_KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CREDENTIALS_DIRECTORY")
+"""What an attempt's harness gets besides; a gate never does."""
+
+_Record = TypeVar("_Record")
+
+
+class LocalExecutor:
+    """The executor port on this machine, for the home at `home`.
+
+    `command` starts agentloop; `stop_seconds` is how long a stopped run may take to hand over what it has.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        command: tuple[str, ...] = (sys.executable, "-m", "agentloop"),
+        stop_seconds: float = STOP_SECONDS,
+        claim_seconds: float = CLAIM_SECONDS,
+    ) -> None:
+        self._home = Home(home.absolute())
+        self._command = command
+        self._stop_seconds = stop_seconds
+        self._claim_seconds = claim_seconds
+
+    def observe(self, known: frozenset[str]) -> tuple[Seen, ...]:
+        """Return how the runs named `attempt:<id>` or `gate:<id>` in `known` stand. Raises OSError."""
+        return tuple(self._seen(*name.split(":", 1)) for name in sorted(known))
+
+    def find(self, op: str, effect: ExecutorEffect) -> str | None:  # noqa: ARG002 -- its names are its operations
+        """Return the attempt's id when it was started (a stop: has ended) already, or None."""
+        match effect:
+            case StartAttempt() | StartGate():
+                folder = self._folder(effect)
+                there = folder.claim.exists() or folder.end.exists() or folder.verdict.exists()
+                return effect.attempt if there or self._is_coming(folder) else None
+            case StopAttempt():
+                runs = (self._home.attempt(effect.attempt), self._home.gate(effect.attempt))
+                return None if any(_living(folder) for folder in runs) else effect.attempt
+            case _:
+                assert_never(effect)
+
+    def act(self, op: str, effect: ExecutorEffect, spec: AttemptSpec | GateSpec | None) -> str:  # noqa: ARG002
+        """Start or stop it and return the attempt's id.
+
+        Raises ConflictError without a spec to start, UnsafeError when the process cannot be started, OSError.
+        """
+        match effect:
+            case StartAttempt() | StartGate():
+                if spec is None:
+                    raise ConflictError(f"there is no spec to start {effect.attempt} with")
+                self._start(effect, spec)
+            case StopAttempt():
+                self._stop(self._home.attempt(effect.attempt), effect.why)
+                self._stop(self._home.gate(effect.attempt), effect.why)
+            case _:
+                assert_never(effect)
+        return effect.attempt
+
+    def sweep(self, keep: frozenset[str]) -> tuple[str, ...]:
+        """Take trees and scratch of runs away whose attempt is not in `keep`; return the attempts' ids.
+
+        Runs that live, or may still come to live, are never touched. Records (spec, end, ledger, events) stay.
+        """
+        swept = []
+        for root in (self._home.attempts, self._home.gates):
+            for path in sorted(root.iterdir()) if root.is_dir() else ():
+                folder = (
+                    self._home.attempt(path.name)
+                    if root == self._home.attempts
+                    else self._home.gate(path.name)
+                )
+                if path.name in keep or _living(folder) or self._is_coming(folder):
+                    continue
+                big = [str(path / name) for name in BIG if (path / name).exists()]
+                if big:
+                    _remove(big)
+                    swept.append(path.name)
+        return tuple(dict.fromkeys(swept))
+
+    # Starting
+
+    def _start(self, effect: StartAttempt | StartGate, spec: AttemptSpec | GateSpec) -> None:
+        folder = self._folder(effect)
+        make_folder(folder.root)
+        write_durable(folder.spec, json.dumps(encode(spec), ensure_ascii=False).encode("utf-8", "replace"))
+        write_plain(folder.root / STARTED, str(time.time()).encode())
+        role = "attempt" if isinstance(effect, StartAttempt) else "gate"
+        words = (*self._command, role, effect.attempt, "--home", str(self._home.root))
+        _detach(words, folder, _environment(folder, with_key=role == "attempt"))
+
+    def _folder(self, effect: StartAttempt | StartGate) -> RunFolder:
+        of = self._home.attempt if isinstance(effect, StartAttempt) else self._home.gate
+        return of(effect.attempt)
+
+    def _is_coming(self, folder: RunFolder) -> bool:
+        """Whether a process was started that has had too little time to claim its run."""
+        try:
+            age = time.time() - (folder.root / STARTED).stat().st_mtime
+        except OSError:
+            return False
+        return not folder.claim.exists() and 0 <= age < self._claim_seconds
+
+    # Looking
+
+    def _seen(self, role: str, attempt: str) -> Seen:
+        if role == "gate":
+            folder = self._home.gate(attempt)
+            verdict = _read(Verdict | GateBroken, folder.verdict)
+            if verdict is not None:
+                return GateEnded(attempt=attempt, verdict=verdict)
+            return self._running(folder, attempt) or Lost(attempt=attempt, role="gate")
+        folder = self._home.attempt(attempt)
+        # Looked at before the end record: one that ends between the two looks is seen as running, not as lost.
+        running = self._running(folder, attempt)
+        end = _read(End, folder.end)
+        spend = _spend(folder)
+        if end is not None:
+            return AttemptEnded(
+                end=end, settled_micros=spend.settled_micros, unresolved_micros=spend.unresolved_micros
+            )
+        return running or self._lost(folder, attempt)
+
+    def _running(self, folder: RunFolder, attempt: str) -> Running | None:
+        if not _living(folder) and not self._is_coming(folder):
+            return None
+        beat = folder.heartbeat if folder.heartbeat.exists() else folder.spec
+        with contextlib.suppress(OSError):
+            at = datetime.fromtimestamp(beat.stat().st_mtime, tz=UTC)
+            return Running(
+                attempt=attempt,
+                role="gate" if folder.root.parent == self._home.gates else "attempt",
+                beat_at=at,
+                spent_micros=_spend(folder).most_micros,
+                doing=_doing(folder),
+            )
+        return None
+
+    def _lost(self, folder: RunFolder, attempt: str) -> Seen:
+        _forestall(folder)
+        _end_leftovers(folder)
+        end = _read(End, folder.end)
+        spend = _spend(folder)
+        if end is not None:  # it ended while we looked
+            return AttemptEnded(
+                end=end, settled_micros=spend.settled_micros, unresolved_micros=spend.unresolved_micros
+            )
+        return Lost(attempt=attempt, role="attempt", spent_micros=spend.most_micros)
+
+    # Stopping
+
+    def _stop(self, folder: RunFolder, why: str) -> None:
+        if not folder.root.is_dir() or folder.end.exists() or folder.verdict.exists():
+            return
+        write_plain(folder.root / STOP, why.encode("utf-8", "replace"))
+        identity = _claimant(folder)
+        if identity is not None:
+            _ask_to_end(identity, self._stop_seconds)
+        else:
+            _forestall(folder)
+        _end_leftovers(folder)
+
+
+def _claimant(folder: RunFolder) -> Identity | None:
+    return _read(Identity, folder.claim)
+
+
+def _living(folder: RunFolder) -> bool:
+    identity = _claimant(folder)
+    return identity is not None and alive(identity)
+
+
+def _forestall(folder: RunFolder) -> None:
+    """Claim the run for nobody, so that a process that was started and is late finds it taken."""
+    if folder.claim.exists() or not folder.root.is_dir():
+        return
+    temp = folder.root / f"{TEMP_PREFIX}{secrets.token_hex(6)}"
+    write_durable(temp, json.dumps({"taken_by": "the executor: nobody claimed it in time"}).encode())
+    with contextlib.suppress(FileExistsError):
+        os.link(temp, folder.claim)
+    temp.unlink()
+    sync_folder(folder.root)
+
+
+def _ask_to_end(identity: Identity, seconds: float) -> None:
+    """SIGTERM, time to hand over, SIGKILL; on return that very process is gone."""
+    fd = pidfd_of(identity)
+    if fd is None:
+        return
+    try:
+        for number, wait in ((signal.SIGTERM, seconds), (signal.SIGKILL, GONE_SECONDS)):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, number)
+            until = time.monotonic() + wait
+            while alive(identity) and time.monotonic() < until:
+                time.sleep(0.02)
+            if not alive(identity):
+                return
+    finally:
+        os.close(fd)
+
+
+def _end_leftovers(folder: RunFolder) -> None:
+    """SIGKILL every process that carries the run's mark; a sandbox's processes go with its first one."""
+    until = time.monotonic() + GONE_SECONDS
+    while (left := tuple(_marked(folder))) and time.monotonic() < until:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _marked(folder: RunFolder) -> Iterator[int]:
+    mark = f"{MARK}={folder.root}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes().split(b"\0") and int(path.parent.name) != os.getpid():
+                yield int(path.parent.name)
+
+
+def _detach(words: tuple[str, ...], folder: RunFolder, env: dict[str, str]) -> None:
+    """Start `words` in a session of their own, as nobody's child; return once the process exists."""
+    log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        # The shell starts it and is gone: no zombie of ours, and no exit status that anybody could rely on.
+        starter = subprocess.run(
+            ["/bin/sh", "-c", '"$@" & ', "agentloop", *words],
+            cwd="/",
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            check=False,
+        )
+    except OSError as error:
+        raise UnsafeError(
+            f"no process can be started: {error}", fix="look at memory and process limits"
+        ) from error
+    finally:
+        os.close(log)
+    if starter.returncode != 0:
+        raise UnsafeError(f"{words[0]} could not be started; see {folder.log}", fix="agentloop doctor")
+
+
+def _environment(folder: RunFolder, *, with_key: bool) -> dict[str, str]:
+    names = (*_KEPT, *(_KEYS if with_key else ()))
+    return {**{name: os.environ[name] for name in names if name in os.environ}, MARK: str(folder.root)}
+
+
+def _spend(folder: RunFolder) -> Spend:
+    try:
+        return Ledger(folder.ledger).spent()
+    except OSError:
+        return NOTHING_SPENT
+
+
+def _doing(folder: RunFolder) -> str:
+    try:
+        return str(json.loads(folder.heartbeat.read_bytes())["doing"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _read(kind: type[_Record], path: Path) -> _Record | None:
+    try:
+        found: _Record = decode(kind, json.loads(path.read_bytes()))
+    except (OSError, ValueError, CodecError):
+        return None
+    return found
+
+
+def _remove(paths: list[str]) -> None:
+    """Remove folders of any depth and with any modes; links in them are not followed."""
+    subprocess.run(["chmod", "-R", "u+rwX", "--", *paths], check=False, capture_output=True)
+    subprocess.run(["rm", "-rf", "--one-file-system", "--", *paths], check=False, capture_output=True)

@@ -1,0 +1,331 @@
+"""`agentloop attempt ID`: the trusted half of an attempt.
+
+It claims the attempt, reads its spec, holds the model's key, and watches deadline and supervisor while the agent
+works in the sandbox. Whatever happens, it commits what there is, and writes the end record last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import resource
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from agentloop import exits, prompts
+from agentloop.domain.codec import CodecError, decode, encode
+from agentloop.domain.secrets import redact
+from agentloop.domain.work import (
+    AttemptSpec,
+    Blocked,
+    Broken,
+    Delivered,
+    End,
+    GaveUp,
+    LimitedBy,
+    NothingDone,
+    Outcome,
+    Stopped,
+)
+from agentloop.edges.files import TEMP_PREFIX, sync_folder, write_durable
+from agentloop.edges.processes import me
+from agentloop.errors import AgentloopError
+from agentloop.home import Home
+from agentloop.worker import agent
+from agentloop.worker.events import Events
+from agentloop.worker.leash import Leash, Pulled
+from agentloop.worker.workplace import Workplace, WorkplaceError, checks_of, how
+
+if TYPE_CHECKING:
+    from agentloop.domain.model import Answer, Request
+    from agentloop.home import RunFolder
+    from agentloop.ports import Model
+    from agentloop.worker.workplace import Proof, Result
+
+Connect: TypeAlias = "Callable[[AttemptSpec, str, Path], Model]"
+"""Makes the metered model from the spec, the API key and the ledger's path. Raises AgentloopError."""
+
+KEY_VARIABLE: Final = "ANTHROPIC_API_KEY"
+CREDENTIAL: Final = "anthropic-key"
+LATEST: Final = timedelta(seconds=120)
+"""How long after its deadline an attempt may still write what it had; one that wakes up later hands nothing over."""
+
+
+def main(attempt_id: str, home: Path, connect: Connect) -> int:
+    """Run the attempt to its end record and return an exit code (0: there is one)."""
+    folder = Home(home).attempt(attempt_id)
+    if not folder.spec.is_file():
+        sys.stderr.write(f"there is no attempt {attempt_id} in {home}\n")
+        return exits.NOT_FOUND
+    if not claim(folder):
+        sys.stderr.write(f"attempt {attempt_id} is taken by another process\n")
+        return exits.BUSY
+    key = take_key_from_environment()
+    _close_doors()
+    try:
+        spec: AttemptSpec = decode(AttemptSpec, json.loads(folder.spec.read_bytes()))
+    except (OSError, ValueError, CodecError) as error:
+        broken = Broken(reason=f"spec.json cannot be used: {error}", fix="it is started again by itself")
+        _write_end(folder, End(attempt=attempt_id, outcome=broken, at=_now(), turns=0, sandboxed=False))
+        return exits.OK
+    leash = Leash(folder, home, deadline=spec.deadline, grace_seconds=spec.worker.grace_seconds)
+    with leash:
+        _Attempt(spec=spec, folder=folder, home=home, leash=leash).run(key, connect)
+    return exits.OK
+
+
+def claim(folder: RunFolder) -> bool:
+    """Return whether this process now owns the run in `folder`; at most one process ever does. Raises OSError.
+
+    The claim appears whole, with the owner's identity in it: a link to a finished file, which fails when
+    there is one already.
+    """
+    temp = folder.root / f"{TEMP_PREFIX}{secrets.token_hex(6)}"
+    write_durable(temp, json.dumps(encode(me())).encode())
+    try:
+        os.link(temp, folder.claim)
+    except FileExistsError:
+        return False
+    finally:
+        temp.unlink()
+    sync_folder(folder.root)
+    return True
+
+
+def take_key_from_environment() -> str:
+    """Return the API key of the environment ("" = none) and wipe it there, so that no child and no /proc shows it."""
+    key = os.environ.get(KEY_VARIABLE, "")
+    libc = ctypes.CDLL(None)
+    libc.getenv.restype = ctypes.c_void_p
+    place = libc.getenv(KEY_VARIABLE.encode())
+    if place:
+        ctypes.memset(place, 0, len(os.fsencode(key)))
+    os.environ.pop(KEY_VARIABLE, None)
+    return key
+
+
+def find_key(key_file: str, from_environment: str) -> str:
+    """Return the API key: `key_file` when it is named, else the environment's, else systemd's credential.
+
+    Returns "" when there is none. Raises OSError when the named file cannot be read.
+    """
+    if key_file:
+        return Path(key_file).expanduser().read_text("utf-8").strip()
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if from_environment or not folder:
+        return from_environment.strip()
+    try:
+        return (Path(folder) / CREDENTIAL).read_text("utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _close_doors() -> None:
+    """Nothing can prompt us, no core file holds the key, and no other process of the same person can look in."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    set_dumpable = 4  # linux/prctl.h
+    ctypes.CDLL(None).prctl(set_dumpable, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """One attempt under way."""
+
+    spec: AttemptSpec
+    folder: RunFolder
+    home: Path
+    leash: Leash
+
+    def run(self, key: str, connect: Connect) -> None:
+        """Work, hand over, and write the end record."""
+        course = agent.Course()
+        outcome: Outcome
+        place = Workplace(self.spec, interrupt=self.leash.interrupt)
+        try:
+            outcome = self._work(place, course, key, connect)
+        except Pulled as pulled:
+            outcome = pulled.stopped
+        except AgentloopError as error:
+            # A command that was stopped makes what stands on it fail: the reason is the pull, not the failure.
+            outcome = self.leash.stopped or Broken(reason=error.what, fix=error.fix)
+        except OSError as error:
+            outcome = Broken(
+                reason=f"the machine failed: {error}",
+                fix="look at disk space and permissions (agentloop doctor)",
+            )
+        place.ignore_interrupt()
+        outcome = self._handed_over(place, outcome, course)
+        _write_end(
+            self.folder,
+            End(
+                attempt=self.spec.id,
+                outcome=outcome,
+                at=_now(),
+                turns=course.turns,
+                sandboxed=self.spec.worker.sandbox != "none",
+                models=tuple(course.models),
+            ),
+        )
+
+    def _work(
+        self, place: Workplace, course: agent.Course, from_environment: str, connect: Connect
+    ) -> Outcome:
+        key = find_key(self.spec.models.key_file, from_environment)
+        events = Events(self.folder.events, hide=(key,))
+        events.tell("attempt.started", {"attempt": self.spec.id, "task": self.spec.task.title})
+        self.leash.doing = "setting up"
+        model = connect(self.spec, key, self.folder.ledger)
+        place.set_up()
+        self.leash.check()
+        outcome = agent.work(
+            _job(self.spec, self.home),
+            _Watched(model=model, leash=self.leash, course=course),
+            _Tools(place=place, leash=self.leash),
+            events.tell,
+            course,
+        )
+        events.tell("attempt.ends", {"outcome": type(outcome).__name__})
+        return outcome
+
+    def _handed_over(self, place: Workplace, outcome: Outcome, course: agent.Course) -> Outcome:
+        """Commit and pack what there is, and return the outcome with its tip."""
+        self.leash.doing = "handing over"
+        if _now() > self.spec.deadline + LATEST:
+            return Stopped(
+                why="deadline", detail="it came back long after its deadline and hands nothing over"
+            )
+        if self.spec.task.kind == "research":
+            return (
+                dataclasses.replace(outcome, tip=self.spec.base)
+                if isinstance(outcome, Delivered)
+                else outcome
+            )
+        if isinstance(outcome, (Broken, Blocked, NothingDone)):
+            return outcome
+        tree = course.proof.tree if isinstance(outcome, Delivered) and course.proof else ""
+        try:
+            result = place.result(message=_message(self.spec, outcome), tree=tree)
+            if result.tip:
+                write_durable(self.folder.result, result.pack)
+        except (AgentloopError, OSError) as error:
+            return self._not_handed_over(outcome, error)
+        return _with_tip(outcome, result, late=self.leash.is_late)
+
+    def _not_handed_over(self, outcome: Outcome, error: AgentloopError | OSError) -> Outcome:
+        what = error.what if isinstance(error, AgentloopError) else str(error)
+        if isinstance(outcome, Delivered):
+            return GaveUp(reason=f"the result could not be handed over: {what}")
+        return outcome
+
+
+def _with_tip(outcome: Outcome, result: Result, *, late: bool) -> Outcome:
+    if isinstance(outcome, Delivered) and late:
+        return Stopped(why="deadline", detail="its time was over before it could deliver", tip=result.tip)
+    if isinstance(outcome, Delivered) and not result.tip:
+        return NothingDone(reason="nothing changed")
+    if isinstance(outcome, (Delivered, GaveUp, Stopped)):
+        return dataclasses.replace(outcome, tip=result.tip)
+    return outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched:
+    """The model, on the leash: a call that is under way when the leash is pulled is broken off."""
+
+    model: Model
+    leash: Leash
+    course: agent.Course
+
+    def ask(self, request: Request) -> Answer:
+        """Return the model's answer. Raises Pulled."""
+        self.leash.doing = f"waiting for {request.model} (turn {self.course.turns})"
+        with self.leash.exposed():
+            return self.model.ask(request)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tools:
+    """The agent's tools, on the leash: each ends at once when it is pulled, and then raises Pulled."""
+
+    place: Workplace
+    leash: Leash
+
+    def shell(self, command: str) -> str:
+        """Return output and ending of a command."""
+        self.leash.doing = f"shell: {command.strip()[:80]}"
+        ran = self.place.shell(command)
+        self.leash.check()
+        return f"{ran.text.rstrip()}\n[{how(ran)}]"
+
+    def edit(self, given: Mapping[str, object]) -> tuple[bool, str]:
+        """Return whether the edit was made, and what to say."""
+        self.leash.doing = f"edit: {str(given.get('path'))[:80]}"
+        made = self.place.edit(given)
+        self.leash.check()
+        return made
+
+    def prove(self) -> Proof:
+        """Return what the checks said."""
+        self.leash.doing = "running the checks"
+        proof = self.place.prove()
+        self.leash.check()
+        return proof
+
+
+def _job(spec: AttemptSpec, home: Path) -> agent.Job:
+    research = spec.task.kind == "research"
+    turns = str(spec.limits.attempt_turns)
+    if research:
+        system = prompts.render("worker-research", home, turns=turns)
+    else:
+        checks = (
+            "\n".join(f"    {check.command}" for check in checks_of(spec))
+            or "    (none; find out what would show it)"
+        )
+        system = prompts.render("worker", home, checks=checks, turns=turns)
+    issue = f"\n\n{agent.fenced(spec.issue_text, 'The issue', spec.id)}" if spec.issue_text else ""
+    return agent.Job(
+        model=spec.models.worker,
+        system=system,
+        task=f"{spec.brief}{issue}",
+        summarise=prompts.render("summary", home, words=str(agent.SUMMARY_WORDS)),
+        research=research,
+        turns=spec.limits.attempt_turns,
+        max_output_tokens=spec.models.max_output_tokens,
+        call_seconds=spec.models.call_seconds,
+        context_tokens=spec.models.context_tokens,
+        now=_now,
+    )
+
+
+def _message(spec: AttemptSpec, outcome: Outcome) -> str:
+    said = outcome.summary if isinstance(outcome, Delivered) else f"Unfinished: {type(outcome).__name__}"
+    return redact(f"{spec.task.title}\n\n{said}\n")
+
+
+def _write_end(folder: RunFolder, end: End) -> None:
+    clean = _without_secrets(encode(end))
+    write_durable(folder.end, json.dumps(clean, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _without_secrets(value: object) -> object:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: _without_secrets(item) for key, item in value.items()}
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def _now() -> datetime:
+    return datetime.now(tz=UTC)
