@@ -120,6 +120,11 @@ def clean(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
+def words_of(text: str) -> str:
+    """Return what a body or a comment says once it was stored and read again."""
+    return clean(text).strip("\n")
+
+
 def one_line(text: str, limit: int) -> str:
     """Return `text` on one line, at most `limit` characters long, cut with an ellipsis."""
     line = " ".join(clean(text).split())
@@ -222,11 +227,11 @@ def mark_for(key: bytes, *parts: str) -> str:
 
 
 def _stored(text: str) -> str:
-    return _LOOKALIKE.sub(r"\\", clean(text).strip("\n"))
+    return _LOOKALIKE.sub(r"\\", words_of(text))
 
 
 def _shown(text: str) -> str:
-    return _GUARDED.sub("", clean(text).strip("\n"))
+    return _GUARDED.sub("", words_of(text))
 
 
 def _cleaned(value: Value) -> Value:
