@@ -62,7 +62,7 @@ def _says(tree: Mapping[str, Any], key: Key) -> bool:
         if not isinstance(found, dict) or part not in found:
             return False
         found = found[part]
-    return True
+    return bool(found != {})
 
 
 def _variable(key: Key) -> str:

@@ -1,0 +1,143 @@
+"""`agentloop config`: what the settings are, where they come from, and whether they are right."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentloop import exits, light
+from agentloop.errors import AgentloopError
+from agentloop.home import Home
+
+if TYPE_CHECKING:
+    from agentloop.settings.loading import Loaded
+
+app = typer.Typer(
+    name="config",
+    help="What the settings are, where they come from, whether they are right.",
+    no_args_is_help=True,
+)
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="The home; default: AGENTLOOP_HOME, or the nearest around here.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For a program.")]
+
+
+def home_at(given: Path | None) -> Home:
+    """Return the home that was named, or the nearest around here. Raises HomeError."""
+    return Home(Path(light.find_home(str(given) if given else None, os.environ)))
+
+
+@app.command()
+def show(
+    *,
+    home: HomeOption = None,
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every setting in force."""
+    from agentloop.settings.loading import load
+
+    loaded = load(home_at(home))
+    if as_json:
+        typer.echo(json.dumps(_shown_json(loaded), indent=2, ensure_ascii=False))
+        return
+    for line in _shown(loaded, origin=origin):
+        typer.echo(line)
+
+
+def _shown_json(loaded: Loaded) -> dict[str, Any]:
+    from agentloop.settings.problems import name_of
+
+    return {
+        "schema": 1,
+        "settings": [
+            {
+                "key": name_of(key),
+                "value": value,
+                "layer": loaded.origins[key].layer,
+                "where": loaded.origins[key].where,
+            }
+            for key, value in loaded.values.items()
+        ],
+    }
+
+
+def _shown(loaded: Loaded, *, origin: bool) -> list[str]:
+    from agentloop.settings.problems import name_of
+    from agentloop.settings.reference import literal
+
+    rows = [
+        (f"{name_of(key)} = {literal(value)}", str(loaded.origins[key]))
+        for key, value in loaded.values.items()
+        if value != {}
+    ]
+    if not origin:
+        return [said for said, _ in rows]
+    width = min(_WIDTH, max((len(said) for said, _ in rows), default=0))
+    return [
+        f"{said:<{width}}  {where}" if len(said) <= width else f"{said}\n{'':<{width}}  {where}"
+        for said, where in rows
+    ]
+
+
+_WIDTH = 52
+
+
+@app.command()
+def check(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Look for mistakes in the settings; change nothing."""
+    from agentloop.settings.loading import load
+    from agentloop.settings.problems import InvalidSettingsError
+
+    try:
+        loaded = load(home_at(home))
+    except InvalidSettingsError as error:
+        if not as_json:
+            raise
+        found = [{"where": each.where, "what": each.what, "fix": each.fix} for each in error.problems]
+        typer.echo(json.dumps({"schema": 1, "ok": False, "problems": found}, indent=2, ensure_ascii=False))
+        raise typer.Exit(exits.SETTINGS) from error
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, "ok": True, "problems": []}, indent=2))
+        return
+    read = [str(path) for path in loaded.files if path.exists()]
+    typer.echo(f"the settings are right ({', '.join(read)})")
+
+
+@app.command(name="compile")
+def compile_(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Validate the settings and write .agentloop/settings.json, which is all that the loop reads."""
+    from agentloop.domain import codec
+    from agentloop.settings.compiling import compile_settings
+
+    try:
+        found = home_at(home)
+        settings = compile_settings(found)
+    except AgentloopError as error:
+        if not as_json:
+            raise
+        typer.echo(json.dumps({"error": _said(error)}, ensure_ascii=False))
+        raise typer.Exit(exits.code_for(error)) from error
+    if as_json:
+        typer.echo(json.dumps({"settings": codec.encode(settings)}, ensure_ascii=False))
+        return
+    typer.echo(f"compiled to {found.compiled_settings}")
+
+
+def _said(error: AgentloopError) -> Mapping[str, str]:
+    return {"kind": type(error).__name__, "what": error.what, "fix": error.fix, "read": error.read}
+
+
+@app.command()
+def docs() -> None:
+    """Print the reference of all settings as Markdown."""
+    from agentloop.settings import reference
+
+    typer.echo(reference.markdown(), nl=False)

@@ -1,0 +1,133 @@
+"""`agentloop init` and `agentloop doctor`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentloop import exits
+from agentloop.cli.config import HomeOption, JsonOption, home_at
+
+if TYPE_CHECKING:
+    from agentloop.doctor import Check
+    from agentloop.initialise import Plan
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder to make a home of; made when missing.")
+    ] = Path(),
+    *,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="Path or URL of a repository to work for; may be repeated."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be made; change nothing.")
+    ] = False,
+    no_input: Annotated[bool, typer.Option("--yes", "-y", "--no-input", help="Ask nothing.")] = False,
+) -> None:
+    """Make a home: settings, memories and runtime folders. Done twice, it only adds what is missing."""
+    from agentloop import initialise
+
+    targets = list(target or ())
+    made = initialise.plan(folder, targets)
+    if not made.has_targets and not no_input and not dry_run and sys.stdin.isatty():
+        answer = typer.prompt(
+            "Repository to work for (path or URL, empty = later)", default="", show_default=False
+        )
+        targets = [answer.strip()] if answer.strip() else []
+        made = initialise.plan(folder, targets)
+    if not dry_run:
+        initialise.carry_out(made)
+    _tell(made, dry_run=dry_run)
+
+
+def _tell(made: Plan, *, dry_run: bool) -> None:
+    from agentloop.initialise import describe
+
+    root = made.home.root
+    if not made.steps:
+        typer.echo(f"{root} is a home already; nothing was missing")
+    else:
+        typer.echo(f"{'would make' if dry_run else 'made'} in {root}:")
+        for step in made.steps:
+            typer.echo(f"  {describe(step, root)}")
+    for note in made.notes:
+        typer.echo(f"\nnote: {note}")
+    if dry_run:
+        typer.echo("\nnothing was changed (--dry-run)")
+        return
+    typer.echo("\nnext:")
+    for command in _next(made):
+        typer.echo(f"  {command}")
+
+
+def _next(made: Plan) -> list[str]:
+    go = f"cd {shlex.quote(str(made.home.root))}"
+    look = ("agentloop doctor", "is everything there that is needed?")
+    if not made.has_targets:
+        rows = [("$EDITOR agentloop.toml", "name a [[target]] repository"), look]
+    else:
+        rows = [
+            look,
+            ("agentloop issue new 'What should change'", "file an issue"),
+            ("agentloop run", "work on it"),
+        ]
+    width = max(len(command) for command, _ in rows)
+    return [go, *(f"{command:<{width}}  # {why}" for command, why in rows)]
+
+
+def doctor(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Look whether everything is there that the loop needs, and say how to mend what is not."""
+    from agentloop import doctor as checks
+
+    found = home_at(home)
+    results = []
+    for check in checks.examine(found):
+        results.append(check)
+        if not as_json:
+            _print(check)
+    failed = [check for check in results if check.state == "fail"]
+    if as_json:
+        typer.echo(json.dumps(checks.as_json(found, results), indent=2, ensure_ascii=False))
+    else:
+        typer.echo(_summary(results))
+    if failed:
+        raise typer.Exit(exits.FAILED)
+
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "bright_black"}
+_NAME_WIDTH = 14
+
+
+def _print(check: Check) -> None:
+    width = max(60, min(100, shutil.get_terminal_size().columns)) - 1
+    indent = " " * (6 + _NAME_WIDTH + 1)
+    state = typer.style(f"{check.state:<4}", fg=_COLOURS[check.state], bold=check.state == "fail")
+    said = textwrap.wrap(check.what, width - len(indent), break_long_words=False, break_on_hyphens=False)
+    typer.echo(f"{state}  {check.name:<{_NAME_WIDTH}} {said[0] if said else ''}")
+    for line in said[1:]:
+        typer.echo(f"{indent}{line}")
+    if check.fix:
+        fix = textwrap.wrap(
+            f"fix: {check.fix}", width - len(indent), break_long_words=False, break_on_hyphens=False
+        )
+        for at, line in enumerate(fix):
+            typer.echo(f"{indent}{'     ' if at else ''}{line}")
+
+
+def _summary(results: list[Check]) -> str:
+    counts = {state: sum(check.state == state for check in results) for state in ("fail", "warn")}
+    if counts["fail"]:
+        return f"\n{counts['fail']} to mend before the loop can work" + (
+            f", {counts['warn']} to know" if counts["warn"] else ""
+        )
+    return f"\nready to run; {counts['warn']} to know" if counts["warn"] else "\nready to run"

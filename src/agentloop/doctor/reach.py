@@ -1,0 +1,165 @@
+"""What lies outside: the model's key, the model, its prices, the targets."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, assert_never
+from urllib.parse import urlsplit
+
+from agentloop.doctor.check import Check, fail, ok, skip, warn
+from agentloop.domain.model import Limited, Rejected, Unavailable
+from agentloop.errors import AgentloopError, SettingsError, TargetError
+
+if TYPE_CHECKING:
+    from agentloop.domain.settings import Settings, Target
+    from agentloop.home import Home
+    from agentloop.settings.key import ModelKey
+
+PRICES_OLD_DAYS: Final = 180
+MODEL_SECONDS: Final = 8.0
+_VENDOR: Final = "https://api.anthropic.com"
+
+
+def key(home: Home, settings: Settings) -> tuple[ModelKey | None, Check]:
+    """Look for the model's key and at who can read it; return it too. It is never shown."""
+    from agentloop.settings.key import find_key
+
+    try:
+        found = find_key(settings.models)
+    except SettingsError as error:
+        return None, fail("key", error.what, error.fix)
+    if found is None:
+        return None, fail(
+            "key",
+            "there is no API key: no model can be asked",
+            "export ANTHROPIC_API_KEY=…, or name a file that holds it: key_file in [models]",
+        )
+    return found, _key_in_sight(home, settings, found)
+
+
+def _key_in_sight(home: Home, settings: Settings, found: ModelKey) -> Check:
+    said = f"found in {found.where}"
+    if found.file is not None:
+        if found.file.resolve().is_relative_to(home.root.resolve()):
+            return warn("key", f"{said}, which is inside the home", "keep it outside of every repository")
+        if stat.S_IMODE(found.file.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+            return warn("key", f"{said}, which others may read", f"chmod 600 {found.file}")
+    parts = urlsplit(settings.models.base_url)
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        return warn("key", f"{said}; it is sent unencrypted to {parts.hostname}", "use an https:// base_url")
+    return ok("key", said)
+
+
+def model(settings: Settings, key: ModelKey | None) -> Check:
+    """Ask the Messages API for its list of models: free, and it tells a bad key from a bad connection."""
+    address = settings.models.base_url or _VENDOR
+    if key is None:
+        return skip("model", f"{address} was not asked, because there is no key")
+    from agentloop.edges.anthropic import AnthropicModel
+
+    try:
+        port = AnthropicModel(api_key=key.value, base_url=settings.models.base_url)
+    except SettingsError as error:
+        return fail("model", error.what, error.fix)
+    match port.reachable(MODEL_SECONDS):
+        case None:
+            return ok("model", f"{address} answers and takes the key")
+        case Rejected(why=why, fix=fix):
+            return fail("model", f"{address} refuses: {why}", fix)
+        case Limited(why=why):
+            return warn(
+                "model", f"{address} answers, but is limited now: {why}", "wait; the loop waits by itself"
+            )
+        case Unavailable(why=why):
+            return fail(
+                "model", f"{address} cannot be reached: {why}", "check network, proxy and models.base_url"
+            )
+        case never:
+            assert_never(never)
+
+
+def prices(settings: Settings) -> Check:
+    """Look how old the shipped prices are; that every model has one was looked at with the settings."""
+    from agentloop.edges.metered import shipped_prices
+
+    try:
+        table = shipped_prices()
+    except SettingsError as error:
+        return fail("prices", error.what, error.fix)
+    age = (datetime.now(tz=UTC).date() - table.as_of).days
+    models = settings.models
+    used = {models.admin, models.admin_fallback, models.worker, models.worker_fallback} - {""}
+    said = f"known for {', '.join(sorted(used))}; as of {table.as_of}"
+    if age > PRICES_OLD_DAYS:
+        return warn(
+            "prices", f"{said}, {age} days ago", "update agentloop, or name prices of your own in [prices]"
+        )
+    return ok("prices", said)
+
+
+def targets(home: Home, settings: Settings) -> Iterator[Check]:
+    """Look whether each target can be read, has the branch, and whether its commands are there to be run."""
+    for target in settings.targets:
+        check = _reached(home, target)
+        yield check
+        if check.state == "ok":
+            yield from _commands(target, settings.worker.path or os.environ.get("PATH", os.defpath))
+
+
+def _reached(home: Home, target: Target) -> Check:
+    from agentloop.edges.mirror import mirror_of
+
+    name = f"target {target.name}"
+    try:
+        remote = mirror_of(target, home.root, home.mirror_of(target.name)).look()
+    except (TargetError, OSError) as error:
+        fix = error.fix if isinstance(error, AgentloopError) else "check the path of the repository"
+        return fail(name, error.what if isinstance(error, AgentloopError) else str(error), fix)
+    wanted = target.branch or remote.default
+    if not remote.branches:
+        return fail(name, f"{target.repository} has no commits", "make a first commit on its branch")
+    if wanted not in remote.branches:
+        known = ", ".join(sorted(remote.branches)[:5])
+        return fail(name, f"there is no branch {wanted!r}", f"set branch of the target to one of: {known}")
+    return ok(name, f"{target.repository}, branch {wanted} at {remote.branches[wanted][:9]}")
+
+
+def _commands(target: Target, search: str) -> Iterator[Check]:
+    name = f"target {target.name}"
+    if not target.verify:
+        yield warn(
+            name,
+            "it has no verify commands: only a contract's own checks will be run",
+            'name its tests in agentloop.toml, e.g. verify = ["python -m pytest -q"]',
+        )
+    for command in (*target.verify, *([target.setup] if target.setup else [])):
+        program = _program(command)
+        if program and "/" not in program and shutil.which(program, path=search) is None:
+            yield warn(
+                name,
+                f"{program} is not on the sandbox's PATH ({command!r})",
+                "install it, or set worker.path",
+            )
+
+
+def _program(command: str) -> str:
+    """The program that a command line starts, as far as can be told without a shell."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ""
+    named = [word for word in words if "=" not in word]
+    plain = (
+        bool(named) and named[0].replace("-", "").replace(".", "").replace("_", "").replace("/", "").isalnum()
+    )
+    return named[0] if plain and named[0] not in _BUILTINS else ""
+
+
+_BUILTINS: Final = frozenset(
+    {"cd", "test", "set", "export", "exec", "eval", "if", "for", "while", "true", "false"}
+)
