@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 RELOOK_SECONDS: Final = 3600.0
 """Whatever is awaited, we look again after an hour: clocks jump, and a hint may get lost."""
+WOKEN: Final = "the wake trigger"
 SETTLE_SECONDS: Final = 0.3
 """An editor's burst of writes is over when nothing was written for so long; one cycle for all of them."""
 SETTLE_MAX_SECONDS: Final = 2.0
@@ -69,9 +70,9 @@ def run(
     ears = Ears(notifier, inotify=inotify)
     voice = Voice(home, notifier, Lines(2, form_for(2, environ)))
     loop = Supervisor(home, lock, ears, voice, commands or Commands(), without_notification(environ))
-    loop.prepare(notifier)
+    loop.prepare()
     code = loop.run(max_cycles, once=once)
-    notifier.stopping("stopped")
+    voice.stopping()
     return code
 
 
@@ -118,14 +119,14 @@ class Supervisor:
         self._why = "start"
         self._code = exits.OK
 
-    def prepare(self, notifier: Notifier) -> None:
+    def prepare(self) -> None:
         """Do what comes before the first cycle. Raises SettingsError when there are no settings to go by."""
         kin.adopt_orphans()
         left_behind = runtime.read_status(self._home.root)
         self._voice.tell("starting", "compiling the settings")
         self._introduce()
         self._settings.start()
-        notifier.ready("looking around")
+        self._voice.ready()
         self._voice.say(
             "supervisor.started", f"supervising {self._home.root}", pid=os.getpid(), version=__version__
         )
@@ -281,13 +282,15 @@ class Supervisor:
 
     def _look(self, rest_now: Rest) -> str | None:
         """Look at everything that may end the rest; return why it ends, or None."""
+        if rest_now.wake == "any" and self._is_woken(rest_now):
+            return WOKEN  # before anything that takes time: somebody waits for this one
         self._renew_watches()
         if self._settings.changed() and self._settings.renew() and rest_now.settings:
             return "the settings changed"
         if runtime.stamp_of(self._home.pause_file) != self._pause_before:
             return "the pause changed"
         if self._is_woken(rest_now):
-            return "the wake trigger"
+            return WOKEN
         if rest_now.facts and (news := self._news()):
             return news
         if rest_now.is_due(time.monotonic(), datetime.now(UTC)):
@@ -343,6 +346,8 @@ class Supervisor:
         self._attempts.look()
 
     def _renew_run_folder(self) -> None:
+        # Whoever deletes the folder may still be at it: a file that we put into it would make that fail.
+        self._ears.listen(time.monotonic() + SETTLE_SECONDS)
         if not self._home.root.is_dir():
             raise HomeError(f"{self._home.root} is gone", fix="bring it back, and start again")
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -72,16 +73,13 @@ class Inotify:
         os.close(self.fd)
 
     def _watch_one(self, folder: Path) -> None:
-        try:
-            found = _checked(
-                self._libc.inotify_add_watch(self.fd, os.fsencode(folder), ctypes.c_uint32(CHANGES))
+        before = self._watched.pop(folder, None)
+        with suppress(OSError):
+            name = os.fsencode(folder)
+            self._watched[folder] = _checked(
+                self._libc.inotify_add_watch(self.fd, name, ctypes.c_uint32(CHANGES))
             )
-        except OSError:
-            self._watched.pop(folder, None)
-            return
-        before = self._watched.get(folder)
-        self._watched[folder] = found
-        if before is not None and before != found:
+        if before is not None:
             self._forget(before)
 
     def _forget(self, watch: int) -> None:

@@ -6,6 +6,7 @@ All of it may be lost or mangled at any moment, so reading never raises: a file 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -176,14 +177,14 @@ def read_pause(home: Path) -> Pause | None:
 
 
 def take_wake(home: Path) -> tuple[str, ...]:
-    """Take the wake trigger away, return its reasons; the cycle's first act under the lock. Raises OSError."""
+    """Take the wake trigger away, return its reasons: the first act of a cycle. Raises OSError."""
     return runfolder.take_wake(str(home))
 
 
-def stamp_of(path: Path) -> Stamp | None:
+def stamp_of(path: Path | str) -> Stamp | None:
     """Return the stamp of the file at `path`, or None when there is none to be had."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 -- paths of thousands of files come as text
     except OSError:
         return None
     return (found.st_mtime_ns, found.st_size, found.st_ino)

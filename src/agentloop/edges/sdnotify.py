@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_PATIENCE_SECONDS = 0.5  # a READY=1 that is dropped fails the start; a wait without end would be worse
+
+
 class Notifier:
     """This unit's notification socket, if any; `watchdog_seconds` is None unless systemd watches us."""
 
@@ -50,7 +53,8 @@ class Notifier:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-                sender.sendto(message.encode("utf-8", "replace"), socket.MSG_DONTWAIT, self._address)
+                sender.settimeout(_PATIENCE_SECONDS)
+                sender.sendto(message.encode("utf-8", "replace"), self._address)
         except OSError:
             self._last_status = ""
 

@@ -62,6 +62,7 @@ class SettingsInForce:
 
     def renew(self) -> bool:
         """Compile again; return whether new settings are in force. If not, the last good ones stay."""
+        self._voice.reloading()
         complaint = self._compile()
         if not complaint:
             try:
@@ -69,6 +70,7 @@ class SettingsInForce:
             except SettingsError as error:
                 complaint = error.what
         self._complain(complaint)
+        self._voice.ready()
         return not complaint
 
     def _complain(self, complaint: str) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentloop.edges.sdnotify import Notifier
     from agentloop.supervision.child import Child
 
+_STDERR: Final = 2
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -38,6 +39,7 @@ class Ears:
         self._notifier = notifier
         self._inotify = _inotify() if inotify else None
         self._unwatched = False
+        self._terminal = os.isatty(_STDERR)
         self._pipe, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         for number in _SIGNALS:
@@ -84,15 +86,20 @@ class Ears:
     def _hear(self, number: int) -> None:
         match number:
             case signal.SIGTERM | signal.SIGINT:
-                self.stops += 1
-                if self.stops == 1:
-                    self._notifier.stopping("draining")
+                self._stop()
+            case signal.SIGHUP if self._terminal and not os.isatty(_STDERR):
+                self._stop()  # its window was closed: nobody would see what is done and spent from here on
             case signal.SIGHUP:
                 self.reload = True
             case signal.SIGCHLD:
                 kin.reap(self.child)
             case _:
                 pass
+
+    def _stop(self) -> None:
+        self.stops += 1
+        if self.stops == 1:
+            self._notifier.stopping("draining")
 
 
 def _inotify() -> Inotify | None:

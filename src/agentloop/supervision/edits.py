@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from agentloop.edges.runtime import Stamp, stamp_of
@@ -42,13 +43,16 @@ def differing(home: Home, seen: Mapping[str, Stamp]) -> tuple[str, ...]:
 def _editable(home: Home) -> Iterator[str]:
     yield str(home.relay.relative_to(home.root))
     for folder in (home.issues, home.pulls):
-        for path in folder.glob("*.md"):
-            if not path.name.startswith("."):
-                yield str(path.relative_to(home.root))
+        inside = folder.relative_to(home.root)
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 -- thousands of issues are looked at while a wake waits
+        except OSError:
+            continue
+        yield from (f"{inside}/{name}" for name in names if name.endswith(".md") and name[0] != ".")
 
 
 def _stamped(root: Path, paths: Iterator[str]) -> dict[str, Stamp]:
-    found = {path: stamp_of(root / path) for path in paths}
+    found = {path: stamp_of(f"{root}/{path}") for path in paths}
     return {path: stamp for path, stamp in found.items() if stamp is not None}
 
 

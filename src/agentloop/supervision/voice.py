@@ -29,6 +29,18 @@ class Voice:
         self._status: runtime.StatusRecord | None = None
         self.notice = ""
 
+    def ready(self) -> None:
+        """Tell systemd that settings are in force and the work goes on."""
+        self._notifier.ready("looking around")
+
+    def reloading(self) -> None:
+        """Tell systemd that settings are being read again."""
+        self._notifier.reloading()
+
+    def stopping(self) -> None:
+        """Tell systemd that the work is over."""
+        self._notifier.stopping("stopped")
+
     def say(self, event: str, text: str, *, level: Level = Level.INFO, **fields: Field) -> None:
         """Write one log line."""
         self._lines.say(event, text, level=level, **fields)
