@@ -40,7 +40,17 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "worker": ((*CORE, "ports", *TOOLBOX), "vendors reach the worker through ports"),
     "gate": ((*CORE, "ports", *TOOLBOX), "vendors reach the gate through ports"),
     "memory": ((*CORE, "ports", *TOOLBOX), "vendors reach memory through ports"),
-    "settings": ((*CORE, *TOOLBOX), "settings are read before anything else exists"),
+    "settings": (
+        (*CORE, *TOOLBOX, "edges.git", "edges.metered"),
+        "settings are read before anything else exists; git says what is tracked, metered has the prices",
+    ),
+    "settings.compiling": (("settings", "compiled", *CORE), "the compiling child writes what others read"),
+    "compiled": ((*CORE, *TOOLBOX, "settings.sources"), "compiled settings are read by light processes"),
+    "initialise": ((*CORE, *TOOLBOX, "edges.git", "settings"), "making a home needs no other part"),
+    "doctor": (
+        (*CORE, "compiled", "edges", "initialise", "prompts", "settings", "worker"),
+        "doctor looks at every part, and no part looks at doctor",
+    ),
     "edges": ((*CORE, "ports"), "an edge fills a port and knows no caller"),
     "supervisor": (
         ("domain.settings", "domain.codec", "errors", "exits", "home", "supervision", *TOOLBOX),
@@ -51,15 +61,18 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         "the supervisor stays thin",
     ),
     "light": (
-        (*CORE, "supervisor", "supervision", "wiring", *TOOLBOX),
+        (*CORE, "compiled", "supervisor", "supervision", "wiring", *TOOLBOX),
         "light commands load what they need, when they need it",
     ),
     "wiring": (
-        (*CORE, "ports", "admin", "cycle", "worker", "gate", "memory", "settings", "edges"),
+        (*CORE, "ports", "admin", "compiled", "cycle", "worker", "gate", "memory", "settings", "edges"),
         "wiring joins all",
     ),
     "cli": (
-        (*CORE, "ports", "settings", "supervisor", "supervision", "light", "wiring", *TOOLBOX),
+        (
+            *(*CORE, "compiled", "doctor", "initialise", "light", "ports"),
+            *("settings", "supervisor", "supervision", "wiring", *TOOLBOX),
+        ),
         "commands reach edges through wiring",
     ),
     "cli.demo": (("cli", "testing"), "the demo is the one command made of doubles"),
@@ -85,7 +98,7 @@ VENDORS: dict[str, tuple[tuple[str, ...], str]] = {
 
 # Loading these loads the standard library only, however far their imports reach: `status --json`, `run`,
 # `wake`, `stop` and an idle cycle take as long as the interpreter, not as long as an SDK.
-LIGHT = ("__main__", "cycle", "light", "ports", "supervision", "supervisor", *CORE, *TOOLBOX)
+LIGHT = ("__main__", "compiled", "cycle", "light", "ports", "supervision", "supervisor", *CORE, *TOOLBOX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
