@@ -31,18 +31,18 @@ def _quick(args: list[str]) -> Callable[[list[str]], int] | None:
     if not args or "--help" in args or "-h" in args:
         return None
     if args[0] == "status" and "--json" in args and "--watch" not in args:
-        return _status
+        return _wired("status")
     return _QUICK.get(args[0])
 
 
 def _framework(args: list[str]) -> int:
-    from agentloop.cli.app import run  # noqa: PLC0415 - typer costs more than all the quick commands together
+    from agentloop.cli.app import run
 
     return run(args)
 
 
 def _version(_args: list[str]) -> int:
-    from agentloop import __version__  # noqa: PLC0415 - each quick command imports just what it needs
+    from agentloop import __version__
 
     print(f"agentloop {__version__}")
     return 0
@@ -50,22 +50,31 @@ def _version(_args: list[str]) -> int:
 
 def _light(name: str) -> Callable[[list[str]], int]:
     def call(args: list[str]) -> int:
-        from agentloop import light  # noqa: PLC0415 - each quick command imports just what it needs
+        from agentloop import light
 
         return light.run(name, args)
 
     return call
 
 
-def _status(args: list[str]) -> int:
-    from agentloop import light  # noqa: PLC0415 - each quick command imports just what it needs
+def _wired(name: str) -> Callable[[list[str]], int]:
+    def call(args: list[str]) -> int:
+        from agentloop import wiring
 
-    return light.run("status", args)
+        return {
+            "cycle": wiring.command_cycle,
+            "attempt": wiring.command_attempt,
+            "gate": wiring.command_gate,
+            "status": wiring.command_status,
+        }[name](args)
+
+    return call
 
 
 _QUICK: dict[str, Callable[[list[str]], int]] = {
     "--version": _version,
-    **{name: _light(name) for name in ("run", "cycle", "wake", "stop", "pause", "resume", "attempt", "gate")},
+    **{name: _light(name) for name in ("run", "wake", "stop", "pause", "resume")},
+    **{name: _wired(name) for name in ("cycle", "attempt", "gate")},
 }
 
 

@@ -9,17 +9,27 @@ effect whose act was interrupted right after it took place. Implementations: `ed
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
+
+# The executor's answers are values of the domain; they are named here too because they are half of that port.
+from agentloop.domain.observed import AttemptEnded as AttemptEnded
+from agentloop.domain.observed import GateEnded as GateEnded
+from agentloop.domain.observed import Lost as Lost
+from agentloop.domain.observed import Running as Running
+from agentloop.domain.observed import Seen as Seen
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
     from agentloop.domain.effects import ExecutorEffect, ForgeEffect, TrackerEffect
+    from agentloop.domain.facts import Entry
     from agentloop.domain.issue import Issue, Pull
     from agentloop.domain.model import Answer, Request
+    from agentloop.domain.relay import Relay
     from agentloop.domain.settings import Target
-    from agentloop.domain.work import AttemptSpec, End, Finding, GateBroken, GateSpec, Verdict
+    from agentloop.domain.work import AttemptSpec, End, Finding, GateSpec
+    from agentloop.domain.world import World
 
 
 class Tracker(Protocol):
@@ -46,46 +56,6 @@ class Forge(Protocol):
 
     def act(self, op: str, effect: ForgeEffect) -> str:
         """Do it and return the id of what was made. Raises ConflictError when a branch is not where expected."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """An attempt or gate that is alive. `beat_at` is its last heartbeat, `spent_micros` what its ledger says."""
-
-    attempt: str
-    role: str
-    beat_at: datetime
-    spent_micros: int = 0
-    doing: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """An attempt or gate whose process is gone without an end record (killed), or never came to be."""
-
-    attempt: str
-    role: str
-    spent_micros: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptEnded:
-    """An attempt with an end record. Money: what was settled, and what is unresolved at its ceiling."""
-
-    end: End
-    settled_micros: int
-    unresolved_micros: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateEnded:
-    """A gate with a verdict."""
-
-    attempt: str
-    verdict: Verdict | GateBroken
-
-
-Seen: TypeAlias = "Running | Lost | AttemptEnded | GateEnded"
 
 
 class Executor(Protocol):
@@ -138,6 +108,52 @@ class Repositories(Protocol):
 
     def folder(self, target: Target) -> Path:
         """Return the mirror's folder."""
+
+
+class Journal(Protocol):
+    """The append-only record of facts; the cycle is its only writer."""
+
+    def world(self) -> World:
+        """Return the fold over everything recorded. Raises JournalError."""
+
+    def append(self, entry: Entry) -> None:
+        """Record facts; they are durable on return. Raises JournalError: then nothing was acknowledged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRelay:
+    """The relay as a cycle found it: its text, and its values with everything a person did to it."""
+
+    text: str
+    relay: Relay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOn:
+    """What became of a write: the version in place (None: nothing changed), and what a person should know."""
+
+    version: int | None
+    notices: tuple[str, ...] = ()
+
+
+class Baton(Protocol):
+    """The relay, for one cycle: taken over once, handed on once."""
+
+    def take(self) -> HeldRelay:
+        """Return the relay as it is now. Raises HomeError when it cannot be read."""
+
+    def hand_on(self, new: Relay, *, message: str, notes: tuple[str, ...]) -> HandedOn:
+        """Write `new`, merged with what a person did since `take`, and commit it with the `notes` (paths)."""
+
+
+class Notes(Protocol):
+    """Notes of research tasks, in the home."""
+
+    def keep(self, task: str, text: str) -> str:
+        """Write a task's note durably and return its path in the home; the same text again changes nothing."""
+
+    def read(self, path: str) -> str:
+        """Return a note's text ("" when it is gone)."""
 
 
 class Model(Protocol):

@@ -246,22 +246,6 @@ class Conclude:
     rationale: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoteClosed:
-    """A person closed the issue."""
-
-    issue: str
-    rationale: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoteReopened:
-    """A person opened an issue again that was closed."""
-
-    issue: str
-    rationale: str
-
-
 RuleDecision: TypeAlias = (
     Start
     | Take
@@ -274,8 +258,6 @@ RuleDecision: TypeAlias = (
     | LetGo
     | Drop
     | Conclude
-    | NoteClosed
-    | NoteReopened
 )
 
 Decision: TypeAlias = AdminDecision | RuleDecision

@@ -1,0 +1,532 @@
+"""Carrying a decision out: facts into the journal, effects into the world, each exactly once.
+
+An effect goes: intent in the journal (durable) → look whether it is there already → act once → its end in the
+journal. Operation ids are made from what an effect is for, so a decision that was cut off in its middle is simply
+carried out again: what was done is found, what was not is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, assert_never
+
+from agentloop.domain import decisions as d
+from agentloop.domain import effects as e
+from agentloop.domain import facts as f
+from agentloop.domain import states as s
+from agentloop.domain import wording
+from agentloop.domain.settings import micros
+from agentloop.domain.signals import evidence_for
+from agentloop.domain.work import AttemptSpec, Contract, Delivered, End, Finding, GateSpec, Task
+from agentloop.errors import ConflictError, NotFoundError
+from agentloop.ports import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from agentloop.domain.scene import Scene
+    from agentloop.domain.settings import Settings, Target
+    from agentloop.domain.states import TaskView, Try
+    from agentloop.domain.world import World
+    from agentloop.ports import Executor, Forge, Journal, Notes, Repositories, Tracker
+
+FINDING_CHARACTERS = 4000
+NOTE_CHARACTERS = 12_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """The ports that effects go through, and where attempts and gates have their folders."""
+
+    tracker: Tracker
+    forge: Forge
+    executor: Executor
+    repositories: Repositories
+    notes: Notes
+    attempt_folder: Callable[[str], str]
+    gate_folder: Callable[[str], str]
+
+
+class Actor:
+    """One cycle's hands. `carry_out` does an admitted decision; `finish_intents` ends what a killed cycle began."""
+
+    def __init__(self, *, outside: Outside, journal: Journal, world: World, settings: Settings, cycle: int) -> None:
+        self.world = world
+        self.cycle = cycle
+        self._out = outside
+        self._journal = journal
+        self._settings = settings
+        self._now: datetime | None = None
+
+    def record(self, now: datetime, *facts: f.Fact) -> None:
+        """Write facts that are true together into the journal, and fold them in. Raises JournalError."""
+        if facts:
+            entry = f.Entry(at=now, cycle=self.cycle, facts=facts)
+            self._journal.append(entry)
+            self.world.apply(entry)
+
+    def perform(self, now: datetime, op: str, effect: e.Effect) -> str:
+        """Do the effect exactly once and return the id of what it made.
+
+        Raises ConflictError when the world refuses it for good (that is recorded), and whatever else a port raises
+        when it is not known whether it took place: the intent stays open, and a later cycle looks again.
+        """
+        known = self.world.effects.get(op)
+        if known is not None and known.result is not None:
+            return known.result
+        if known is None or known.failed:
+            self.record(now, f.EffectIntended(op=op, effect=effect))
+        try:
+            found = self._find(op, effect)
+            result = self._act(op, effect) if found is None else found
+        except ConflictError as error:
+            self.record(now, f.EffectFailed(op=op, why=error.what))
+            raise
+        self.record(now, f.EffectDone(op=op, result=result))
+        return result
+
+    def finish_intents(self, now: datetime) -> None:
+        """Look for every effect that a killed cycle intended; do those that are not there."""
+        for op in tuple(self.world.open_ops):
+            try:
+                self.perform(now, op, self.world.effects[op].effect)
+            except NotFoundError as error:
+                self.record(now, f.EffectFailed(op=op, why=error.what))
+            except ConflictError:
+                continue  # recorded; the rules see the state it left
+
+    def carry_out(self, scene: Scene, decision: d.Decision, by: str) -> None:
+        """Do an admitted decision. Raises what a port raises; then the rules will propose it again."""
+        now = scene.now
+        decided = f.Decided(by="admin" if by == "admin" else "rules", decision=decision)
+        match decision:
+            case d.Plan():
+                self._plan(now, decided, decision)
+            case d.Ask():
+                self._ask(now, decided, decision)
+            case d.Answer():
+                self._answer(now, decided, decision)
+            case d.Assign(task=task, guidance=guidance):
+                self._start(scene, decided, task, guidance)
+            case d.Start(task=task):
+                self._start(scene, decided, task, "")
+            case d.Review(attempt=attempt, accept=accept, says=says):
+                self.record(now, decided, f.Reviewed(attempt=attempt, accepted=accept, says=says))
+            case d.Retry():
+                self._retry(now, decided, decision)
+            case d.Publish():
+                self._publish(scene, decided, decision)
+            case d.Cancel(task=task, rationale=why) | d.Drop(task=task, rationale=why):
+                self._drop(now, decided, task, why)
+            case d.Park(task=task, rationale=why):
+                self._park(now, decided, task, why)
+            case d.ParkIssue(issue=issue, rationale=why):
+                self._park_issue(now, decided, issue, why)
+            case d.Sleep() | d.Hibernate():
+                self.record(now, decided)
+            case d.Take(attempt=attempt):
+                self._take(now, decided, attempt)
+            case d.Judge(attempt=attempt, commit=commit):
+                self._judge(now, decided, attempt, commit)
+            case d.SendBack():
+                self.record(now, decided, _sent_back(decision))
+            case d.Requeue(task=task, not_before=moment, rationale=why, counts=counts):
+                again = f.Requeued(task=task, not_before=moment, why=why, counts=counts)
+                self.record(now, decided, again)
+            case d.AcceptMerge(task=task, pull=pull, commit=commit):
+                self._merged(now, decided, task, pull, commit)
+            case d.LetGo():
+                self._let_go(now, decided, decision)
+            case d.Conclude(issue=issue):
+                self._conclude(now, decided, issue)
+            case _:
+                assert_never(decision)
+
+    # --- issues ------------------------------------------------------------------------------------------------
+
+    def _plan(self, now: datetime, decided: f.Decided, plan: d.Plan) -> None:
+        view = self.world.issues[plan.issue]
+        target = self._target(view.target)
+        first = view.planned_tasks + 1
+        tasks = tuple(_task(plan, number, first, target.name) for number in range(len(plan.tasks)))
+        op = e.operation("plan", plan.issue, view.evidence)
+        say = e.Say(issue=plan.issue, body=wording.plan_comment(plan, tasks))
+        planned = f.Planned(issue=plan.issue, tasks=tasks, evidence=view.evidence)
+        # Facts and intent are one line: a kill between plan and comment cannot lose the comment.
+        self.record(now, decided, planned, f.EffectIntended(op=op, effect=say))
+        self.perform(now, op, say)
+
+    def _ask(self, now: datetime, decided: f.Decided, ask: d.Ask) -> None:
+        evidence = self.world.issues[ask.issue].evidence
+        op = e.operation("ask", ask.issue, evidence)
+        say = e.Say(issue=ask.issue, body=wording.question_comment(ask))
+        asked = f.Asked(issue=ask.issue, question=ask.question, choices=ask.choices, evidence=evidence)
+        self.record(now, decided, asked, f.EffectIntended(op=op, effect=say))
+        self.perform(now, op, say)
+
+    def _answer(self, now: datetime, decided: f.Decided, answer: d.Answer) -> None:
+        evidence = self.world.issues[answer.issue].evidence
+        op = e.operation("answer", answer.issue, evidence)
+        say = e.Say(issue=answer.issue, body=answer.text.strip())
+        answered = f.Answered(issue=answer.issue, evidence=evidence)
+        self.record(now, decided, answered, f.EffectIntended(op=op, effect=say))
+        self.perform(now, op, say)
+
+    def _park_issue(self, now: datetime, decided: f.Decided, issue: str, why: str) -> None:
+        evidence = self.world.issues[issue].evidence
+        op = e.operation("park-issue", issue, evidence)
+        say = e.Say(issue=issue, body=wording.parked_comment(f"issue {issue}", why))
+        parked = f.IssueParked(issue=issue, reason=why, evidence=evidence)
+        self.record(now, decided, parked, f.EffectIntended(op=op, effect=say))
+        self.perform(now, op, say)
+
+    def _conclude(self, now: datetime, decided: f.Decided, issue: str) -> None:
+        view = self.world.issues[issue]
+        tasks = self.world.tasks_of(issue)
+        body = wording.closing_comment(view, tasks, spent_on_issue(self.world, issue))
+        op = e.operation("close", issue, view.evidence)
+        self.perform(now, op, e.CloseIssue(issue=issue, body=body))
+        self.record(now, decided, f.IssueClosed(issue=issue, by="loop"))
+
+    # --- tasks -------------------------------------------------------------------------------------------------
+
+    def _retry(self, now: datetime, decided: f.Decided, retry: d.Retry) -> None:
+        state = self.world.tasks[retry.task].state
+        findings = state.findings if isinstance(state, s.Red) and not retry.from_scratch else ()
+        self.record(
+            now,
+            decided,
+            f.SentBack(
+                task=retry.task,
+                findings=findings,
+                guidance=retry.guidance.strip(),
+                from_scratch=retry.from_scratch,
+            ),
+        )
+
+    def _park(self, now: datetime, decided: f.Decided, task: str, why: str) -> None:
+        view = self.world.tasks[task]
+        op = e.operation("park", task, str(len(view.tries)), why)
+        say = e.Say(issue=view.task.issue, body=wording.parked_comment(f"task {task}", why))
+        self.record(now, decided, f.Parked(task=task, reason=why), f.EffectIntended(op=op, effect=say))
+        self.perform(now, op, say)
+
+    def _drop(self, now: datetime, decided: f.Decided, task: str, why: str) -> None:
+        state = self.world.tasks[task].state
+        if isinstance(state, s.Working):
+            stop = e.StopAttempt(attempt=state.attempt, why=why)
+            self.perform(now, e.operation("stop", state.attempt), stop)
+            self.record(now, *self._give_back(state.attempt))
+        self.record(now, decided, f.Cancelled(task=task, reason=why))
+
+    def _give_back(self, attempt: str) -> tuple[f.Fact, ...]:
+        # A stopped attempt's money is unresolved until its ledger says more: all of its slice counts.
+        purse = f"attempt:{attempt}"
+        slice_micros = self.world.purses.get(purse)
+        if slice_micros is None:
+            return ()
+        return (f.Settled(purse=purse, micros=0, unresolved_micros=slice_micros),)
+
+    def _merged(self, now: datetime, decided: f.Decided, task: str, pull: str, commit: str) -> None:
+        state = self.world.tasks[task].state
+        if isinstance(state, s.Working):
+            stop = e.StopAttempt(attempt=state.attempt, why="its pull request was merged")
+            self.perform(now, e.operation("stop", state.attempt), stop)
+            self.record(now, *self._give_back(state.attempt))
+        self.record(now, decided, f.Merged(task=task, pull=pull, commit=commit))
+
+    def _let_go(self, now: datetime, decided: f.Decided, let_go: d.LetGo) -> None:
+        op = e.operation("hands-off", let_go.pull)
+        say = e.SayOnPull(pull=let_go.pull, body=wording.hands_off_comment(let_go.pull, let_go.head))
+        hands_off = f.HandsOff(task=let_go.task, pull=let_go.pull, head=let_go.head)
+        self.record(now, decided, hands_off, f.EffectIntended(op=op, effect=say))
+        self.perform(now, op, say)
+
+    # --- attempts and gates ------------------------------------------------------------------------------------
+
+    def _start(self, scene: Scene, decided: f.Decided, task: str, guidance: str) -> None:
+        view = self.world.tasks[task]
+        state = view.state
+        if not isinstance(state, s.Queued):
+            return
+        if guidance.strip():
+            self.record(
+                scene.now,
+                f.SentBack(task=task, findings=state.findings, guidance=guidance.strip(), from_scratch=state.from_scratch),
+            )
+            view = self.world.tasks[task]
+            state = replace(state, guidance=guidance.strip())
+        started = self._attempt_of(scene.now, view, state)
+        op = e.operation("start", started.attempt)
+        effect = e.StartAttempt(attempt=started.attempt)
+        reserved = f.Reserved(purse=f"attempt:{started.attempt}", micros=started.slice_micros)
+        self.record(scene.now, decided, started, reserved, f.EffectIntended(op=op, effect=effect))
+        self.perform(scene.now, op, effect)
+
+    def _attempt_of(self, now: datetime, view: TaskView, state: s.Queued) -> f.AttemptStarted:
+        target = self._target(view.task.target)
+        branch, head = self._out.repositories.head(target)
+        conflict = any(one.kind == "conflict" for one in state.findings)
+        goes_on = bool(view.head) and not state.from_scratch
+        # On top of a pull request's branch, or, after a conflict, on the newer base with both as parents.
+        base = view.head if goes_on and not conflict else head
+        parents = (base,) if not goes_on or not conflict else (view.head, head)
+        limits = self._settings.limits
+        return f.AttemptStarted(
+            attempt=f"{view.task.id}.{len(view.tries) + 1}",
+            task=view.task.id,
+            base=base,
+            parents=parents if not (view.head and state.from_scratch) else (view.head, head),
+            branch=branch_of(view.task),
+            base_branch=branch,
+            evidence=evidence_for(view, state),
+            slice_micros=micros(limits.attempt_usd),
+            deadline=now + timedelta(minutes=limits.attempt_minutes),
+        )
+
+    def _take(self, now: datetime, decided: f.Decided, attempt: str) -> None:
+        view, one = self._try(attempt)
+        outcome = one.outcome
+        if not isinstance(outcome, Delivered):
+            return
+        if view.task.kind == "research":
+            path = self._out.notes.keep(view.task.id, outcome.note)
+            self.record(now, decided, f.NoteTaken(attempt=attempt, task=view.task.id, path=path))
+            return
+        end = End(
+            attempt=attempt,
+            outcome=outcome,
+            at=one.ended or now,
+            turns=one.turns,
+            sandboxed=one.sandboxed,
+            models=one.models,
+        )
+        message = wording.commit_message(view.task, attempt, outcome.summary)
+        spec = self._spec(view, one)
+        taken = self._out.repositories.take(spec, end, message=message, parents=one.parents)
+        if isinstance(taken, Rejected):
+            self.record(now, decided, f.ResultRejected(attempt=attempt, findings=_bounded(taken.findings)))
+        else:
+            self.record(now, decided, f.ResultTaken(attempt=attempt, commit=taken.commit))
+
+    def _judge(self, now: datetime, decided: f.Decided, attempt: str, commit: str) -> None:
+        view, _ = self._try(attempt)
+        number = view.state.round if isinstance(view.state, s.Judging) else 1
+        op = e.operation("gate", attempt, str(number))
+        effect = e.StartGate(attempt=attempt, commit=commit)
+        started = f.GateStarted(attempt=attempt, commit=commit, round=number)
+        self.record(now, decided, started, f.EffectIntended(op=op, effect=effect))
+        self.perform(now, op, effect)
+
+    # --- publishing --------------------------------------------------------------------------------------------
+
+    def _publish(self, scene: Scene, decided: f.Decided, publish: d.Publish) -> None:
+        now, view = scene.now, self.world.tasks[publish.task]
+        state, one = view.state, view.last
+        if not isinstance(state, s.Accepted) or one is None:
+            return
+        target = self._target(view.task.target)
+        push = e.Push(target=target.name, branch=one.branch, commit=state.commit, expected=view.head)
+        self.perform(now, e.operation("push", view.task.id, state.commit), push)
+        title = wording.one_line(publish.title or view.task.title, 100)
+        body = self._pull_body(view, one, state)
+        if view.pull:
+            edit = e.EditPull(pull=view.pull, title=title, body=body)
+            self.perform(now, e.operation("edit-pull", view.task.id, state.commit), edit)
+            pull = view.pull
+        else:
+            opened = e.OpenPull(
+                target=target.name, branch=one.branch, base=one.base_branch, title=title, body=body
+            )
+            pull = self.perform(now, e.operation("pull", view.task.id), opened)
+        op = e.operation("tell-pull", view.task.id, state.commit)
+        say = e.Say(issue=view.task.issue, body=wording.pull_comment(view, pull))
+        published = f.Published(
+            task=view.task.id, attempt=one.attempt, pull=pull, branch=one.branch, commit=state.commit
+        )
+        self.record(now, decided, published, f.EffectIntended(op=op, effect=say))
+        self.perform(now, op, say)
+
+    def _pull_body(self, view: TaskView, one: Try, state: s.Accepted) -> str:
+        outcome = one.outcome
+        return wording.pull_body(
+            view,
+            one,
+            outcome if isinstance(outcome, Delivered) else Delivered(tip=state.commit, summary=""),
+            self.world.verdicts[one.attempt],
+            closes=view.task.issue if covers_issue(self.world, view) else "",
+            says=state.says,
+            spent_micros=sum(each.spent_micros for each in view.tries),
+            gate=self._settings.layers.gate,
+        )
+
+    # --- one effect --------------------------------------------------------------------------------------------
+
+    def _find(self, op: str, effect: e.Effect) -> str | None:
+        match effect:
+            case e.Say() | e.CloseIssue() | e.Label():
+                return self._out.tracker.find(op, effect)
+            case e.Push() | e.OpenPull() | e.EditPull() | e.SayOnPull():
+                return self._out.forge.find(op, effect)
+            case e.StartAttempt() | e.StartGate() | e.StopAttempt():
+                return self._out.executor.find(op, effect)
+            case _:
+                assert_never(effect)
+
+    def _act(self, op: str, effect: e.Effect) -> str:
+        match effect:
+            case e.Say() | e.CloseIssue() | e.Label():
+                return self._out.tracker.act(op, effect)
+            case e.Push() | e.OpenPull() | e.EditPull() | e.SayOnPull():
+                return self._out.forge.act(op, effect)
+            case e.StartAttempt(attempt=attempt):
+                view, one = self._try(attempt)
+                spec = self._spec(view, one)
+                self._out.repositories.prepare(spec, message=view.task.title)
+                return self._out.executor.act(op, effect, spec)
+            case e.StartGate():
+                return self._out.executor.act(op, effect, self._gate_spec(effect))
+            case e.StopAttempt():
+                return self._out.executor.act(op, effect, None)
+            case _:
+                assert_never(effect)
+
+    def _try(self, attempt: str) -> tuple[TaskView, Try]:
+        view = self.world.tasks.get(attempt.rpartition(".")[0])
+        one = next((each for each in view.tries if each.attempt == attempt), None) if view else None
+        if view is None or one is None:
+            raise NotFoundError(f"there is no attempt {attempt}")
+        return view, one
+
+    def _target(self, name: str) -> Target:
+        target = self._settings.target(name)
+        if target is None:
+            raise NotFoundError(f"there is no target {name!r}", fix="add it to agentloop.toml as [[target]]")
+        return target
+
+    def _spec(self, view: TaskView, one: Try) -> AttemptSpec:
+        target = self._target(view.task.target)
+        queued = _started_on(view)
+        return AttemptSpec(
+            id=one.attempt,
+            task=view.task,
+            base=one.base,
+            folder=self._out.attempt_folder(one.attempt),
+            mirror=str(self._out.repositories.folder(target)),
+            deadline=one.deadline,
+            slice_micros=one.slice_micros,
+            limits=self._settings.limits,
+            models=self._settings.models,
+            worker=self._settings.worker,
+            target=target,
+            prices=self._settings.prices,
+            brief=wording.task_brief(
+                view.task,
+                replace(view, tries=view.tries[:-1]),
+                guidance=queued.guidance,
+                findings=_findings_text(queued.findings),
+                notes=self._notes(view.task),
+                context=self._context(view, queued, target),
+            ),
+        )
+
+    def _gate_spec(self, effect: e.StartGate) -> GateSpec:
+        view, one = self._try(effect.attempt)
+        target = self._target(view.task.target)
+        minutes = self._settings.limits.check_minutes * (2 + len(view.task.contract.checks) + len(target.verify))
+        return GateSpec(
+            attempt=one.attempt,
+            task=view.task,
+            # The whole change is judged: what the branch held before this attempt is part of the pull request.
+            base=view.tries[0].base if view.head and one.base == view.head else one.base,
+            commit=effect.commit,
+            folder=self._out.gate_folder(one.attempt),
+            mirror=str(self._out.repositories.folder(target)),
+            deadline=(self.world.at or one.deadline) + timedelta(minutes=minutes),
+            limits=self._settings.limits,
+            worker=self._settings.worker,
+            target=target,
+            scan=self._settings.layers.gate,
+        )
+
+    def _notes(self, task: Task) -> str:
+        if not self._settings.layers.memory:
+            return ""
+        told = [(need, self.world.notes[need]) for need in task.needs if need in self.world.notes]
+        return "\n\n".join(f"### Task {need}\n\n{self._out.notes.read(path)[:NOTE_CHARACTERS]}" for need, path in told)
+
+    def _context(self, view: TaskView, queued: s.Queued, target: Target) -> str:
+        earlier = view.head or next((one.commit for one in reversed(view.tries[:-1]) if one.commit), "")
+        one = view.tries[-1]
+        if not earlier or queued.from_scratch or one.base == earlier:
+            return ""
+        base = next((each.base for each in view.tries if each.commit == earlier), one.base)
+        diff = self._out.repositories.diff(target, base, earlier, 20_000)
+        return f"## The work so far, as a diff (not applied here)\n\n```diff\n{diff}\n```"
+
+
+def branch_of(task: Task) -> str:
+    """Return the branch that code names for a task: `agentloop/<task>-<words of its title>`."""
+    words = "".join(char if char.isascii() and char.isalnum() else " " for char in task.title.lower()).split()
+    slug = "-".join(words)[:40].strip("-")
+    return f"agentloop/{task.id.replace('#', '-')}-{slug or 'task'}"
+
+
+def covers_issue(world: World, view: TaskView) -> bool:
+    """Whether merging this task's pull request completes all that was planned for its issue."""
+    others = [one for one in world.tasks_of(view.task.issue) if one.task.id != view.task.id]
+    return all(s.over(one.state) for one in others)
+
+
+def spent_on_issue(world: World, issue: str) -> int:
+    """Return the micro-dollars that the issue's attempts have spent."""
+    return sum(one.spent_micros for view in world.tasks_of(issue) for one in view.tries)
+
+
+def _task(plan: d.Plan, number: int, first: int, target: str) -> Task:
+    planned = plan.tasks[number]
+    return Task(
+        id=f"{plan.issue}.{first + number}",
+        issue=plan.issue,
+        title=wording.one_line(planned.title, 100),
+        kind=planned.kind,
+        contract=Contract(
+            goal=planned.goal,
+            criteria=planned.criteria,
+            checks=planned.checks,
+            scope=planned.scope,
+            may_change_tests=planned.may_change_tests,
+        ),
+        target=target,
+        needs=tuple(f"{plan.issue}.{first + need - 1}" for need in planned.needs),
+        specialist=planned.specialist,
+    )
+
+
+def _sent_back(decision: d.SendBack) -> f.SentBack:
+    return f.SentBack(
+        task=decision.task,
+        findings=_bounded(decision.findings),
+        heard=decision.heard,
+        from_scratch=decision.from_scratch,
+    )
+
+
+def _bounded(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(replace(one, says=one.says[-FINDING_CHARACTERS:]) for one in findings[:20])
+
+
+def _started_on(view: TaskView) -> s.Queued:
+    match view.state:
+        case s.Working(was=was) | s.Returned(was=was):
+            return was
+        case s.Queued():
+            return view.state
+        case _:
+            return s.Queued()
+
+
+def _findings_text(findings: tuple[Finding, ...]) -> str:
+    return "\n\n".join(f"**{one.kind}: {one.about}**\n\n{one.says.strip()}" for one in findings)

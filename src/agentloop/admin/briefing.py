@@ -1,0 +1,208 @@
+"""All that the admin is shown in a cycle, as text: bounded, most urgent first, outsiders' words fenced."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentloop.domain import states as s
+from agentloop.domain.codec import encode
+from agentloop.domain.observed import Running
+from agentloop.domain.order import held_back, place
+from agentloop.domain.wording import dollars, one_line, tail
+from agentloop.domain.world import Closed, Fresh, InWork, Settled, Stuck, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentloop.domain.issue import Issue
+    from agentloop.domain.scene import Scene
+    from agentloop.domain.signals import Matter
+    from agentloop.domain.world import IssueView
+
+ISSUES_IN_FULL = 3
+ISSUES_NAMED = 12
+TASKS_NAMED = 15
+WORDS_SHOWN = 6000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Briefing:
+    """What the admin is asked about: the text, and the matters it is shown."""
+
+    text: str
+    matters: tuple[Matter, ...]
+
+
+def fence(label: str, words: str, limit: int = WORDS_SHOWN) -> str:
+    """Return an outsider's words between fences that the words cannot forge: the mark is drawn afresh each time."""
+    mark = secrets.token_hex(4)
+    cut = words if len(words) <= limit else f"{words[:limit]}\n[… {len(words) - limit} characters more]"
+    visible = "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in cut)
+    return f"<<<{label} {mark}\n{visible}\n>>>{mark}"
+
+
+def brief(scene: Scene, matters: tuple[Matter, ...], *, relay: str, stall: str = "") -> Briefing:
+    """Return the briefing for this look. `relay` is the relay's text, `stall` what the stall rule says."""
+    shown = matters[: ISSUES_IN_FULL * 2]
+    parts = [
+        f"# Briefing of cycle {scene.world.cycle}, {scene.now:%Y-%m-%d %H:%M} UTC",
+        _section("What needs your decision", [f"- {one.says}" for one in shown], _more(matters, shown)),
+        stall,
+        *(_matter(scene, one) for one in shown),
+        _section("Problems", [f"- {one_line(text)}" for text in scene.observed.problems]),
+        _section("What you proposed last and was refused", _refusals(scene)),
+        _section("Tasks", _tasks(scene)),
+        _section("Issues", _issues(scene)),
+        _section("Running", _running(scene)),
+        _money(scene),
+        "## The relay\n\n" + fence("relay", relay, 12_000),
+    ]
+    return Briefing(text="\n\n".join(part for part in parts if part), matters=shown)
+
+
+def _section(title: str, lines: Iterable[str], more: str = "") -> str:
+    found = [*lines, *([more] if more else [])]
+    return f"## {title}\n\n" + "\n".join(found) if found else ""
+
+
+def _more(everything: tuple[object, ...], shown: tuple[object, ...]) -> str:
+    left = len(everything) - len(shown)
+    return f"- and {left} more, shown in a later cycle" if left > 0 else ""
+
+
+def _matter(scene: Scene, matter: Matter) -> str:
+    match matter.kind:
+        case "issue":
+            issue = scene.observed.issue(matter.about)
+            return issue_text(issue, scene.world.issues[matter.about]) if issue else ""
+        case "green" | "returned":
+            return _attempt(scene, matter.about)
+        case _:
+            return ""
+
+
+def issue_text(issue: Issue, view: IssueView | None) -> str:
+    """Return an issue with the words of those who may steer the loop, fenced."""
+    state = _issue_state(view) if view else issue.state
+    head = f"## Issue {issue.id} ({issue.priority} priority, target {issue.target or 'default'}, {state})"
+    said = [
+        f"{'you (agentloop)' if one.ours else one.author}, {one.at:%Y-%m-%d %H:%M}:\n{one.body}"
+        for one in issue.comments[-8:]
+        if one.trusted or one.ours
+    ]
+    words = "\n\n".join([issue.title, issue.body, *said])
+    hidden = sum(not (one.trusted or one.ours) for one in issue.comments)
+    note = f"\n\n{hidden} comments by people who may not steer the loop are left out." if hidden else ""
+    return f"{head}\n\n{fence(f'issue {issue.id}', words)}{note}"
+
+
+def _attempt(scene: Scene, attempt: str) -> str:
+    view = scene.world.tasks[attempt.rpartition(".")[0]]
+    one = view.last
+    if one is None:
+        return ""
+    contract = view.task.contract
+    lines = [f"goal: {contract.goal}", *(f"criterion: {text}" for text in contract.criteria)]
+    said = "\n".join(f"{key}: {value}" for key, value in encode(one.outcome).items()) if one.outcome else "killed"
+    verdict = scene.world.verdicts.get(attempt)
+    checks = [f"- `{check.command}`: {'passed' if check.passed else 'FAILED'}" for check in verdict.checks] if verdict else []
+    size = f"{verdict.files} files, +{verdict.added} -{verdict.removed}" if verdict else ""
+    parts = [
+        f"## Attempt {attempt} of task {view.task.id}: {one_line(view.task.title)}",
+        "\n".join(lines),
+        fence("the worker says", said, 2000),
+        "\n".join([f"Gate ({size}):", *checks]) if verdict else "",
+        f"{view.verdicts} of {scene.settings.limits.attempts_per_task} attempts used",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _refusals(scene: Scene) -> list[str]:
+    return [f"- {type(one.decision).__name__.lower()}: {one_line(one.why)}" for one in scene.world.refusals[-5:]]
+
+
+def _tasks(scene: Scene) -> list[str]:
+    views = scene.world.live_tasks()
+    lines = [f"- {view.task.id} {one_line(view.task.title, 80)}: {task_state(scene, view)}" for view in views[:TASKS_NAMED]]
+    more = len(views) - TASKS_NAMED
+    return [*lines, *([f"- and {more} more"] if more > 0 else [])]
+
+
+def task_state(scene: Scene, view: s.TaskView) -> str:
+    """Return where a task stands, in words, and what it waits for."""
+    match view.state:
+        case s.Queued():
+            reasons = held_back(scene, view)
+            return f"queued, {place(scene, view)}" + (f"; not started: {'; '.join(reasons)}" if reasons else "")
+        case s.Working(attempt=attempt):
+            return f"attempt {attempt} is working"
+        case s.Returned(attempt=attempt, outcome=outcome):
+            return f"attempt {attempt} ended: {type(outcome).__name__ if outcome else 'killed'}"
+        case s.Judging(attempt=attempt):
+            return f"the gate is on attempt {attempt}"
+        case s.Red(attempt=attempt, findings=findings):
+            return f"attempt {attempt} is held back by {len(findings)} findings: {_first(findings)}"
+        case s.Green(attempt=attempt):
+            return f"attempt {attempt} is green, waiting for review by the admin"
+        case s.Accepted(attempt=attempt):
+            return f"attempt {attempt} is accepted, to be published"
+        case s.InReview(pull=pull, theirs=theirs):
+            return f"pull request {pull} waits for a person" + (" and is theirs now" if theirs else "")
+        case s.Parked(reason=reason):
+            return f"parked: {one_line(reason)}"
+        case s.Merged(pull=pull):
+            return f"merged by pull request {pull}"
+        case s.Noted(path=path):
+            return f"noted in {path}"
+        case s.Cancelled(reason=reason):
+            return f"dropped: {one_line(reason)}"
+
+
+def _first(findings: tuple[object, ...]) -> str:
+    says = getattr(findings[0], "says", "") if findings else ""
+    return one_line(tail(says, 2), 160)
+
+
+def _issues(scene: Scene) -> list[str]:
+    views = [view for view in scene.world.issues.values() if not isinstance(view.state, Closed)]
+    lines = [
+        f"- {view.id} ({view.priority}) {one_line(view.title, 80)}: {_issue_state(view)}" for view in views[:ISSUES_NAMED]
+    ]
+    more = len(views) - ISSUES_NAMED
+    return [*lines, *([f"- and {more} more"] if more > 0 else [])]
+
+
+def _issue_state(view: IssueView) -> str:
+    match view.state:
+        case Fresh():
+            return "new"
+        case Waiting(question=question):
+            return f"waits for an answer to: {one_line(question, 120)}"
+        case InWork():
+            return f"planned, {view.planned_tasks} tasks"
+        case Settled():
+            return "answered"
+        case Stuck(reason=reason):
+            return f"parked: {one_line(reason, 120)}"
+        case Closed(by=by):
+            return f"closed by the {by}"
+
+
+def _running(scene: Scene) -> list[str]:
+    return [
+        f"- {one.role} {one.attempt}, {dollars(one.spent_micros)} so far {one_line(one.doing, 100)}"
+        for one in scene.observed.seen
+        if isinstance(one, Running)
+    ]
+
+
+def _money(scene: Scene) -> str:
+    limits = scene.settings.limits
+    today = scene.world.spent_micros(scene.now.date())
+    total = scene.world.spent_micros()
+    return (
+        f"## Money\n\ntoday {dollars(today)} of ${limits.day_usd:.2f}, in all {dollars(total)} of ${limits.total_usd:.2f}; "
+        f"an attempt may take ${limits.attempt_usd:.2f}; {scene.working()} of {limits.attempts_at_once} attempts run"
+    )

@@ -1,0 +1,415 @@
+"""One cycle: the ten steps, in order. Starts with nothing in memory and ends with a sleep and its reason.
+
+Everything outside comes in through `Parts`; the rules are in `domain`. A cycle may be killed at any instruction:
+what it had begun is in the journal, and the next one finishes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from agentloop.acting import Actor, Outside
+from agentloop.domain import decisions as d
+from agentloop.domain import facts as f
+from agentloop.domain import signals
+from agentloop.domain.admission import refusal
+from agentloop.domain.observed import Observed
+from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
+from agentloop.domain.reconcile import reconcile
+from agentloop.domain.relay import apply, stalled
+from agentloop.domain.relay.facts import facts_of
+from agentloop.domain.scene import Scene
+from agentloop.domain.settings import micros
+from agentloop.domain.sleeping import Nap, nap
+from agentloop.domain.states import InReview, Judging, Working
+from agentloop.domain.world import Closed
+from agentloop.errors import AgentloopError, JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+    from typing import Any
+
+    from agentloop.domain.observed import Ground
+    from agentloop.domain.relay import Relay
+    from agentloop.domain.settings import Settings, Target
+    from agentloop.domain.signals import Matter
+    from agentloop.domain.world import World
+    from agentloop.ports import Baton, Clock, Journal
+
+ROUNDS = 30
+"""Decisions that the rules may follow one another with in a cycle; what is left then is done in the next, at once."""
+CLOCK_SLACK_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What asking the admin cost: settled, and unresolved at its ceiling."""
+
+    micros: int
+    unresolved_micros: int
+    model: str
+
+
+class AskAdmin(Protocol):
+    """The admin agent, with its model, prompt and bounds; it may spend `purse_micros` and not more."""
+
+    def __call__(
+        self, scene: Scene, matters: tuple[Matter, ...], *, stall: str, relay: str, purse_micros: int
+    ) -> tuple[Reply, Spent, tuple[str, ...]]:
+        """Return its outcome, what that cost, and the ids of the matters it was shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything a cycle is made of. The caller holds the home's lock."""
+
+    version: str
+    settings: Settings
+    clock: Clock
+    journal: Journal
+    outside: Outside
+    baton: Baton
+    ask_admin: AskAdmin
+    ground: Callable[[Target], Ground]
+    take_wake: Callable[[], tuple[str, ...]]
+    tell: Callable[[str, dict[str, Any]], None]
+    """Logs one event with its fields."""
+    quiet_cycles: int = 0
+    """Cycles in a row, before this one, in which nothing happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a cycle ended. `failed` says why it counts as failed, with the fix."""
+
+    cycle: int
+    nap: Nap
+    outcome: str
+    fingerprint: str
+    failed: str = ""
+
+
+@dataclass
+class _Course:
+    """What a cycle has come to know on its way."""
+
+    proposal: Proposal | None = None
+    failed: str = ""
+    shown: tuple[str, ...] = ()
+    problems: list[str] = field(default_factory=list)
+    acted: bool = False
+
+
+def run(parts: Parts) -> Ended:
+    """Run one cycle. Raises JournalError when the journal cannot be trusted; everything else becomes a problem said."""
+    # 1. The caller holds the lock; the wake trigger is taken away before anything is looked at.
+    wakes = parts.take_wake()
+    world = parts.journal.world()
+    actor = Actor(
+        outside=parts.outside,
+        journal=parts.journal,
+        world=world,
+        settings=parts.settings,
+        cycle=world.cycle + 1,
+    )
+    course = _Course()
+
+    # 2. Recover: effects that a killed cycle intended are looked for, and done when they are not there.
+    _recover(parts, actor, course)
+
+    # 3. Observe: everything outside, once; what became true is recorded.
+    held = parts.baton.take()
+    scene = _look(parts, world, held.relay, course)
+    news = signals.news(world, scene.observed)
+    fresh = bool(news) or signals.fingerprint(scene.observed) != world.fingerprint
+
+    # 4. Reconcile: what follows without a model.
+    if news:
+        _record(parts, actor, course, scene.now, f.CycleBegan(version=parts.version), *news)
+    _follow_rules(parts, actor, scene, course)
+
+    # 5. Nothing new and nothing due: no model, no tokens, no write.
+    matters = signals.matters(world, scene.observed)
+    if not (fresh or course.acted or matters):
+        return _idle(parts, actor, scene, course)
+
+    # 6. Decide: the admin looks at what only judgement can settle.
+    if matters:
+        _ask(parts, actor, scene, matters, held.text, fresh=fresh, course=course)
+
+    # 7. and 8. Admit each decision, and act on it; then follow the rules on from there.
+    scene = _with_grounds(parts, scene, course.proposal.decisions if course.proposal else ())
+    for decision in course.proposal.decisions if course.proposal else ():
+        _admit_and_act(parts, actor, scene, decision, "admin", course)
+    _follow_rules(parts, actor, scene, course)
+
+    # 9. Relay: the admin's delta and the facts, merged with what a person wrote meanwhile, in one commit.
+    _hand_on(parts, actor, scene, held.relay, course, fresh=fresh)
+
+    # 10. Sleep: chosen from what is true now.
+    return _end(parts, actor, scene, course, wakes)
+
+
+def _recover(parts: Parts, actor: Actor, course: _Course) -> None:
+    if not actor.world.open_ops:
+        return
+    _attempted(course, "recovering", lambda: actor.finish_intents(parts.clock.now()))
+    course.acted = True
+
+
+def _look(parts: Parts, world: World, relay: Relay, course: _Course) -> Scene:
+    now = parts.clock.now()
+    behind = (world.at - now).total_seconds() if world.at else 0
+    if behind > CLOCK_SLACK_SECONDS:
+        course.problems.append(f"the clock is {behind / 60:.0f} minutes behind the journal: set it right")
+    tasks = world.live_tasks()
+    issues = frozenset(one.id for one in world.issues.values() if not isinstance(one.state, Closed))
+    pulls = frozenset(view.pull for view in tasks if view.pull)
+    jobs = [f"attempt:{view.state.attempt}" for view in tasks if isinstance(view.state, Working)]
+    jobs += [f"gate:{view.state.attempt}" for view in tasks if isinstance(view.state, Judging) and view.state.started]
+    out = parts.outside
+    observed = Observed(
+        now=now,
+        issues=_tried(course, "the tracker", lambda: out.tracker.observe(issues)),
+        pulls=_tried(course, "the forge", lambda: out.forge.observe(pulls)),
+        seen=_tried(course, "the attempts", lambda: out.executor.observe(frozenset(jobs))),
+        human=relay.human,
+        problems=tuple(course.problems),
+    )
+    return Scene(world=world, observed=observed, settings=parts.settings, standing=relay.plan.decisions)
+
+
+def _tried(course: _Course, what: str, look: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+    try:
+        return look()
+    except (AgentloopError, OSError) as error:
+        course.problems.append(f"{what} could not be read: {error}")
+        return ()
+
+
+def _record(parts: Parts, actor: Actor, course: _Course, now: datetime, *facts: f.Fact) -> None:
+    actor.record(now, *facts)
+    course.acted = True
+    for fact in facts:
+        parts.tell("fact", {"fact": type(fact).__name__, **_named(fact)})
+
+
+def _named(value: object) -> dict[str, Any]:
+    names = ("issue", "task", "attempt", "pull", "outcome")
+    return {name: _brief(getattr(value, name)) for name in names if hasattr(value, name)}
+
+
+def _brief(value: object) -> object:
+    return value if isinstance(value, str) else type(value).__name__
+
+
+def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
+    stuck: list[d.Decision] = []
+    for _ in range(ROUNDS):
+        decisions = [one for one in reconcile(scene) if one not in stuck]
+        if not decisions:
+            return
+        for decision in decisions:
+            if not _admit_and_act(parts, actor, scene, decision, "rules", course):
+                stuck.append(decision)
+
+
+def _admit_and_act(
+    parts: Parts, actor: Actor, scene: Scene, decision: d.Decision, by: str, course: _Course
+) -> bool:
+    """Return whether the decision was carried out."""
+    why = refusal(decision, scene)
+    name = type(decision).__name__
+    if why is not None:
+        parts.tell("refused", {"by": by, "decision": name, "why": why})
+        if by == "admin":
+            _record(parts, actor, course, scene.now, f.Refused(by="admin", decision=decision, why=why))
+        return False
+    parts.tell("decided", {"by": by, "decision": name, **_named(decision), "why": decision.rationale})
+    course.acted = True
+    return _attempted(course, _subject(decision), lambda: actor.carry_out(scene, decision, by))
+
+
+def _subject(decision: d.Decision) -> str:
+    about = getattr(decision, "task", None) or getattr(decision, "attempt", None) or getattr(decision, "issue", "")
+    return f"{type(decision).__name__.lower()} {about}".strip()
+
+
+def _attempted(course: _Course, what: str, act: Callable[[], None]) -> bool:
+    try:
+        act()
+    except JournalError:
+        raise
+    except (AgentloopError, OSError) as error:
+        # What was begun is in the journal: the next cycle looks again. The rest of this one goes on.
+        course.problems.append(f"{what}: {error}")
+        return False
+    return True
+
+
+def _ask(
+    parts: Parts,
+    actor: Actor,
+    scene: Scene,
+    matters: tuple[Matter, ...],
+    relay: str,
+    *,
+    fresh: bool,
+    course: _Course,
+) -> None:
+    _, left = scene.money_left()
+    purse = min(micros(parts.settings.limits.cycle_usd), left)
+    if scene.limited() or purse <= 0:
+        return
+    name = f"admin:{actor.cycle}"
+    actor.record(scene.now, f.Reserved(purse=name, micros=purse))
+    reply, spent, shown = parts.ask_admin(
+        scene, matters, stall=_stall(actor.world, fresh=fresh), relay=relay, purse_micros=purse
+    )
+    course.acted = True
+    settled = f.Settled(
+        purse=name, micros=spent.micros, unresolved_micros=spent.unresolved_micros, model=spent.model
+    )
+    actor.record(parts.clock.now(), settled)
+    course.shown = shown
+    _hear(parts, actor, course, reply)
+
+
+def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
+    match reply:
+        case Proposal():
+            course.proposal = reply
+        case Wait(until=None, why=why):
+            course.problems.append(why)
+            course.shown = ()
+        case Wait(until=until, why=why):
+            _record(parts, actor, course, parts.clock.now(), f.LimitReached(until=until, detail=why))
+            course.shown = ()
+        case NoAnswer(why=why, fix=fix, service=service):
+            course.failed = f"the admin agent gave no usable answer: {why}" + (f"; {fix}" if fix else "")
+            course.shown = () if service else course.shown
+
+
+def _stall(world: World, *, fresh: bool) -> str:
+    """Return what the admin is told when the relay goes in circles, or "" when it does not."""
+    if fresh:
+        return ""
+    match stalled((one.cycle, one.action, one.signal) for one in world.next_actions):
+        case "no":
+            return ""
+        case "warn":
+            return "## Stalled\n\nThe same next action stands again and nothing new has happened: change direction."
+        case "park":
+            return "## Stalled\n\nThe same next action stands for the third time: ask a person, cancel or hibernate."
+
+
+def _with_grounds(parts: Parts, scene: Scene, decisions: Iterable[d.Decision]) -> Scene:
+    issues = {one.issue for one in decisions if isinstance(one, d.Plan)}
+    names = {scene.world.issues[issue].target for issue in issues if issue in scene.world.issues}
+    targets = [target for name in names if (target := parts.settings.target(name)) is not None]
+    return replace(scene, grounds={target.name: parts.ground(target) for target in targets})
+
+
+def _hand_on(
+    parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Course, *, fresh: bool
+) -> None:
+    delta = course.proposal.delta if course.proposal else None
+    facts = facts_of(replace(scene, world=actor.world), tuple(course.problems))
+    new = replace(apply(relay, delta, actor.cycle) if delta else relay, facts=facts)
+    notes = tuple(
+        path for task, path in actor.world.notes.items() if not _is_closed(actor.world, task.rpartition(".")[0])
+    )
+
+    def write() -> None:
+        handed = parts.baton.hand_on(new, message=_commit_message(actor.cycle, new), notes=notes)
+        course.problems.extend(handed.notices)
+        if handed.version is not None:
+            action = new.plan.next_action
+            written = f.RelayWritten(version=handed.version, next_action=action, signal=fresh)
+            actor.record(parts.clock.now(), written)
+
+    _attempted(course, "writing the relay", write)
+
+
+def _is_closed(world: World, issue: str) -> bool:
+    return issue in world.issues and isinstance(world.issues[issue].state, Closed)
+
+
+def _commit_message(cycle: int, relay: Relay) -> str:
+    return f"Relay of cycle {cycle}\n\n{relay.plan.next_action}\n"
+
+
+def _idle(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> Ended:
+    asked = actor.world.sleep
+    hibernating = d.Hibernate(until=asked.wake, rationale=asked.reason) if asked and asked.wake else None
+    found = nap(scene, quiet_cycles=parts.quiet_cycles, more=False, asked=hibernating)
+    found = _said(found, course)
+    fingerprint = signals.fingerprint(scene.observed)
+    parts.tell("cycle.idle", {"fingerprint": fingerprint, "until": found.until, "reason": found.reason})
+    return Ended(cycle=actor.world.cycle, nap=found, outcome="idle", fingerprint=fingerprint)
+
+
+def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple[str, ...]) -> Ended:
+    now = parts.clock.now()
+    after = replace(scene, world=actor.world, observed=replace(scene.observed, now=now))
+    outcome = _outcome(course, after)
+    fingerprint = signals.fingerprint(scene.observed)
+    found = _said(_nap(parts, after, course), course)
+    wake = _hibernation(course)
+    actor.record(
+        now,
+        f.CycleEnded(outcome=outcome, fingerprint=fingerprint, reason=course.failed, matters=course.shown),
+        f.Slept(until=found.until, kind=found.kind, reason=found.reason, wake=wake.until if wake else ()),
+    )
+    said = {"cycle": actor.cycle, "outcome": outcome, "woken_by": "; ".join(wakes) or None}
+    parts.tell("cycle.ended", {**said, "until": found.until, "reason": found.reason})
+    return Ended(cycle=actor.cycle, nap=found, outcome=outcome, fingerprint=fingerprint, failed=course.failed)
+
+
+def _outcome(course: _Course, scene: Scene) -> Any:
+    if course.failed:
+        return "failed"
+    if scene.limited():
+        return "limited"
+    return "acted" if course.acted else "quiet"
+
+
+def _nap(parts: Parts, scene: Scene, course: _Course) -> Nap:
+    asked = next(
+        (
+            one
+            for one in reversed(course.proposal.decisions if course.proposal else ())
+            if isinstance(one, d.Sleep | d.Hibernate)
+        ),
+        None,
+    )
+    shown = set(course.shown)
+    unseen = any(one.id not in shown for one in signals.matters(scene.world, scene.observed))
+    more = not course.failed and not scene.limited() and not course.problems
+    return nap(
+        scene,
+        quiet_cycles=0 if course.acted else parts.quiet_cycles,
+        more=more and (unseen or _to_do(scene)) and scene.money_left()[1] > 0,
+        asked=asked,
+    )
+
+
+def _to_do(scene: Scene) -> bool:
+    return any(refusal(one, scene) is None for one in reconcile(scene))
+
+
+def _hibernation(course: _Course) -> d.Hibernate | None:
+    decisions = course.proposal.decisions if course.proposal else ()
+    return next((one for one in decisions if isinstance(one, d.Hibernate)), None)
+
+
+def _said(found: Nap, course: _Course) -> Nap:
+    """Return the nap with the first problem in its reason: what keeps the loop from working is said where it is seen."""
+    if not course.problems:
+        return found
+    first = course.problems[0].splitlines()[0]
+    return replace(found, reason=f"{found.reason}; problem: {first}")
+
+

@@ -1,0 +1,224 @@
+"""Whether a decision is allowed now. Pure: nothing here does anything, and nothing that is refused is done.
+
+The admin proposes; the rules propose; both pass through here. A refusal is one sentence that says why, shown to the
+admin once and kept in the journal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from agentloop.domain import decisions as d
+from agentloop.domain import preflight
+from agentloop.domain.order import held_back
+from agentloop.domain.signals import evidence_for, used_up
+from agentloop.domain.states import (
+    Accepted,
+    Green,
+    InReview,
+    Judging,
+    Parked,
+    Queued,
+    Red,
+    Returned,
+    TaskView,
+    over,
+)
+from agentloop.domain.work import Delivered
+from agentloop.domain.world import Closed, Waiting
+
+if TYPE_CHECKING:
+    from agentloop.domain.scene import Scene
+
+CHOICES = range(2, 5)
+TEXT_CHARACTERS = 4000
+
+
+def refusal(decision: d.Decision, scene: Scene) -> str | None:  # noqa: C901, PLR0911 - one line a decision
+    """Return why the decision may not be carried out now, or None when it may."""
+    match decision:
+        case d.Plan():
+            return _plan(decision, scene)
+        case d.Ask():
+            return _ask(decision, scene)
+        case d.Answer():
+            return _answer(decision, scene)
+        case d.Assign() | d.Start():
+            return _start(decision.task, scene)
+        case d.Review():
+            return _review(decision, scene)
+        case d.Retry():
+            return _retry(decision, scene)
+        case d.Publish():
+            return _publish(decision, scene)
+        case d.Cancel() | d.Drop() | d.Park():
+            return _still_open(decision.task, scene)
+        case d.Sleep() | d.Hibernate():
+            return _sleep(decision)
+        case d.Take():
+            return _state(decision.attempt, scene, Returned, "has not just ended")
+        case d.Judge():
+            return _state(decision.attempt, scene, Judging, "is not waiting for its gate")
+        case d.SendBack():
+            return _send_back(decision, scene)
+        case d.Requeue():
+            return _requeue(decision, scene)
+        case d.AcceptMerge():
+            return _still_open(decision.task, scene)
+        case d.LetGo():
+            return None if isinstance(_task_state(decision.task, scene), InReview) else "it is not in review"
+        case d.Conclude() | d.ParkIssue():
+            return _open_issue(decision.issue, scene)
+        case _:
+            assert_never(decision)
+
+
+def _open_issue(issue: str, scene: Scene) -> str | None:
+    view = scene.world.issues.get(issue)
+    if view is None:
+        return f"there is no issue {issue!r} that a trusted person wrote"
+    if isinstance(view.state, Closed):
+        return f"issue {issue} is closed"
+    return None
+
+
+def _new_words(issue: str, scene: Scene) -> str | None:
+    closed = _open_issue(issue, scene)
+    if closed:
+        return closed
+    view = scene.world.issues[issue]
+    if view.handled == view.evidence:
+        return f"issue {issue} was decided on already, and nobody has written anything since"
+    return None
+
+
+def _plan(decision: d.Plan, scene: Scene) -> str | None:
+    stale = _new_words(decision.issue, scene)
+    if stale:
+        return stale
+    view = scene.world.issues[decision.issue]
+    target = scene.settings.target(view.target)
+    if target is None:
+        return f"issue {view.id} names target {view.target!r}, which is not in the settings"
+    ground = scene.grounds.get(target.name)
+    if ground is None:
+        return f"target {target.name!r} could not be looked at"
+    found = preflight.problems(
+        decision, settings=scene.settings, target=target, ground=ground, standing=scene.standing
+    )
+    return "; ".join(found) or None
+
+
+def _ask(decision: d.Ask, scene: Scene) -> str | None:
+    stale = _new_words(decision.issue, scene)
+    if stale:
+        return stale
+    if isinstance(scene.world.issues[decision.issue].state, Waiting) and not _heard_since(decision.issue, scene):
+        return f"issue {decision.issue} waits for an answer already"
+    if not decision.question.strip() or len(decision.question) > TEXT_CHARACTERS:
+        return f"a question has 1 to {TEXT_CHARACTERS} characters"
+    if len(decision.choices) not in CHOICES:
+        return f"a question needs {CHOICES.start} to {CHOICES.stop - 1} choices, so that one character answers it"
+    return None
+
+
+def _heard_since(issue: str, scene: Scene) -> bool:
+    view = scene.world.issues[issue]
+    return view.handled != view.evidence
+
+
+def _answer(decision: d.Answer, scene: Scene) -> str | None:
+    stale = _new_words(decision.issue, scene)
+    if stale:
+        return stale
+    if not decision.text.strip() or len(decision.text) > TEXT_CHARACTERS:
+        return f"an answer has 1 to {TEXT_CHARACTERS} characters"
+    return None
+
+
+def _view(task: str, scene: Scene) -> TaskView | None:
+    return scene.world.tasks.get(task)
+
+
+def _task_state(task: str, scene: Scene) -> object:
+    view = _view(task, scene)
+    return None if view is None else view.state
+
+
+def _start(task: str, scene: Scene) -> str | None:
+    view = _view(task, scene)
+    if view is None:
+        return f"there is no task {task!r}"
+    return "; ".join(held_back(scene, view)) or None
+
+
+def _review(decision: d.Review, scene: Scene) -> str | None:
+    state = _task_state(decision.attempt.rpartition(".")[0], scene)
+    if not isinstance(state, Green) or state.attempt != decision.attempt:
+        return f"attempt {decision.attempt!r} is not green and waiting for a review"
+    if not decision.accept and not decision.says.strip():
+        return "a rejection must say what is wrong"
+    return None
+
+
+def _retry(decision: d.Retry, scene: Scene) -> str | None:
+    view = _view(decision.task, scene)
+    if view is None:
+        return f"there is no task {decision.task!r}"
+    if not isinstance(view.state, Returned | Red | Parked | Green):
+        return f"task {decision.task} has nothing to retry: it is {type(view.state).__name__.lower()}"
+    if isinstance(view.state, Returned) and isinstance(view.state.outcome, Delivered):
+        return f"task {decision.task} has just been delivered: its gate comes first"
+    if not decision.guidance.strip():
+        return "a retry needs new guidance"
+    if view.verdicts >= scene.settings.limits.attempts_per_task:
+        return f"task {decision.task} had {view.verdicts} attempts (limits.attempts_per_task): park, ask or cancel"
+    queued = Queued(guidance=decision.guidance, from_scratch=decision.from_scratch)
+    if used_up(view, evidence_for(view, queued)):
+        return "the same guidance was tried already"
+    return None
+
+
+def _publish(decision: d.Publish, scene: Scene) -> str | None:
+    view = _view(decision.task, scene)
+    if view is None or not isinstance(view.state, Accepted):
+        return f"task {decision.task!r} has no accepted result"
+    verdict = scene.world.verdicts.get(view.state.attempt)
+    if verdict is None or not verdict.green or verdict.commit != view.state.commit:
+        return f"there is no green verdict on commit {view.state.commit[:10]}"
+    return None
+
+
+def _still_open(task: str, scene: Scene) -> str | None:
+    view = _view(task, scene)
+    if view is None:
+        return f"there is no task {task!r}"
+    return f"task {task} is over" if over(view.state) else None
+
+
+def _sleep(decision: d.Sleep | d.Hibernate) -> str | None:
+    if isinstance(decision, d.Hibernate) and not decision.until:
+        return "a hibernation needs at least one thing that ends it"
+    return None
+
+
+def _state(attempt: str, scene: Scene, wanted: type, says: str) -> str | None:
+    state = _task_state(attempt.rpartition(".")[0], scene)
+    fits = isinstance(state, wanted) and getattr(state, "attempt", "") == attempt
+    return None if fits else f"attempt {attempt} {says}"
+
+
+def _send_back(decision: d.SendBack, scene: Scene) -> str | None:
+    view = _view(decision.task, scene)
+    if view is None:
+        return f"there is no task {decision.task!r}"
+    if not isinstance(view.state, Red | InReview | Returned | Accepted):
+        return f"task {decision.task} has no result to send back"
+    if isinstance(view.state, InReview) and view.state.theirs:
+        return f"a person pushed to the branch of task {decision.task}: hands off"
+    return None
+
+
+def _requeue(decision: d.Requeue, scene: Scene) -> str | None:
+    state = _task_state(decision.task, scene)
+    return None if isinstance(state, Returned | Queued) else f"task {decision.task} has not just ended"

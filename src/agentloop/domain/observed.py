@@ -1,0 +1,86 @@
+"""What a cycle sees of the world outside: issues, pull requests, attempts, and what a person wrote in the relay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from agentloop.domain.issue import Issue, Pull
+from agentloop.domain.work import End, GateBroken, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """An attempt or gate that is alive. `beat_at` is its last heartbeat, `spent_micros` what its ledger says."""
+
+    attempt: str
+    role: Literal["attempt", "gate"]
+    beat_at: datetime
+    spent_micros: int = 0
+    doing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """An attempt or gate whose process is gone without an end record (killed), or never came to be."""
+
+    attempt: str
+    role: Literal["attempt", "gate"]
+    spent_micros: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """An attempt with an end record. Money: what was settled, and what is unresolved at its ceiling."""
+
+    end: End
+    settled_micros: int
+    unresolved_micros: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateEnded:
+    """A gate with a verdict."""
+
+    attempt: str
+    verdict: Verdict | GateBroken
+
+
+Seen: TypeAlias = Running | Lost | AttemptEnded | GateEnded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a plan for a target stands on: the commit its work would start from, its paths, and how a command is found.
+
+    `problem` says, with its fix, why the target cannot be used; then the rest is empty.
+    """
+
+    target: str
+    branch: str = ""
+    commit: str = ""
+    paths: frozenset[str] = frozenset()
+    programs: frozenset[str] = frozenset()
+    """First words of commands that were looked for and found on the PATH that checks will have."""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One look at everything. `human` is the person's section of the relay; `problems` is what could not be seen."""
+
+    now: datetime
+    issues: tuple[Issue, ...] = ()
+    pulls: tuple[Pull, ...] = ()
+    seen: tuple[Seen, ...] = ()
+    human: str = ""
+    problems: tuple[str, ...] = ()
+
+    def issue(self, issue: str) -> Issue | None:
+        """Return the issue called `issue`, or None."""
+        return next((one for one in self.issues if one.id == issue), None)
+
+    def pull(self, pull: str) -> Pull | None:
+        """Return the pull request called `pull`, or None."""
+        return next((one for one in self.pulls if one.id == pull), None)

@@ -1,0 +1,98 @@
+"""The order of work, and why a task that could be started was not.
+
+Order: most urgent issue first; then what a person already reviewed; then the older issue; then the plan's order.
+Every reason names what has to happen. The same function answers `explain` and keeps the rules from starting.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentloop.domain.issue import PRIORITIES
+from agentloop.domain.settings import micros
+from agentloop.domain.signals import evidence_for, used_up
+from agentloop.domain.states import Cancelled, Parked, Queued, TaskView, finished
+from agentloop.domain.world import Closed, Stuck
+
+if TYPE_CHECKING:
+    from agentloop.domain.scene import Scene
+
+
+def in_order(scene: Scene) -> tuple[TaskView, ...]:
+    """Return the queued tasks in the order of work."""
+    queued = [view for view in scene.world.live_tasks() if isinstance(view.state, Queued)]
+    return tuple(sorted(queued, key=lambda view: _rank(scene, view)))
+
+
+def _rank(scene: Scene, view: TaskView) -> tuple[int, int, tuple[int, str], int]:
+    priority = scene.world.issues[view.task.issue].priority
+    return (
+        PRIORITIES.index(priority),
+        0 if view.pull else 1,
+        _age(view.task.issue),
+        int(view.task.id.rpartition(".")[2]),
+    )
+
+
+def _age(issue: str) -> tuple[int, str]:
+    number = issue.rpartition("#")[2]
+    return (int(number) if number.isdigit() else 0, issue)
+
+
+def place(scene: Scene, view: TaskView) -> str:
+    """Return why the task stands where it does in the order of work."""
+    queue = in_order(scene)
+    position = next((n for n, one in enumerate(queue, 1) if one.task.id == view.task.id), 0)
+    why = [f"{scene.world.issues[view.task.issue].priority} priority"]
+    if view.pull:
+        why.append("a person reviewed it already")
+    return f"{position} of {len(queue)} in the queue ({', '.join(why)}, issue {view.task.issue})"
+
+
+def held_back(scene: Scene, view: TaskView) -> tuple[str, ...]:
+    """Return every reason why the task may not be started now; empty = it may."""
+    if not isinstance(view.state, Queued):
+        return (f"it is not queued but {type(view.state).__name__.lower()}",)
+    return (*_own_reasons(scene, view, view.state), *_house_reasons(scene, view))
+
+
+def _own_reasons(scene: Scene, view: TaskView, state: Queued) -> list[str]:
+    reasons = [_needs(scene, task) for task in view.task.needs]
+    if state.not_before is not None and scene.now < state.not_before:
+        reasons.append(f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.why}")
+    if used_up(view, evidence_for(view, state)):
+        reasons.append("an attempt on this very evidence has already ended by its own verdict; nothing new since")
+    if isinstance(scene.world.issues[view.task.issue].state, Stuck | Closed):
+        reasons.append(f"issue {view.task.issue} is parked or closed")
+    if scene.settings.target(view.task.target) is None:
+        reasons.append(f"target {view.task.target!r} is not in the settings any more")
+    return [reason for reason in reasons if reason]
+
+
+def _needs(scene: Scene, task: str) -> str:
+    needed = scene.world.tasks.get(task)
+    if needed is None:
+        return f"needs task {task}, which does not exist"
+    if finished(needed.state):
+        return ""
+    if isinstance(needed.state, Parked | Cancelled):
+        return f"needs task {task}, which is {type(needed.state).__name__.lower()}: {needed.state.reason}"
+    return f"needs task {task} to be merged first"
+
+
+def _house_reasons(scene: Scene, view: TaskView) -> list[str]:
+    limits = scene.settings.limits
+    reasons: list[str] = []
+    if not scene.settings.layers.workers:
+        reasons.append("workers are switched off (layers.workers = false): the loop only plans")
+    if scene.working() >= limits.attempts_at_once:
+        reasons.append(f"{scene.working()} attempts run already (limits.attempts_at_once)")
+    if not view.pull and scene.in_review() >= limits.open_pulls:
+        reasons.append(f"{scene.in_review()} pull requests wait for a person (limits.open_pulls)")
+    if scene.limited():
+        reasons.append(f"the provider's limit lasts until {scene.world.limited_until:%H:%M} UTC")
+    name, left = scene.money_left()
+    needed = micros(limits.attempt_usd)
+    if left < needed:
+        reasons.append(f"${left / 1e6:.2f} is left under {name}, an attempt may need ${needed / 1e6:.2f}")
+    return reasons

@@ -1,0 +1,222 @@
+"""What follows without a model. Each rule looks at one task or issue and returns decisions like the admin's.
+
+ended → take it over → gate → red: again with the findings → accepted: publish → merged: done; closed: cancelled;
+killed: again, later; a person pushed: hands off; all tasks done: conclude the issue; next in the queue: start.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, assert_never
+
+from agentloop.domain import decisions as d
+from agentloop.domain import states as s
+from agentloop.domain.order import held_back, in_order
+from agentloop.domain.signals import evidence_for, issue_matter, task_matter, used_up, worn_out
+from agentloop.domain.work import (
+    Blocked,
+    Broken,
+    Delivered,
+    Finding,
+    GaveUp,
+    LimitedBy,
+    NothingDone,
+    Stopped,
+)
+from agentloop.domain.world import Closed, InWork, Stuck
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentloop.domain.issue import Pull
+    from agentloop.domain.scene import Scene
+    from agentloop.domain.world import IssueView
+
+GATES_AT_MOST = 3
+"""Starts of the gate on one commit before the task is parked: the machine, not the change, is what fails then."""
+
+
+def reconcile(scene: Scene) -> tuple[d.RuleDecision | d.Publish, ...]:
+    """Return what the rules decide now; empty when the world is settled."""
+    found: list[d.RuleDecision | d.Publish] = []
+    for view in scene.world.live_tasks():
+        found += _of_task(scene, view)
+    for issue in scene.world.issues.values():
+        found += _of_issue(scene, issue)
+    return tuple(found) or tuple(_start_next(scene))
+
+
+def _of_task(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publish]:
+    dropped = _dropped(scene, view)
+    if dropped:
+        return [dropped]
+    state = view.state
+    match state:
+        case s.Returned():
+            return _returned(scene, view, state)
+        case s.Judging(started=False):
+            return [_judge(view, state)]
+        case s.Red(findings=findings):
+            return [_again(scene, view, findings)]
+        case s.Green():
+            return _undecided(scene, view)
+        case s.Accepted():
+            return [d.Publish(task=view.task.id, rationale="its result was accepted and its gate is green")]
+        case s.InReview():
+            return _in_review(scene, view, state)
+        case s.Queued():
+            return _queued(scene, view, state)
+        case s.Judging() | s.Working() | s.Parked() | s.Merged() | s.Noted() | s.Cancelled():
+            return []
+        case _:
+            assert_never(state)
+
+
+def _dropped(scene: Scene, view: s.TaskView) -> d.RuleDecision | None:
+    issue = scene.world.issues[view.task.issue]
+    pull = scene.observed.pull(view.pull) if view.pull else None
+    if pull is not None and pull.state == "merged":
+        return d.AcceptMerge(
+            task=view.task.id, pull=pull.id, commit=pull.merge_commit or pull.head, rationale="a person merged it"
+        )
+    if pull is not None and pull.state == "closed":
+        return d.Drop(task=view.task.id, rationale=f"a person closed pull request {pull.id} without merging it")
+    if isinstance(issue.state, Closed) and issue.state.by == "person":
+        return d.Drop(task=view.task.id, rationale=f"a person closed issue {issue.id}")
+    return None
+
+
+def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleDecision | d.Publish]:
+    match state.outcome:
+        case Delivered():
+            return [d.Take(attempt=state.attempt, rationale="it says it is done")]
+        case Blocked() | NothingDone() | GaveUp():
+            return _judgement(scene, view)
+        case LimitedBy(until=until, detail=detail):
+            why = f"the provider's limit: {detail}"
+            return [d.Requeue(task=view.task.id, not_before=until, rationale=why, counts=False)]
+        case Stopped(why=why, detail=detail):
+            return [_later(scene, view, f"the last attempt was stopped ({why}) {detail}".strip())]
+        case Broken(reason=reason, fix=fix):
+            return [_later(scene, view, f"{reason}; {fix}" if fix else reason)]
+        case None:
+            return [_later(scene, view, "the last attempt was killed")]
+        case _:
+            assert_never(state.outcome)
+
+
+def _judgement(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publish]:
+    last = view.last
+    said = getattr(last.outcome, "reason", "") if last else ""
+    if view.verdicts >= scene.settings.limits.attempts_per_task:
+        return [d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts came to nothing; the last: {said}")]
+    return _undecided(scene, view, said)
+
+
+def _undecided(scene: Scene, view: s.TaskView, said: str = "") -> list[d.RuleDecision | d.Publish]:
+    matter = task_matter(view)
+    if matter is None or not worn_out(scene.world, matter):
+        return []
+    why = f"the admin agent came to no decision about it{': ' + said if said else ''}"
+    return [d.Park(task=view.task.id, rationale=why)]
+
+
+def _later(scene: Scene, view: s.TaskView, why: str) -> d.RuleDecision:
+    limits, worker = scene.settings.limits, scene.settings.worker
+    if view.requeues >= limits.retries_per_task:
+        return d.Park(task=view.task.id, rationale=f"{why}; {view.requeues} retries did not help")
+    wait = timedelta(seconds=worker.backoff_seconds * 2**view.requeues)
+    return d.Requeue(task=view.task.id, not_before=scene.now + wait, rationale=why)
+
+
+def _judge(view: s.TaskView, state: s.Judging) -> d.RuleDecision:
+    if state.round > GATES_AT_MOST:
+        return d.Park(task=view.task.id, rationale=f"its gate broke {GATES_AT_MOST} times; see `agentloop doctor`")
+    return d.Judge(attempt=state.attempt, commit=state.commit, rationale="its result is here and not yet judged")
+
+
+def _again(scene: Scene, view: s.TaskView, findings: tuple[Finding, ...]) -> d.RuleDecision:
+    told = "; ".join(f"{one.kind}: {one.about}" for one in findings[:5])
+    if view.verdicts >= scene.settings.limits.attempts_per_task:
+        return d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts did not pass the gate; the last: {told}")
+    if used_up(view, evidence_for(view, s.Queued(findings=findings))):
+        return d.Park(task=view.task.id, rationale=f"no progress: the same findings twice ({told})")
+    return d.SendBack(task=view.task.id, findings=findings, rationale=f"held back: {told}")
+
+
+def _queued(scene: Scene, view: s.TaskView, state: s.Queued) -> list[d.RuleDecision | d.Publish]:
+    if view.requeues > scene.settings.limits.retries_per_task:
+        return [d.Park(task=view.task.id, rationale=state.why or "it could not be started")]
+    lost = [
+        needed.task.id
+        for need in view.task.needs
+        if (needed := scene.world.tasks.get(need)) and isinstance(needed.state, s.Cancelled)
+    ]
+    if lost:
+        return [d.Drop(task=view.task.id, rationale=f"it needs {', '.join(lost)}, which will not be done")]
+    if view.tries and used_up(view, evidence_for(view, state)):
+        return [d.Park(task=view.task.id, rationale="no progress: nothing new since the last attempt")]
+    return []
+
+
+def _in_review(scene: Scene, view: s.TaskView, state: s.InReview) -> list[d.RuleDecision | d.Publish]:
+    pull = scene.observed.pull(state.pull)
+    if pull is None or pull.state != "open" or state.theirs:
+        return []
+    if pull.head and pull.head != state.commit:
+        why = f"a person pushed {pull.head[:10]} to its branch"
+        return [d.LetGo(task=view.task.id, pull=pull.id, head=pull.head, rationale=why)]
+    heard, findings = _objections(view, pull)
+    if not findings:
+        return []
+    why = f"pull request {pull.id}: " + "; ".join(one.kind for one in findings)
+    if view.verdicts >= scene.settings.limits.attempts_per_task + len(view.heard):
+        return [d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts, and still: {why}")]
+    return [d.SendBack(task=view.task.id, findings=findings, rationale=why, heard=heard)]
+
+
+def _objections(view: s.TaskView, pull: Pull) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    reviews = [
+        one
+        for one in pull.reviews
+        if one.verdict == "changes_requested" and one.trusted and not one.ours and one.id not in view.heard
+    ]
+    failed = [
+        (f"check:{one.name}:{pull.head}", one)
+        for one in pull.checks
+        if one.state == "failed" and one.commit in ("", pull.head)
+    ]
+    failed = [(key, one) for key, one in failed if key not in view.heard]
+    conflict = f"conflict:{pull.head}"
+    clash = pull.mergeable is False and conflict not in view.heard
+    findings = [Finding(kind="review", about=one.author, says=one.body) for one in reviews]
+    findings += [Finding(kind="check", about=one.name, says=one.summary) for _, one in failed]
+    if clash:
+        says = f"it no longer merges into {pull.base}: do the work again on the newer base"
+        findings.append(Finding(kind="conflict", about=pull.branch, says=says))
+    heard = [one.id for one in reviews] + [key for key, _ in failed] + ([conflict] if clash else [])
+    return tuple(heard), tuple(findings)
+
+
+def _of_issue(scene: Scene, issue: IssueView) -> list[d.RuleDecision | d.Publish]:
+    if isinstance(issue.state, Closed | Stuck):
+        return []
+    matter = issue_matter(issue.id, issue.evidence)
+    if issue.evidence != issue.handled and worn_out(scene.world, matter):
+        why = "the admin agent came to no usable decision about it; change its words to have it looked at again"
+        return [d.ParkIssue(issue=issue.id, rationale=why)]
+    if not isinstance(issue.state, InWork):
+        return []
+    tasks = scene.world.tasks_of(issue.id)
+    if not all(s.over(view.state) for view in tasks) or issue.evidence != issue.handled:
+        return []
+    if any(s.finished(view.state) for view in tasks):
+        return [d.Conclude(issue=issue.id, rationale="everything planned for it is merged or dropped")]
+    return [d.ParkIssue(issue=issue.id, rationale="every task planned for it was dropped")]
+
+
+def _start_next(scene: Scene) -> Iterator[d.Start]:
+    for view in in_order(scene):
+        if not held_back(scene, view):
+            yield d.Start(task=view.task.id, rationale="first in the order of work that may start")
+            return

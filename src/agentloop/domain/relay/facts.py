@@ -1,0 +1,64 @@
+"""The facts section of the relay: what code knows, and `null` where nobody does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from agentloop.domain import states as s
+from agentloop.domain.wording import dollars, one_line
+from agentloop.domain.world import Closed, Stuck, Waiting
+
+if TYPE_CHECKING:
+    from agentloop.domain.relay.values import Facts
+    from agentloop.domain.scene import Scene
+
+
+def facts_of(scene: Scene, problems: tuple[str, ...]) -> Facts:
+    """Return the facts of this moment, in a fixed order."""
+    world = scene.world
+    issues = Counter(
+        _issue_word(view.state) for view in world.issues.values() if not isinstance(view.state, Closed)
+    )
+    tasks = Counter(_task_word(view.state) for view in world.live_tasks())
+    reviews = [view.state.pull for view in world.live_tasks() if isinstance(view.state, s.InReview)]
+    limits = scene.settings.limits
+    return (
+        ("cycle", str(world.cycle)),
+        ("written", f"{scene.now:%Y-%m-%d %H:%M} UTC"),
+        ("issues", _counted(issues)),
+        ("tasks", _counted(tasks)),
+        ("pull requests waiting for you", ", ".join(reviews) or "none"),
+        ("spent today", f"{dollars(world.spent_micros(scene.now.date()))} of ${limits.day_usd:.2f}"),
+        ("spent in all", f"{dollars(world.spent_micros())} of ${limits.total_usd:.2f}"),
+        ("provider's limit until", f"{world.limited_until:%H:%M} UTC" if scene.limited() else None),
+        ("problems", "; ".join(one_line(text, 160) for text in problems[:3]) or "none"),
+    )
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "none open"
+
+
+def _issue_word(state: object) -> str:
+    match state:
+        case Waiting():
+            return "waiting for your answer"
+        case Stuck():
+            return "parked"
+        case _:
+            return "open"
+
+
+def _task_word(state: s.TaskState) -> str:
+    match state:
+        case s.InReview():
+            return "in review"
+        case s.Working():
+            return "working"
+        case s.Parked():
+            return "parked"
+        case s.Queued():
+            return "queued"
+        case _:
+            return "in between"

@@ -1,0 +1,59 @@
+"""What every rule is given: the world as the journal tells it, one look outside, and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from agentloop.domain.settings import micros
+from agentloop.domain.states import InReview, Working
+
+if TYPE_CHECKING:
+    from agentloop.domain.observed import Ground, Observed
+    from agentloop.domain.relay import KeyDecision
+    from agentloop.domain.settings import Settings
+    from agentloop.domain.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """The whole input of admission, reconciliation, sleep and explanation.
+
+    `grounds` has a target's facts once they were looked at; `standing` are the relay's key decisions.
+    """
+
+    world: World
+    observed: Observed
+    settings: Settings
+    grounds: Mapping[str, Ground] = field(default_factory=dict)
+    standing: tuple[KeyDecision, ...] = ()
+
+    @property
+    def now(self) -> datetime:
+        """The moment of the look; rules have no other clock."""
+        return self.observed.now
+
+    def working(self) -> int:
+        """How many attempts run."""
+        return sum(isinstance(view.state, Working) for view in self.world.live_tasks())
+
+    def in_review(self) -> int:
+        """How many pull requests wait for a person."""
+        return sum(isinstance(view.state, InReview) for view in self.world.live_tasks())
+
+    def money_left(self) -> tuple[str, int]:
+        """Return the name of the tightest limit and the micro-dollars left under it (never below 0)."""
+        day = micros(self.settings.limits.day_usd) - self.world.spent_micros(self.now.date())
+        total = micros(self.settings.limits.total_usd) - self.world.spent_micros()
+        name, left = ("limits.day_usd", day) if day <= total else ("limits.total_usd", total)
+        return name, max(0, left)
+
+    def next_day(self) -> datetime:
+        """The next midnight, UTC: when the day's limit starts anew."""
+        return (self.now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def limited(self) -> bool:
+        """Whether the provider told us to wait, and the time is not up."""
+        return self.world.limited_until is not None and self.now < self.world.limited_until

@@ -1,0 +1,146 @@
+"""How long to sleep, and why: chosen from what is true now, never a constant. The reason is shown to people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from agentloop.domain import decisions as d
+from agentloop.domain.order import held_back, in_order
+from agentloop.domain.settings import micros
+from agentloop.domain.states import InReview, Judging, Queued, Working
+from agentloop.domain.world import Waiting
+
+if TYPE_CHECKING:
+    from agentloop.domain.scene import Scene
+
+Kind = Literal["more", "limited", "busy", "due", "budget", "hibernating", "idle"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nap:
+    """Sleep until `until` (None = until something happens), unless woken; `reason` is for people."""
+
+    until: datetime | None
+    kind: Kind
+    reason: str
+
+
+def nap(scene: Scene, *, quiet_cycles: int, more: bool, asked: d.Sleep | d.Hibernate | None = None) -> Nap:
+    """Return the sleep that fits.
+
+    `quiet_cycles` counts the cycles in a row in which nothing happened, `more` says that work is left that could be
+    done at once, `asked` is what the admin proposed: it can shorten a sleep or turn it into a hibernation, but
+    never lengthen one while something is under way or due.
+    """
+    if more:
+        return Nap(until=scene.now, kind="more", reason="there is more to do")
+    under_way = _earliest([_busy(scene), _due(scene)])
+    if scene.limited():
+        return _limited(scene)
+    if under_way is not None:
+        return _earlier(under_way, asked, scene)
+    if isinstance(asked, d.Hibernate):
+        return _hibernation(asked, scene)
+    return _earlier(_idle(scene, quiet_cycles), asked, scene)
+
+
+def _limited(scene: Scene) -> Nap:
+    world = scene.world
+    reason = f"the provider's limit: {world.limited_why}"
+    return Nap(until=world.limited_until, kind="limited", reason=reason)
+
+
+def _busy(scene: Scene) -> Nap | None:
+    running = [
+        view
+        for view in scene.world.live_tasks()
+        if isinstance(view.state, Working) or (isinstance(view.state, Judging) and view.state.started)
+    ]
+    if not running:
+        return None
+    names = ", ".join(view.state.attempt for view in running[:3] if isinstance(view.state, Working | Judging))
+    more = f" and {len(running) - 3} more" if len(running) > 3 else ""  # noqa: PLR2004 - three names fit a line
+    until = scene.now + timedelta(seconds=scene.settings.sleep.busy_seconds)
+    ends = [one.deadline for view in running if (one := view.last) is not None and one.deadline > scene.now]
+    return Nap(until=min([until, *ends]), kind="busy", reason=f"{names}{more} at work; its end wakes the loop")
+
+
+def _due(scene: Scene) -> Nap | None:
+    waits = [
+        (view.state.not_before, view)
+        for view in in_order(scene)
+        if isinstance(view.state, Queued) and view.state.not_before is not None and view.state.not_before > scene.now
+    ]
+    if waits:
+        until, view = min(waits, key=lambda pair: pair[0])
+        state = view.state
+        why = state.why if isinstance(state, Queued) else ""
+        return Nap(until=until, kind="due", reason=f"task {view.task.id} is tried again then: {why}")
+    return _out_of_money(scene)
+
+
+def _out_of_money(scene: Scene) -> Nap | None:
+    name, left = scene.money_left()
+    waiting = [
+        view
+        for view in in_order(scene)
+        if left < micros(scene.settings.limits.attempt_usd) and len(held_back(scene, view)) == 1
+    ]
+    if not waiting:
+        return None
+    if name == "limits.total_usd":
+        return Nap(until=None, kind="budget", reason=f"{name} is used up: raise it to go on with {len(waiting)} tasks")
+    reason = f"{name} is used up; task {waiting[0].task.id} goes on tomorrow"
+    return Nap(until=scene.next_day(), kind="budget", reason=reason)
+
+
+def _earliest(naps: list[Nap | None]) -> Nap | None:
+    found = [one for one in naps if one is not None]
+    timed = [(one.until, one) for one in found if one.until is not None]
+    if timed:
+        return min(timed, key=lambda pair: pair[0])[1]
+    return found[0] if found else None
+
+
+def _hibernation(asked: d.Hibernate, scene: Scene) -> Nap:
+    moments = [_moment(wake.which) for wake in asked.until if wake.on == "time"]
+    timed = [moment for moment in moments if moment is not None and moment > scene.now]
+    what = ", ".join(f"{wake.on} {wake.which}".strip() for wake in asked.until)
+    reason = f"hibernating until: {what} ({asked.rationale})"
+    return Nap(until=min(timed) if timed else None, kind="hibernating", reason=reason)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def _idle(scene: Scene, quiet_cycles: int) -> Nap:
+    sleep = scene.settings.sleep
+    seconds = min(sleep.idle_seconds, sleep.busy_seconds * 2 ** min(quiet_cycles, 12))
+    return Nap(until=scene.now + timedelta(seconds=seconds), kind="idle", reason=_waiting_for(scene))
+
+
+def _waiting_for(scene: Scene) -> str:
+    review = [view.task.id for view in scene.world.live_tasks() if isinstance(view.state, InReview)]
+    asked = [one.id for one in scene.world.issues.values() if isinstance(one.state, Waiting)]
+    parts = []
+    if review:
+        parts.append(f"{len(review)} pull request{'s' * (len(review) > 1)} to review")
+    if asked:
+        parts.append(f"an answer on issue {', '.join(asked[:3])}")
+    return "waits for you: " + ", ".join(parts) if parts else "nothing to do"
+
+
+def _earlier(found: Nap, asked: d.Sleep | d.Hibernate | None, scene: Scene) -> Nap:
+    if not isinstance(asked, d.Sleep):
+        return found
+    until = scene.now + timedelta(minutes=max(1, asked.minutes))
+    if found.until is not None and found.until <= until:
+        return found
+    return Nap(until=until, kind=found.kind, reason=f"{found.reason} ({asked.rationale})")

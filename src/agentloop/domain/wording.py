@@ -1,0 +1,199 @@
+"""Every text that the loop posts. Short enough for a phone; what a model wrote is quoted as such."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentloop.domain.states import Cancelled, Merged, Noted, TaskView, Try
+
+if TYPE_CHECKING:
+    from agentloop.domain import decisions as d
+    from agentloop.domain.work import Delivered, Task, Verdict
+    from agentloop.domain.world import IssueView
+
+OUTPUT_LINES = 12
+
+
+def dollars(micros: int) -> str:
+    """Return micro-dollars as people read them; under a cent with four digits."""
+    usd = micros / 1e6
+    return f"${usd:.2f}" if usd >= 0.01 or micros == 0 else f"${usd:.4f}"  # noqa: PLR2004 - a cent
+
+
+def plan_comment(plan: d.Plan, tasks: tuple[Task, ...]) -> str:
+    """Return the comment that shows a plan on its issue."""
+    lines = ["**Plan**", ""]
+    for task in tasks:
+        needs = f" (after {', '.join(task.needs)})" if task.needs else ""
+        lines.append(f"- **{task.id}** {one_line(task.title)}{needs}")
+        lines += [f"  - {one_line(criterion)}" for criterion in task.contract.criteria]
+    return "\n".join([*lines, "", f"Why so: {one_line(plan.rationale)}", "", "Comment here to change it."])
+
+
+def question_comment(ask: d.Ask) -> str:
+    """Return the comment that asks a person, answerable by one character."""
+    choices = [f"{number}. {one_line(choice)}" for number, choice in enumerate(ask.choices, 1)]
+    why = f"What hangs on it: {one_line(ask.rationale)}"
+    answer = "Answer with a number or in your own words, as a comment."
+    return "\n".join([f"**A question:** {ask.question.strip()}", "", *choices, "", why, "", answer])
+
+
+def parked_comment(what: str, why: str) -> str:
+    """Return the comment that says why the loop stopped working on something, and what brings it back."""
+    back = "Comment here with what should be different and I will look again."
+    return f"**Stopped:** {what}.\n\nWhy: {one_line(why, 600)}\n\n{back}"
+
+
+def pull_comment(view: TaskView, pull: str) -> str:
+    """Return the comment that asks for a review."""
+    verb = "is ready for your review" if not view.pull else "was updated after your review"
+    look = f"`agentloop pr show {pull}`, `pr diff {pull}`, `pr review {pull}`, `pr merge {pull}`"
+    return f"Pull request {pull} for task {view.task.id} {verb}.\n\nOn the command line: {look}"
+
+
+def hands_off_comment(pull: str, head: str) -> str:
+    """Return the comment that says, once, that a pull request is the person's now."""
+    return f"You pushed {head[:10]} to this branch, so pull request {pull} is yours now: I will not touch it again."
+
+
+def closing_comment(issue: IssueView, tasks: tuple[TaskView, ...], spent_micros: int) -> str:
+    """Return the summary under which an issue is closed."""
+    lines = [f"**Done.** {one_line(issue.title)}", ""]
+    for view in tasks:
+        lines.append(f"- {view.task.id} {one_line(view.task.title)}: {_ending(view)}")
+    return "\n".join([*lines, "", f"Spent on it: {dollars(spent_micros)}."])
+
+
+def _ending(view: TaskView) -> str:
+    match view.state:
+        case Merged(pull=pull, commit=commit):
+            return f"merged by pull request {pull} ({commit[:10]})"
+        case Noted(path=path):
+            return f"noted in {path}"
+        case Cancelled(reason=reason):
+            return f"dropped: {one_line(reason)}"
+        case state:
+            return type(state).__name__.lower()
+
+
+def commit_message(task: Task, attempt: str, summary: str) -> str:
+    """Return the message of the commit that carries an attempt's tree."""
+    body = one_line(summary, 1000)
+    return f"{one_line(task.title, 72)}\n\n{body}\n\nTask: {task.id}\nAttempt: {attempt}\n"
+
+
+def pull_body(  # noqa: PLR0913 - a pull request shows all of these
+    view: TaskView,
+    one: Try,
+    delivered: Delivered,
+    verdict: Verdict,
+    *,
+    closes: str,
+    says: str,
+    spent_micros: int,
+    gate: bool = True,
+) -> str:
+    """Return a pull request's description, made from the diff and the evidence, not from the model's claims.
+
+    `closes` is the issue's id when this completes all that was planned for it, else "".
+    """
+    task = view.task
+    parts = [
+        task.contract.goal.strip(),
+        _warnings(one, verdict, gate=gate),
+        _bullets("Acceptance criteria", [one_line(text) for text in task.contract.criteria]),
+        _evidence(verdict),
+        _bullets("Not done", [one_line(delivered.not_done, 1000)] if delivered.not_done.strip() else []),
+        f"**In the worker's words:** {one_line(delivered.summary, 1500)}",
+        f"**Review by the admin agent:** {one_line(says, 1500)}" if says.strip() else "",
+        _reproduce(verdict),
+        _receipt(view, one, spent_micros),
+        f"Closes #{closes}" if closes else f"Part of issue {task.issue}",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _warnings(one: Try, verdict: Verdict, *, gate: bool) -> str:
+    lines = []
+    if not (one.sandboxed and verdict.sandboxed):
+        lines.append('> **No sandbox:** the settings say `sandbox = "none"`, so this was worked on and checked without one.')
+    if not gate:
+        lines.append("> **No gate:** the settings switch it off; only the contract's own checks were run.")
+    return "\n".join(lines)
+
+
+def _bullets(title: str, items: list[str]) -> str:
+    return "\n".join([f"**{title}**", "", *(f"- {item}" for item in items)]) if items else ""
+
+
+def _evidence(verdict: Verdict) -> str:
+    rows = [
+        f"| `{_cell(check.command)}` | {'passed' if check.passed else 'failed'} | {check.seconds:.1f} s |"
+        for check in verdict.checks
+    ]
+    size = f"{verdict.files} files, +{verdict.added} −{verdict.removed}; evidence `{verdict.evidence[:12]}`"
+    head = [f"**Evidence** on `{verdict.commit[:10]}` ({size})", ""]
+    table = ["| check | result | time |", "|---|---|---|", *rows] if rows else ["No checks were run."]
+    return "\n".join([*head, *table])
+
+
+def _reproduce(verdict: Verdict) -> str:
+    commands = [f"git checkout {verdict.commit[:12]}", *(check.command for check in verdict.checks)]
+    return "\n".join(["**To reproduce**", "", "```sh", *(line.replace("```", "` ` `") for line in commands), "```"])
+
+
+def _receipt(view: TaskView, one: Try, spent_micros: int) -> str:
+    models = ", ".join(one.models) or "no model"
+    number = len(view.tries)
+    return (
+        f"**Cost** {dollars(spent_micros)} for this task in {number} attempt{'s' * (number > 1)}; "
+        f"{models}, {one.turns} turns in the last"
+    )
+
+
+def _cell(text: str) -> str:
+    return one_line(text, 160).replace("|", "\\|").replace("`", "'")
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Return `text` on one line, at most `limit` characters, saying when it was cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def tail(text: str, lines: int = OUTPUT_LINES) -> str:
+    """Return the last `lines` lines of a check's output."""
+    return "\n".join(text.rstrip().splitlines()[-lines:])
+
+
+def task_brief(task: Task, view: TaskView, *, guidance: str, findings: str, notes: str, context: str) -> str:
+    """Return TASK.md: contract, context, findings of earlier attempts, notes of research."""
+    contract = task.contract
+    rules = [
+        "Work only in this folder. Commit nothing: your work is taken over as it stands.",
+        "You are done when the checks below pass and the criteria hold. If something keeps you from it, say what.",
+        "The change is judged in a clean checkout, where existing tests and build configuration are as they were.",
+    ]
+    parts = [
+        f"# Task {task.id}: {one_line(task.title)}",
+        contract.goal.strip(),
+        _bullets("Acceptance criteria", list(contract.criteria)),
+        _bullets("Checks", [f"`{check.command}`" for check in contract.checks]),
+        _bullets("Paths in scope", [f"`{glob}`" for glob in contract.scope]),
+        _bullets("Existing tests you may change", [f"`{glob}`" for glob in contract.may_change_tests]),
+        _bullets("Rules", rules),
+        f"## Guidance\n\n{guidance.strip()}" if guidance.strip() else "",
+        f"## What was held against the work so far\n\n{findings}" if findings else "",
+        f"## Earlier attempts\n\n{_history(view)}" if view.tries else "",
+        f"## Notes of research\n\n{notes}" if notes else "",
+        context,
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _history(view: TaskView) -> str:
+    return "\n".join(
+        f"- {one.attempt}: {type(one.outcome).__name__ if one.outcome else 'killed'}"
+        f" {one_line(str(getattr(one.outcome, 'reason', '') or getattr(one.outcome, 'summary', '')), 300)}"
+        for one in view.tries[-4:]
+    )

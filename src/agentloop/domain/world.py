@@ -1,0 +1,417 @@
+"""Everything the journal says, folded: the state the rules work on.
+
+`World` is built by applying entries in order. Its dictionaries are the fold's workings; the values in them are
+frozen. Nothing here reads a clock or a file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from agentloop.domain import facts
+from agentloop.domain.states import Queued, TaskView, Try, after, own_verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import date, datetime
+
+    from agentloop.domain.decisions import Decision, Wake
+    from agentloop.domain.effects import Effect
+    from agentloop.domain.work import Task, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """Seen, and nothing decided about it yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A person was asked."""
+
+    question: str
+    choices: tuple[str, ...]
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InWork:
+    """Cut into tasks."""
+
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """Answered; nothing to be built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """Parked: the loop cannot go on by itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """Over."""
+
+    by: Literal["loop", "person"]
+
+
+IssueState: TypeAlias = Fresh | Waiting | InWork | Settled | Stuck | Closed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueView:
+    """An issue and where it stands. `handled` names the words (evidence) that the last decision was made on."""
+
+    id: str
+    title: str
+    target: str
+    priority: str
+    state: IssueState
+    since: datetime
+    evidence: str = ""
+    handled: str = ""
+    planned_tasks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectView:
+    """An effect that was intended, and what became of it."""
+
+    effect: Effect
+    result: str | None = None
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextAction:
+    """A next action the relay named, for the stall rule."""
+
+    cycle: int
+    action: str
+    signal: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedOnce:
+    """A refusal that the admin has not been shown yet."""
+
+    cycle: int
+    decision: Decision
+    why: str
+
+
+@dataclass
+class World:
+    """The fold. `apply` is its only verb."""
+
+    cycle: int = 0
+    at: datetime | None = None
+    issues: dict[str, IssueView] = field(default_factory=dict)
+    tasks: dict[str, TaskView] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    effects: dict[str, EffectView] = field(default_factory=dict)
+    open_ops: dict[str, None] = field(default_factory=dict)
+    purses: dict[str, int] = field(default_factory=dict)
+    spent_by_day: Counter[date] = field(default_factory=Counter)
+    spent_by_purse: Counter[str] = field(default_factory=Counter)
+    spent_by_model: Counter[str] = field(default_factory=Counter)
+    unresolved_micros: int = 0
+    fingerprint: str = ""
+    considered: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    limited_until: datetime | None = None
+    limited_why: str = ""
+    next_actions: tuple[NextAction, ...] = ()
+    refusals: tuple[RefusedOnce, ...] = ()
+    notes: dict[str, str] = field(default_factory=dict)
+    sleep: facts.Slept | None = None
+    live: dict[str, str] = field(default_factory=dict)
+    """Tasks that are not over, by id, in the order they were planned (the value is the issue's id)."""
+
+    def apply(self, entry: facts.Entry) -> None:
+        """Take one entry in."""
+        self.at = entry.at
+        self.cycle = max(self.cycle, entry.cycle)
+        for fact in entry.facts:
+            self._apply_to_task(fact, entry.at)
+            _APPLY.get(type(fact), _ignore)(self, fact, entry)
+
+    def tasks_of(self, issue: str) -> tuple[TaskView, ...]:
+        """Return the issue's tasks in the order they were planned."""
+        return tuple(
+            self.tasks[f"{issue}.{n}"]
+            for n in range(1, (self.issues[issue].planned_tasks if issue in self.issues else 0) + 1)
+            if f"{issue}.{n}" in self.tasks
+        )
+
+    def live_tasks(self) -> tuple[TaskView, ...]:
+        """Return the tasks that are not over, in the order they were planned."""
+        return tuple(self.tasks[task] for task in self.live)
+
+    def spent_micros(self, day: date | None = None) -> int:
+        """Return what was spent in all, or on `day`: settled, unresolved at its ceiling, and reserved."""
+        spent = sum(self.spent_by_day.values()) if day is None else self.spent_by_day[day]
+        return spent + sum(self.purses.values())
+
+    def _apply_to_task(self, fact: facts.Fact, at: datetime) -> None:
+        task = getattr(fact, "task", None)
+        if task is None:
+            attempt = getattr(fact, "attempt", None)
+            if isinstance(fact, facts.Judged):
+                attempt = fact.verdict.attempt
+            task = attempt.rpartition(".")[0] if isinstance(attempt, str) else None
+        view = self.tasks.get(task) if isinstance(task, str) else None
+        if view is None:
+            return
+        state = after(view.state, fact, at)
+        if state is not view.state:
+            self.tasks[view.task.id] = replace(view, state=state, since=at)
+
+
+def fold(entries: Iterable[facts.Entry]) -> World:
+    """Return the world that `entries` tell, oldest first."""
+    world = World()
+    for entry in entries:
+        world.apply(entry)
+    return world
+
+
+# --- one small function a fact ---------------------------------------------------------------------------------
+
+
+def _ignore(_world: World, _fact: facts.Fact, _entry: facts.Entry) -> None:
+    return
+
+
+def _issue_seen(world: World, fact: facts.IssueSeen, entry: facts.Entry) -> None:
+    known = world.issues.get(fact.issue)
+    if known is None:
+        known = IssueView(
+            id=fact.issue, title="", target="", priority="", state=Fresh(), since=entry.at
+        )
+    world.issues[fact.issue] = replace(
+        known, title=fact.title, target=fact.target, priority=fact.priority, evidence=fact.evidence
+    )
+
+
+def _planned(world: World, fact: facts.Planned, entry: facts.Entry) -> None:
+    issue = world.issues[fact.issue]
+    for task in fact.tasks:
+        world.tasks[task.id] = TaskView(task=task, state=Queued(), since=entry.at)
+        world.live[task.id] = fact.issue
+    # A second plan for an issue adds tasks; numbers go on, so an id never means two things.
+    world.issues[fact.issue] = replace(
+        issue,
+        state=InWork(tasks=tuple(task.id for task in fact.tasks)),
+        since=entry.at,
+        handled=fact.evidence,
+        planned_tasks=issue.planned_tasks + len(fact.tasks),
+    )
+
+
+def _asked(world: World, fact: facts.Asked, entry: facts.Entry) -> None:
+    state = Waiting(question=fact.question, choices=fact.choices, since=entry.at)
+    _decide_issue(world, fact.issue, state, entry, fact.evidence)
+
+
+def _answered(world: World, fact: facts.Answered, entry: facts.Entry) -> None:
+    issue = world.issues[fact.issue]
+    # Words about work under way are answered without ending the work.
+    state = issue.state if isinstance(issue.state, InWork) else Settled()
+    _decide_issue(world, fact.issue, state, entry, fact.evidence)
+
+
+def _issue_parked(world: World, fact: facts.IssueParked, entry: facts.Entry) -> None:
+    _decide_issue(world, fact.issue, Stuck(reason=fact.reason), entry, fact.evidence)
+
+
+def _decide_issue(world: World, issue: str, state: IssueState, entry: facts.Entry, evidence: str) -> None:
+    world.issues[issue] = replace(world.issues[issue], state=state, since=entry.at, handled=evidence)
+
+
+def _issue_closed(world: World, fact: facts.IssueClosed, entry: facts.Entry) -> None:
+    world.issues[fact.issue] = replace(world.issues[fact.issue], state=Closed(by=fact.by), since=entry.at)
+
+
+def _issue_reopened(world: World, fact: facts.IssueReopened, entry: facts.Entry) -> None:
+    world.issues[fact.issue] = replace(
+        world.issues[fact.issue], state=Fresh(), since=entry.at, handled=""
+    )
+
+
+def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entry) -> None:
+    one = Try(
+        attempt=fact.attempt,
+        evidence=fact.evidence,
+        started=entry.at,
+        base=fact.base,
+        parents=fact.parents,
+        branch=fact.branch,
+        base_branch=fact.base_branch,
+        slice_micros=fact.slice_micros,
+        deadline=fact.deadline,
+    )
+    view = world.tasks[fact.task]
+    world.tasks[fact.task] = replace(view, tries=(*view.tries, one))
+
+
+def _change_try(world: World, attempt: str, **changes: object) -> None:
+    view = world.tasks.get(attempt.rpartition(".")[0])
+    if view is None:
+        return
+    tries = tuple(replace(one, **changes) if one.attempt == attempt else one for one in view.tries)  # type: ignore[arg-type]
+    world.tasks[view.task.id] = replace(view, tries=tries)
+
+
+def _attempt_ended(world: World, fact: facts.AttemptEnded, entry: facts.Entry) -> None:
+    _change_try(
+        world,
+        fact.attempt,
+        ended=entry.at,
+        outcome=fact.outcome,
+        turns=fact.turns,
+        sandboxed=fact.sandboxed,
+        models=fact.models,
+    )
+    if own_verdict(fact.outcome):
+        task = fact.attempt.rpartition(".")[0]
+        world.tasks[task] = replace(world.tasks[task], requeues=0)
+
+
+def _attempt_lost(world: World, fact: facts.AttemptLost, entry: facts.Entry) -> None:
+    _change_try(world, fact.attempt, ended=entry.at)
+
+
+def _result_taken(world: World, fact: facts.ResultTaken, _entry: facts.Entry) -> None:
+    _change_try(world, fact.attempt, commit=fact.commit)
+
+
+def _note_taken(world: World, fact: facts.NoteTaken, _entry: facts.Entry) -> None:
+    world.notes[fact.task] = fact.path
+    world.live.pop(fact.task, None)
+
+
+def _judged(world: World, fact: facts.Judged, _entry: facts.Entry) -> None:
+    world.verdicts[fact.verdict.attempt] = fact.verdict
+
+
+def _published(world: World, fact: facts.Published, _entry: facts.Entry) -> None:
+    view = world.tasks[fact.task]
+    world.tasks[fact.task] = replace(view, pull=fact.pull, head=fact.commit)
+
+
+def _sent_back(world: World, fact: facts.SentBack, _entry: facts.Entry) -> None:
+    view = world.tasks[fact.task]
+    world.tasks[fact.task] = replace(view, heard=view.heard + fact.heard, requeues=0)
+
+
+def _requeued(world: World, fact: facts.Requeued, _entry: facts.Entry) -> None:
+    view = world.tasks[fact.task]
+    world.tasks[fact.task] = replace(view, requeues=view.requeues + fact.counts)
+
+
+def _task_over(world: World, fact: facts.Merged | facts.Cancelled, _entry: facts.Entry) -> None:
+    world.live.pop(fact.task, None)
+
+
+def _reserved(world: World, fact: facts.Reserved, _entry: facts.Entry) -> None:
+    world.purses[fact.purse] = fact.micros
+
+
+def _settled(world: World, fact: facts.Settled, entry: facts.Entry) -> None:
+    world.purses.pop(fact.purse, None)
+    spent = fact.micros + fact.unresolved_micros
+    world.spent_by_day[entry.at.date()] += spent
+    world.spent_by_purse[fact.purse] += spent
+    world.spent_by_model[fact.model] += spent
+    world.unresolved_micros += fact.unresolved_micros
+    kind, _, attempt = fact.purse.partition(":")
+    if kind == "attempt":
+        _change_try(world, attempt, spent_micros=spent)
+
+
+def _effect_intended(world: World, fact: facts.EffectIntended, _entry: facts.Entry) -> None:
+    if fact.op not in world.effects:
+        world.effects[fact.op] = EffectView(effect=fact.effect)
+        world.open_ops[fact.op] = None
+
+
+def _effect_done(world: World, fact: facts.EffectDone, _entry: facts.Entry) -> None:
+    if fact.op in world.effects:
+        world.effects[fact.op] = replace(world.effects[fact.op], result=fact.result)
+    world.open_ops.pop(fact.op, None)
+
+
+def _effect_failed(world: World, fact: facts.EffectFailed, _entry: facts.Entry) -> None:
+    if fact.op in world.effects:
+        world.effects[fact.op] = replace(world.effects[fact.op], failed=fact.why)
+    world.open_ops.pop(fact.op, None)
+
+
+def _refused(world: World, fact: facts.Refused, entry: facts.Entry) -> None:
+    if fact.by == "admin":
+        once = RefusedOnce(cycle=entry.cycle, decision=fact.decision, why=fact.why)
+        world.refusals = (*world.refusals, once)
+
+
+def _cycle_ended(world: World, fact: facts.CycleEnded, entry: facts.Entry) -> None:
+    world.fingerprint = fact.fingerprint
+    if fact.outcome == "failed":
+        world.failures.update(fact.matters)
+        return
+    if fact.outcome == "acted" and fact.matters:
+        world.considered.update(fact.matters)
+        world.refusals = tuple(one for one in world.refusals if one.cycle == entry.cycle)
+
+
+def _limit_reached(world: World, fact: facts.LimitReached, _entry: facts.Entry) -> None:
+    world.limited_until = fact.until
+    world.limited_why = fact.detail
+
+
+def _relay_written(world: World, fact: facts.RelayWritten, entry: facts.Entry) -> None:
+    one = NextAction(cycle=entry.cycle, action=fact.next_action, signal=fact.signal)
+    world.next_actions = (*world.next_actions, one)[-8:]
+
+
+def _slept(world: World, fact: facts.Slept, _entry: facts.Entry) -> None:
+    world.sleep = fact
+
+
+_APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
+    facts.IssueSeen: _issue_seen,
+    facts.Planned: _planned,
+    facts.Asked: _asked,
+    facts.Answered: _answered,
+    facts.IssueParked: _issue_parked,
+    facts.IssueClosed: _issue_closed,
+    facts.IssueReopened: _issue_reopened,
+    facts.AttemptStarted: _attempt_started,
+    facts.AttemptEnded: _attempt_ended,
+    facts.AttemptLost: _attempt_lost,
+    facts.ResultTaken: _result_taken,
+    facts.NoteTaken: _note_taken,
+    facts.Judged: _judged,
+    facts.Published: _published,
+    facts.SentBack: _sent_back,
+    facts.Requeued: _requeued,
+    facts.Merged: _task_over,
+    facts.Cancelled: _task_over,
+    facts.Reserved: _reserved,
+    facts.Settled: _settled,
+    facts.EffectIntended: _effect_intended,
+    facts.EffectDone: _effect_done,
+    facts.EffectFailed: _effect_failed,
+    facts.Refused: _refused,
+    facts.CycleEnded: _cycle_ended,
+    facts.LimitReached: _limit_reached,
+    facts.RelayWritten: _relay_written,
+    facts.Slept: _slept,
+}
