@@ -26,7 +26,8 @@ def layout(home: Home) -> Iterator[Check]:
     folders = (home.root, home.memories, home.archive, home.journal, home.tracker, home.runtime, home.run)
     there = [folder for folder in folders if folder.is_dir()]
     locked = [folder for folder in there if not os.access(folder, os.W_OK | os.X_OK)]
-    missing = [path for path in (*folders, home.relay) if not path.exists()]
+    # Journal, tracker and runtime folder are made when they are needed: a fresh clone of a home is one.
+    missing = [path for path in (home.archive, home.relay) if not path.exists()]
     if locked:
         yield fail("home", f"not writable: {locked[0]}", f"sudo chown -R $USER {home.root}")
     elif missing:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PYTHON: Final = (3, 11)
 GIT: Final = (2, 36)
-"""The first git that syncs what it writes when it is told to (core.fsync); commits are not durable without."""
+"""The first git that syncs what it writes when told to (core.fsync); commits are not durable without."""
 
 DISK_FAIL_MB: Final = 200
 DISK_WARN_MB: Final = 2_000
