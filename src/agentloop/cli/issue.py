@@ -1,0 +1,292 @@
+"""`agentloop issue`: a person's commands on the built-in tracker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.text import Text
+
+from agentloop import light
+from agentloop.cli import common
+from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption, NoInputOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from agentloop.domain.issue import Comment, Issue
+    from agentloop.edges.tracker import Filed, FileTracker
+
+app = typer.Typer(name="issue", help="File issues, talk about them, close them.", no_args_is_help=True)
+
+State = Literal["open", "closed", "all"]
+NumberArgument = Annotated[str, typer.Argument(metavar="N", help="Number of the issue.", show_default=False)]
+StdinOption = Annotated[bool, typer.Option("--stdin", help="Read the text from standard input.")]
+
+_PRIORITY_STYLE = {"critical": "bold red", "high": "yellow", "normal": "", "low": "dim"}
+
+
+@app.command()
+def new(  # noqa: PLR0913 -- an argument for each option
+    title: Annotated[str, typer.Argument(help="What is wrong, or wanted, in a line.")] = "",
+    *,
+    body: Annotated[str, typer.Option("--body", "-b", help="The text, Markdown.")] = "",
+    stdin: StdinOption = False,
+    editor: Annotated[bool, typer.Option("--editor", "-e", help="Write the text in your editor.")] = False,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", "-l", help="May be repeated; critical, high, low set the priority."),
+    ] = None,
+    target: Annotated[str, typer.Option(help="Which repository it is about; empty = the first one.")] = "",
+    no_input: NoInputOption = False,
+    as_json: JsonOption = False,
+    compact: CompactOption = False,
+    home: HomeOption = None,
+) -> None:
+    """File an issue."""
+    root = common.find_home(home)
+    if stdin:
+        body = common.words_from(body or None, stdin=True)
+    elif (editor or not (title or body)) and not no_input:
+        title, body = _from_editor(title, body)
+    tracker = _tracker(root)
+    issue = tracker.new(title, body, author=light.user_name(), labels=tuple(label or ()), target=target)
+    filed = tracker.get(issue).issue
+    if as_json:
+        common.print_json({"issue": _for_program(tracker.get(issue))}, compact=compact)
+    else:
+        common.console().print(Text.assemble("filed issue ", (issue, "bold"), f": {filed.title}"))
+    common.wake(root, f"issue {issue} filed")
+
+
+@app.command(name="list")
+def list_(
+    *,
+    state: Annotated[State, typer.Option(help="open, closed or all.")] = "open",
+    label: Annotated[str, typer.Option("--label", "-l", help="Only those with this label.")] = "",
+    limit: LimitOption = common.LIMIT,
+    as_json: JsonOption = False,
+    compact: CompactOption = False,
+    home: HomeOption = None,
+) -> None:
+    """List issues, newest first."""
+    filed = [
+        each
+        for each in _tracker(common.find_home(home)).filed(state)
+        if not label or label in each.issue.labels
+    ]
+    asked = f"agentloop issue list --state {state}" + (f" --label {label}" if label else "")
+    shown, more = common.bounded(filed[::-1], limit, asked)
+    if as_json:
+        issues = [_for_program(each, whole=False) for each in shown]
+        common.print_json({"issues": issues, "total": len(filed), "more": more or None}, compact=compact)
+        return
+    to = common.console()
+    if not filed:
+        what = "" if state == "all" else f"{state} "
+        to.print(
+            f"no {what}issues"
+            + (f" labelled {label}" if label else "")
+            + '; file one: agentloop issue new "…"'
+        )
+        return
+    _print_table(to, shown, with_state=state == "all")
+    if more:
+        to.print(Text(f"{len(shown)} of {len(filed)}; all: {more}", style="dim"))
+
+
+def _print_table(to: Console, filed: Sequence[Filed], *, with_state: bool) -> None:
+    targets = any(each.issue.target for each in filed)
+    rows = common.table(
+        "#",
+        "title",
+        *(["state"] if with_state else []),
+        "priority",
+        "said",
+        *(["target"] if targets else []),
+        "age",
+    )
+    for each in filed:
+        issue = each.issue
+        words = [word for word in issue.labels if word != issue.priority]
+        title = Text(issue.title, style="strike dim" if with_state and issue.state == "closed" else "")
+        title.append(f"  {' '.join(words)}" if words else "", style="cyan")
+        title.append("  cannot be read in full" if each.problems else "", style="red")
+        rows.add_row(
+            Text(issue.id, style="bold"),
+            title,
+            *([issue.state] if with_state else []),
+            Text("" if issue.priority == "normal" else issue.priority, style=_PRIORITY_STYLE[issue.priority]),
+            str(len(issue.comments) or ""),
+            *([issue.target] if targets else []),
+            common.age(issue.created_at),
+        )
+    to.print(rows)
+
+
+@app.command()
+def show(
+    number: NumberArgument,
+    *,
+    as_json: JsonOption = False,
+    compact: CompactOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Show an issue and all that was said about it."""
+    filed = _tracker(common.find_home(home)).get(number)
+    if as_json:
+        common.print_json({"issue": _for_program(filed)}, compact=compact)
+        return
+    to = common.console()
+    _print_head(to, filed)
+    for comment in filed.issue.comments:
+        _print_comment(to, comment)
+    to.print(Text(f"\n{filed.path}", style="dim"), soft_wrap=True)
+
+
+def _print_head(to: Console, filed: Filed) -> None:
+    issue = filed.issue
+    to.print(Text.assemble((f"#{issue.id} ", "dim"), (issue.title, "bold")))
+    facts = [
+        Text(issue.state, style="green" if issue.state == "open" else "magenta"),
+        *(
+            [Text(issue.priority, style=_PRIORITY_STYLE[issue.priority])]
+            if issue.priority != "normal"
+            else []
+        ),
+        *(Text(label, style="cyan") for label in issue.labels if label != issue.priority),
+        *([Text(f"target {issue.target}")] if issue.target else []),
+        Text(f"by {issue.author}, {common.ago(issue.created_at)}", style="dim"),
+    ]
+    to.print(Text(" · ", style="dim").join(facts))
+    for problem in filed.problems:
+        to.print(Text(f"problem: {problem}", style="red"))
+    if issue.body:
+        to.print()
+        to.print(Text(issue.body))
+
+
+def _print_comment(to: Console, comment: Comment) -> None:
+    who = Text(comment.author, style="bold cyan" if comment.ours else "bold")
+    what = Text.assemble("\n", who, (f" · {comment.id} · {common.ago(comment.at)}", "dim"))
+    if not comment.trusted:
+        what.append("  says it is the loop's, but its mark is not: ignored", style="red")
+    to.print(what)
+    to.print(Text(comment.body))
+
+
+@app.command()
+def comment(
+    number: NumberArgument,
+    text: Annotated[str | None, typer.Argument(help="What you want to say.", show_default=False)] = None,
+    *,
+    stdin: StdinOption = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Say something about an issue; the loop is woken."""
+    root = common.find_home(home)
+    made = _tracker(root).comment(number, common.words_from(text, stdin=stdin), author=light.user_name())
+    _done(f"comment {made} on issue {number}", {"issue": number, "comment": made}, as_json=as_json)
+    common.wake(root, f"comment on issue {number}")
+
+
+@app.command()
+def close(
+    number: NumberArgument,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; becomes the last comment.")] = "",
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Close an issue; the loop drops what it was doing for it."""
+    root = common.find_home(home)
+    _tracker(root).close(number, reason=reason, author=light.user_name())
+    _done(f"issue {number} is closed", {"issue": number, "state": "closed"}, as_json=as_json)
+    common.wake(root, f"issue {number} closed")
+
+
+@app.command()
+def reopen(number: NumberArgument, *, as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Open a closed issue again."""
+    root = common.find_home(home)
+    _tracker(root).reopen(number)
+    _done(f"issue {number} is open", {"issue": number, "state": "open"}, as_json=as_json)
+    common.wake(root, f"issue {number} reopened")
+
+
+@app.command()
+def label(
+    number: NumberArgument,
+    *,
+    add: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Put labels on an issue and take others off: critical, high and low set its priority."""
+    root = common.find_home(home)
+    labels = _tracker(root).label(number, add=tuple(add or ()), remove=tuple(remove or ()))
+    said = f"issue {number}: {', '.join(labels) or 'no labels'}"
+    _done(said, {"issue": number, "labels": list(labels)}, as_json=as_json)
+    if add or remove:
+        common.wake(root, f"labels of issue {number} changed")
+
+
+def _done(words: str, data: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        common.print_json(data)
+    else:
+        common.console().print(Text(words))
+
+
+def _from_editor(title: str, body: str) -> tuple[str, str]:
+    """The first line is the title, unless one was given."""
+    start = f"{title}\n\n{body}\n" if title or body else "\n\n"
+    words = common.words_from_editor(start).strip("\n")
+    first, _, rest = words.partition("\n")
+    return first.lstrip("# "), rest.strip("\n")
+
+
+def _for_program(filed: Filed, *, whole: bool = True) -> dict[str, object]:
+    issue = filed.issue
+    data: dict[str, object] = {
+        "id": issue.id,
+        "number": issue.number,
+        "title": issue.title,
+        "state": issue.state,
+        "priority": issue.priority,
+        "labels": list(issue.labels),
+        "target": issue.target,
+        "author": issue.author,
+        "created_at": common.moment_text(issue.created_at),
+        "path": str(filed.path),
+        "problems": list(filed.problems),
+        "comment_count": len(issue.comments),
+    }
+    return data | _words(issue) if whole else data
+
+
+def _words(issue: Issue) -> dict[str, object]:
+    comments = [
+        {
+            "id": each.id,
+            "author": each.author,
+            "at": common.moment_text(each.at),
+            "ours": each.ours,
+            "trusted": each.trusted,
+            "body": each.body,
+        }
+        for each in issue.comments
+    ]
+    return {"body": issue.body, "comments": comments}
+
+
+def _tracker(home: Path) -> FileTracker:
+    from agentloop.edges.tracker import FileTracker
+    from agentloop.home import Home
+
+    return FileTracker(Home(home).tracker)
