@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentloop import exits, light
+from agentloop import exits
+from agentloop.cli.common import HomeOption, JsonOption, find_home, print_json
 from agentloop.errors import AgentloopError
 from agentloop.home import Home
 
@@ -23,15 +23,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="The home; default: AGENTLOOP_HOME, or the nearest around here.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="For a program.")]
-
 
 def home_at(given: Path | None) -> Home:
     """Return the home that was named, or the nearest around here. Raises HomeError."""
-    return Home(Path(light.find_home(str(given) if given else None, os.environ)))
+    return Home(find_home(given))
 
 
 @app.command()
@@ -46,7 +41,7 @@ def show(
 
     loaded = load(home_at(home))
     if as_json:
-        typer.echo(json.dumps(_shown_json(loaded), indent=2, ensure_ascii=False))
+        print_json(_shown_json(loaded))
         return
     for line in _shown(loaded, origin=origin):
         typer.echo(line)
@@ -56,7 +51,6 @@ def _shown_json(loaded: Loaded) -> dict[str, Any]:
     from agentloop.settings.problems import name_of
 
     return {
-        "schema": 1,
         "settings": [
             {
                 "key": name_of(key),
@@ -102,10 +96,10 @@ def check(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
         if not as_json:
             raise
         found = [{"where": each.where, "what": each.what, "fix": each.fix} for each in error.problems]
-        typer.echo(json.dumps({"schema": 1, "ok": False, "problems": found}, indent=2, ensure_ascii=False))
+        print_json({"ok": False, "problems": found})
         raise typer.Exit(exits.SETTINGS) from error
     if as_json:
-        typer.echo(json.dumps({"schema": 1, "ok": True, "problems": []}, indent=2))
+        print_json({"ok": True, "problems": []})
         return
     read = [str(path) for path in loaded.files if path.exists()]
     typer.echo(f"the settings are right ({', '.join(read)})")

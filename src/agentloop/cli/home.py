@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentloop import exits
-from agentloop.cli.config import HomeOption, JsonOption, home_at
+from agentloop.cli.common import HomeOption, JsonOption, find_home, print_json
+from agentloop.home import Home
 
 if TYPE_CHECKING:
     from agentloop.doctor import Check
@@ -89,7 +89,7 @@ def doctor(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Look whether everything is there that the loop needs, and say how to mend what is not."""
     from agentloop import doctor as checks
 
-    found = home_at(home)
+    found = Home(find_home(home))
     results = []
     for check in checks.examine(found):
         results.append(check)
@@ -97,7 +97,7 @@ def doctor(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
             _print(check)
     failed = [check for check in results if check.state == "fail"]
     if as_json:
-        typer.echo(json.dumps(checks.as_json(found, results), indent=2, ensure_ascii=False))
+        print_json(checks.as_json(found, results))
     else:
         typer.echo(_summary(results))
     if failed:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Check", "State", "as_json", "examine"]
 
-SCHEMA = 1
-
 
 def examine(home: Home) -> Iterator[Check]:
     """Yield each check of `home` as soon as it is made. Raises nothing that a check can say."""
@@ -46,9 +44,8 @@ def examine(home: Home) -> Iterator[Check]:
 
 
 def as_json(home: Home, checks: Sequence[Check]) -> dict[str, Any]:
-    """Return the checks for a program: schema, home, version, `ok` (no check failed), and each check."""
+    """Return the checks for a program: home, version, `ok` (no check failed), and each check."""
     return {
-        "schema": SCHEMA,
         "home": str(home.root),
         "version": __version__,
         "ok": all(check.state != "fail" for check in checks),

@@ -6,8 +6,10 @@ import os
 import shlex
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 from urllib.parse import urlsplit
 
@@ -116,7 +118,9 @@ def _reached(home: Home, target: Target) -> Check:
 
     name = f"target {target.name}"
     try:
-        remote = mirror_of(target, home.root, home.mirror_of(target.name)).look()
+        # Looked at from a folder that is thrown away: doctor leaves no trace in the home.
+        with tempfile.TemporaryDirectory(prefix="agentloop-doctor-") as scratch:
+            remote = mirror_of(target, home.root, Path(scratch) / "looking.git").look()
     except (TargetError, OSError) as error:
         fix = error.fix if isinstance(error, AgentloopError) else "check the path of the repository"
         return fail(name, error.what if isinstance(error, AgentloopError) else str(error), fix)
