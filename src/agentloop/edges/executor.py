@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, assert_never
@@ -39,13 +38,10 @@ if TYPE_CHECKING:
 
 MARK: Final = "AGENTLOOP_RUN"
 """Variable in the environment of every process of a run outside its sandbox: the run's folder."""
-STARTED: Final = "started"
 STOP: Final = "stop"
 BIG: Final = ("tree", "git", "tmp", "snapshot")
 """What takes room in a run's folder, and is of no use once its end was taken in."""
 
-CLAIM_SECONDS: Final = 60.0
-"""A process that has not claimed its run by then never came to be."""
 STOP_SECONDS: Final = 20.0
 """How long a stopped attempt has to commit what it has."""
 GONE_SECONDS: Final = 10.0
@@ -72,12 +68,10 @@ class LocalExecutor:
         *,
         command: tuple[str, ...] = (sys.executable, "-m", "agentloop"),
         stop_seconds: float = STOP_SECONDS,
-        claim_seconds: float = CLAIM_SECONDS,
     ) -> None:
         self._home = Home(home.absolute())
         self._command = command
         self._stop_seconds = stop_seconds
-        self._claim_seconds = claim_seconds
 
     def observe(self, known: frozenset[str]) -> tuple[Seen, ...]:
         """Return how the runs named `attempt:<id>` or `gate:<id>` in `known` stand. Raises OSError."""
@@ -89,7 +83,7 @@ class LocalExecutor:
             case StartAttempt() | StartGate():
                 folder = self._folder(effect)
                 there = folder.claim.exists() or folder.end.exists() or folder.verdict.exists()
-                return effect.attempt if there or self._is_coming(folder) else None
+                return effect.attempt if there or _is_coming(folder) else None
             case StopAttempt():
                 runs = (self._home.attempt(effect.attempt), self._home.gate(effect.attempt))
                 return None if any(_living(folder) for folder in runs) else effect.attempt
@@ -119,14 +113,10 @@ class LocalExecutor:
         Runs that live, or may still come to live, are never touched. Records (spec, end, ledger, events) stay.
         """
         swept = []
-        for root in (self._home.attempts, self._home.gates):
+        for root, of in ((self._home.attempts, self._home.attempt), (self._home.gates, self._home.gate)):
             for path in sorted(root.iterdir()) if root.is_dir() else ():
-                folder = (
-                    self._home.attempt(path.name)
-                    if root == self._home.attempts
-                    else self._home.gate(path.name)
-                )
-                if path.name in keep or _living(folder) or self._is_coming(folder):
+                folder = of(path.name)
+                if path.name in keep or _living(folder) or _is_coming(folder):
                     continue
                 big = [str(path / name) for name in BIG if (path / name).exists()]
                 if big:
@@ -140,7 +130,6 @@ class LocalExecutor:
         folder = self._folder(effect)
         make_folder(folder.root)
         write_durable(folder.spec, json.dumps(encode(spec), ensure_ascii=False).encode("utf-8", "replace"))
-        write_plain(folder.root / STARTED, str(time.time()).encode())
         role = "attempt" if isinstance(effect, StartAttempt) else "gate"
         words = (*self._command, role, effect.attempt, "--home", str(self._home.root))
         _detach(words, folder, _environment(folder, with_key=role == "attempt"))
@@ -149,36 +138,37 @@ class LocalExecutor:
         of = self._home.attempt if isinstance(effect, StartAttempt) else self._home.gate
         return of(effect.attempt)
 
-    def _is_coming(self, folder: RunFolder) -> bool:
-        """Whether a process was started that has had too little time to claim its run."""
-        try:
-            age = time.time() - (folder.root / STARTED).stat().st_mtime
-        except OSError:
-            return False
-        return not folder.claim.exists() and 0 <= age < self._claim_seconds
-
     # Looking
 
     def _seen(self, role: str, attempt: str) -> Seen:
         if role == "gate":
-            folder = self._home.gate(attempt)
-            verdict = _read(Verdict | GateBroken, folder.verdict)
-            if verdict is not None:
-                return GateEnded(attempt=attempt, verdict=verdict)
-            return self._running(folder, attempt) or Lost(attempt=attempt, role="gate")
+            return self._seen_gate(self._home.gate(attempt), attempt)
         folder = self._home.attempt(attempt)
-        # Looked at before the end record: one that ends between the two looks is seen as running, not as lost.
         running = self._running(folder, attempt)
-        end = _read(End, folder.end)
-        spend = _spend(folder)
-        if end is not None:
-            return AttemptEnded(
-                end=end, settled_micros=spend.settled_micros, unresolved_micros=spend.unresolved_micros
-            )
-        return running or self._lost(folder, attempt)
+        # Looked for after the process: one that ends between the two looks has left its record.
+        ended = _ended(folder)
+        if ended is not None:
+            return ended
+        if running is not None:
+            return running
+        _bury(folder)
+        return _ended(folder) or Lost(
+            attempt=attempt, role="attempt", spent_micros=_spend(folder).most_micros
+        )
+
+    def _seen_gate(self, folder: RunFolder, attempt: str) -> Seen:
+        running = self._running(folder, attempt)
+        verdict = _verdict(folder)
+        if verdict is not None:
+            return GateEnded(attempt=attempt, verdict=verdict)
+        if running is not None:
+            return running
+        _bury(folder)
+        verdict = _verdict(folder)
+        return GateEnded(attempt=attempt, verdict=verdict) if verdict else Lost(attempt=attempt, role="gate")
 
     def _running(self, folder: RunFolder, attempt: str) -> Running | None:
-        if not _living(folder) and not self._is_coming(folder):
+        if not _living(folder) and not _is_coming(folder):
             return None
         beat = folder.heartbeat if folder.heartbeat.exists() else folder.spec
         with contextlib.suppress(OSError):
@@ -191,17 +181,6 @@ class LocalExecutor:
                 doing=_doing(folder),
             )
         return None
-
-    def _lost(self, folder: RunFolder, attempt: str) -> Seen:
-        _forestall(folder)
-        _end_leftovers(folder)
-        end = _read(End, folder.end)
-        spend = _spend(folder)
-        if end is not None:  # it ended while we looked
-            return AttemptEnded(
-                end=end, settled_micros=spend.settled_micros, unresolved_micros=spend.unresolved_micros
-            )
-        return Lost(attempt=attempt, role="attempt", spent_micros=spend.most_micros)
 
     # Stopping
 
@@ -224,6 +203,33 @@ def _claimant(folder: RunFolder) -> Identity | None:
 def _living(folder: RunFolder) -> bool:
     identity = _claimant(folder)
     return identity is not None and alive(identity)
+
+
+def _ended(folder: RunFolder) -> AttemptEnded | None:
+    end = _read(End, folder.end)
+    if end is None:
+        return None
+    spend = _spend(folder)
+    return AttemptEnded(
+        end=end, settled_micros=spend.settled_micros, unresolved_micros=spend.unresolved_micros
+    )
+
+
+def _verdict(folder: RunFolder) -> Verdict | GateBroken | None:
+    return _read(Verdict, folder.verdict, tag="verdict") or _read(
+        GateBroken, folder.verdict, tag="gate_broken"
+    )
+
+
+def _bury(folder: RunFolder) -> None:
+    """Make sure that a lost run stays lost: nobody claims it any more, and nothing of it is left running."""
+    _forestall(folder)
+    _end_leftovers(folder)
+
+
+def _is_coming(folder: RunFolder) -> bool:
+    """Whether a process was started that has not claimed its run yet."""
+    return not folder.claim.exists() and any(_marked(folder))
 
 
 def _forestall(folder: RunFolder) -> None:
@@ -318,10 +324,14 @@ def _doing(folder: RunFolder) -> str:
         return ""
 
 
-def _read(kind: type[_Record], path: Path) -> _Record | None:
+def _read(kind: type[_Record], path: Path, *, tag: str = "") -> _Record | None:
+    """Return the record in the file at `path`, or None when there is none of that kind (and tag) to be read."""
     try:
-        found: _Record = decode(kind, json.loads(path.read_bytes()))
-    except (OSError, ValueError, CodecError):
+        data = json.loads(path.read_bytes())
+        if tag and data.get("is") != tag:
+            return None
+        found: _Record = decode(kind, data)
+    except (OSError, ValueError, AttributeError, CodecError):
         return None
     return found
 

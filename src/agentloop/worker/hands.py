@@ -73,8 +73,10 @@ def str_replace(path: str, given: dict[str, object]) -> str:
         raise No("old_str was not found. It must match exactly, white space included: view the lines again.")
     if count > 1:
         raise No(f"old_str occurs {count} times. Take more lines around it, so that it is unique.")
-    _write(path, text.replace(old, new))
-    return f"Edited {given['path']}:\n{_around(text, text.index(old), new)}"
+    at = text.index(old)
+    text = text[:at] + new + text[at + len(old) :]
+    _write(path, text)
+    return f"Edited {given['path']}:\n{_around(text, at, new.count(chr(10)))}"
 
 
 def insert(path: str, given: dict[str, object]) -> str:
@@ -137,10 +139,10 @@ def _write(path: str, text: str) -> None:
         stream.write(text)
 
 
-def _around(text: str, at: int, new: str) -> str:
+def _around(text: str, at: int, lines: int) -> str:
+    """The lines from `at` on, with three before and after."""
     first = max(0, text.count("\n", 0, at) - 3)
-    lines = (text[:at] + new + text[at : at + 400]).splitlines()
-    shown = lines[first : first + new.count("\n") + 8][:40]
+    shown = text.splitlines()[first : text.count("\n", 0, at) + lines + 4][:60]
     return "\n".join(f"{number:6}\t{line}" for number, line in enumerate(shown, start=first + 1))
 
 

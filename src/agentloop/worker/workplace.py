@@ -209,12 +209,14 @@ class Workplace:
         )
 
     def _begin_snapshot(self) -> None:
-        self._git("init", "-q", "--bare", str(self._snapshot))
+        self._git("init", "-q")
         (self._snapshot / "objects" / "info" / "alternates").write_text(
             f"{self.spec.mirror}/objects\n", "utf-8"
         )
         self._leave_out(LEFT_OUT)
         self._git("read-tree", self.spec.base)
+        # Where the base has a file of that name, ours stands in its place and is no change to it.
+        self._git("update-index", "--skip-worktree", "TASK.md", may_fail=True)
         self._base_tree = self._git("rev-parse", f"{self.spec.base}^{{tree}}").strip()
 
     def _leave_out(self, patterns: Iterable[str]) -> None:
@@ -225,7 +227,7 @@ class Workplace:
         """Return the id of the tree as it is now. `careless` leaves out what cannot be read instead of raising."""
         (self._snapshot / "index.lock").unlink(missing_ok=True)  # of a git that was stopped
         options = ("--ignore-errors",) if careless else ()
-        self._git("add", "-A", *options, "--", ".", ":(top,exclude)TASK.md", may_fail=careless)
+        self._git("add", "-A", *options, "--", ".", may_fail=careless)
         return self._git("write-tree").split()[-1]
 
     def _foreign(self) -> tuple[str, ...]:
