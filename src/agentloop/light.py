@@ -33,6 +33,7 @@ STOP_MARGIN_SECONDS = 15
 FLAG = True
 VALUE = False
 OPTIONS = {
+    "cycle": {"--home": VALUE, "--dry-run": FLAG},
     "run": {"--home": VALUE, "--once": FLAG, "--max-cycles": VALUE},
     "wake": {"--home": VALUE, "--reason": VALUE},
     "stop": {"--home": VALUE, "--now": FLAG},
@@ -199,10 +200,13 @@ def pause(home: str, length: str, reason: str) -> int:
 
 def resume(home: str) -> int:
     """End the pause and wake the loop; returns CONFLICT when there is no pause. Raises OSError."""
-    if not runfolder.remove(os.path.join(home, runfolder.PAUSE)):
+    pause_file = os.path.join(home, runfolder.PAUSE)
+    if not os.path.exists(pause_file):
         print("there is no pause to end", file=sys.stderr)
         return exits.CONFLICT
+    # The trigger first: the cycle that follows takes it; left after the pause it would start a second one.
     runfolder.append_wake(home, f"resumed by {user_name()}")
+    runfolder.remove(pause_file)
     print("resumed")
     return exits.OK
 

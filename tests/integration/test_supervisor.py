@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentloop import exits
+from agentloop import exits, light
 from agentloop.edges import runfolder
 from agentloop.edges.processes import identity_of
 
@@ -283,6 +283,18 @@ def test_an_attempt_that_claims_after_its_cycle_is_watched_too(den: Den) -> None
         time.sleep(0.2)
         den.mark("end")
         eventually(lambda: den.is_asleep(2), "its end starts a cycle")
+
+
+def test_a_claim_that_a_cycle_took_is_waited_for_no_longer(den: Den) -> None:
+    """A run that was lost has a claim without a process: it is no news, and its folder is not watched."""
+    folder = den.root / ".agentloop/attempts/7.1.1"
+    folder.mkdir(parents=True)
+    (folder / "claim.json").write_text('{"taken_by": "the executor"}')
+    with den.supervised():
+        eventually(den.is_asleep, "asleep")
+        (folder / "heartbeat").touch()
+        time.sleep(0.3)
+        assert den.is_asleep()
 
 
 def test_an_attempt_that_ends_while_a_cycle_runs_is_not_missed(den: Den) -> None:
@@ -557,6 +569,18 @@ def test_a_pause_has_an_end(den: Den) -> None:
         eventually(lambda: den.is_asleep(2), "it goes on at the end")
     assert not (den.root / "pause.json").exists()
     assert "the pause is over (moving the server)" in den.said()
+
+
+def test_a_resume_is_one_cycle(den: Den) -> None:
+    """The end of the pause and the trigger that goes with it are one reason, not two."""
+    with den.supervised():
+        eventually(den.is_asleep, "asleep")
+        assert light.pause(str(den.root), "1h", "lunch") == exits.OK
+        eventually(lambda: den.status()["state"] == "paused", "it pauses")
+        assert light.resume(str(den.root)) == exits.OK
+        eventually(lambda: den.is_asleep(2), "it goes on")
+        time.sleep(0.3)
+    assert den.notes() == ["cycle", "cycle", "taken"]
 
 
 def test_an_unreadable_pause_is_a_pause(den: Den) -> None:

@@ -77,9 +77,15 @@ class Attempts:
             if not alive(self._alive[path][0]):
                 self._end(path)
             return
-        identity = identity_in(runfolder.read_object(str(files.claim)))
-        if identity is None:
+        claim = runfolder.read_object(str(files.claim))
+        identity = identity_in(claim)
+        if claim is None:
             self.unclaimed.add(path)
+        elif (
+            identity is None
+        ):  # a cycle took the claim of a run that was lost: nothing to wait for, and no news
+            self._ended.add(path)
+            self._told.add(path)
         elif alive(identity):
             self._alive[path] = (identity, pidfd_of(identity))
         else:

@@ -61,13 +61,17 @@ class Child:
         os.close(self.pidfd)
 
 
-def start(command: tuple[str, ...], environ: Mapping[str, str], *, stderr: int = 2) -> Child:
+def start(command: tuple[str, ...], environ: Mapping[str, str], *, stdout: int = 1, stderr: int = 2) -> Child:
     """Start `command` with no input, in a session of its own, and return it. Raises OSError.
 
     posix_spawn, because a supervisor that forks pays for the copy of its page tables at every cycle; and
     signals that Python ignores are given back their defaults, which a child would otherwise inherit.
     """
-    actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, stderr, 2)]
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, stdout, 1),
+        (os.POSIX_SPAWN_DUP2, stderr, 2),
+    ]
     pid = os.posix_spawn(
         command[0],
         command,

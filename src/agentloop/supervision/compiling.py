@@ -54,7 +54,8 @@ class SettingsInForce:
                 fix = f"mend {self._home.settings_file}"
                 raise SettingsError(complaint, fix=fix) from error
             raise
-        self._complain(complaint)
+        if complaint:
+            self._complain(complaint)
 
     def changed(self) -> bool:
         """Return whether there is something to compile: an edit, or a SIGHUP."""
@@ -87,7 +88,7 @@ class SettingsInForce:
         self._compiled = runtime.stamp_of(self._home.settings_file)
         said = os.memfd_create("agentloop-compile", os.MFD_CLOEXEC)
         try:
-            child = children.start(self._command, self._environ, stderr=said)
+            child = children.start(self._command, self._environ, stdout=said, stderr=said)
             late = wait_for(
                 child,
                 self._ears,

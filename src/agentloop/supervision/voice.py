@@ -75,8 +75,12 @@ class Voice:
         """Say that we rest, until when, why, and what ends it."""
         self.tell(rest.state, rest.reason, until=rest.until)
         until = "woken" if rest.until is None else _clock(rest.until)
-        end = {"sleeping": "wake me with: agentloop wake", "paused": "end it with: agentloop resume"}
-        hint = f" — {end[rest.state]}" if rest.state in end else ""
+        end = {
+            "sleeping": "wake me with: agentloop wake",
+            "paused": "end it with: agentloop resume",
+            "backoff": "try at once with: agentloop wake",
+        }
+        hint = f" — {end[rest.state]}" if rest.state == "paused" or rest.wake != "no" else ""
         word = {"sleeping": "asleep", "backoff": "waiting"}.get(rest.state, rest.state)
         notice = f" [{self.notice}]" if self.notice else ""
         level = Level.WARNING if rest.state == "backoff" else Level.INFO
