@@ -61,12 +61,7 @@ def _wired(name: str) -> Callable[[list[str]], int]:
     def call(args: list[str]) -> int:
         from agentloop import wiring
 
-        return {
-            "cycle": wiring.command_cycle,
-            "attempt": wiring.command_attempt,
-            "gate": wiring.command_gate,
-            "status": wiring.command_status,
-        }[name](args)
+        return wiring.COMMANDS[name](args)
 
     return call
 

@@ -407,9 +407,10 @@ def _hibernation(course: _Course) -> d.Hibernate | None:
 
 def _said(found: Nap, course: _Course) -> Nap:
     """Return the nap with the first problem in its reason: what keeps the loop from working is said where it is seen."""
-    if not course.problems:
+    wrong = [*([course.failed] if course.failed else []), *course.problems]
+    if not wrong:
         return found
-    first = course.problems[0].splitlines()[0]
+    first = wrong[0].splitlines()[0]
     return replace(found, reason=f"{found.reason}; problem: {first}")
 
 

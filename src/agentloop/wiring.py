@@ -319,7 +319,7 @@ def with_prices(settings: Settings) -> Settings:
     """Return the settings with the shipped prices under those of a person."""
     from agentloop.edges.metered import shipped_prices
 
-    return replace(settings, prices={**shipped_prices().prices, **settings.prices})
+    return replace(settings, prices={**shipped_prices().models, **settings.prices})
 
 
 def _teller(log: lines.Lines) -> Any:
@@ -385,3 +385,6 @@ def command_gate(args: Sequence[str]) -> int:
     from agentloop.gate import run
 
     return run.main(args[0], Path(args[args.index("--home") + 1]))
+
+
+COMMANDS = {"cycle": command_cycle, "attempt": command_attempt, "gate": command_gate}
