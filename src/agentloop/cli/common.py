@@ -87,14 +87,22 @@ def bounded(items: Sequence[T], limit: int, command: str) -> tuple[Sequence[T], 
     return items[:limit], f"{command} --limit {len(items)}"
 
 
-def table(*columns: str) -> Table:
-    """Return an empty table in the one look that all lists have; a column called `#` holds numbers."""
+def table(*columns: str, shrinking: Sequence[str] = ("title",)) -> Table:
+    """Return an empty table in the one look that all lists have; a column called `#` holds numbers.
+
+    Where there is no room, those of `shrinking` give way (their cells are `cell`s); the others stay whole.
+    """
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for name in columns:
-        made.add_column(name, justify="right" if name == "#" else "left", no_wrap=True, overflow="ellipsis")
+        made.add_column(name, justify="right" if name == "#" else "left", no_wrap=name not in shrinking)
     return made
+
+
+def cell(words: str, style: str = "") -> Text:
+    """Return words that stay on one line, cut where there is no room."""
+    return Text(words, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def age(moment: datetime, now: datetime | None = None) -> str:

@@ -26,6 +26,7 @@ State = Literal["open", "closed", "all"]
 NumberArgument = Annotated[str, typer.Argument(metavar="N", help="Number of the issue.", show_default=False)]
 StdinOption = Annotated[bool, typer.Option("--stdin", help="Read the text from standard input.")]
 
+_STATE_STYLE = {"open": "green", "closed": "magenta"}
 _PRIORITY_STYLE = {"critical": "bold red", "high": "yellow", "normal": "", "low": "dim"}
 
 
@@ -99,32 +100,42 @@ def list_(
 
 
 def _print_table(to: Console, filed: Sequence[Filed], *, with_state: bool) -> None:
-    targets = any(each.issue.target for each in filed)
-    rows = common.table(
-        "#",
-        "title",
-        *(["state"] if with_state else []),
-        "priority",
-        "said",
-        *(["target"] if targets else []),
-        "age",
-    )
+    optional = {
+        "state": with_state,
+        "labels": any(_other_labels(each.issue) for each in filed),
+        "comments": any(each.issue.comments for each in filed),
+        "target": any(each.issue.target for each in filed),
+    }
+    columns = ("#", "title", "state", "priority", "labels", "comments", "target", "age")
+    wanted = [name for name in columns if optional.get(name, True)]
+    rows = common.table(*wanted, shrinking=("title", "labels"))
     for each in filed:
-        issue = each.issue
-        words = [word for word in issue.labels if word != issue.priority]
-        title = Text(issue.title, style="strike dim" if with_state and issue.state == "closed" else "")
-        title.append(f"  {' '.join(words)}" if words else "", style="cyan")
-        title.append("  cannot be read in full" if each.problems else "", style="red")
-        rows.add_row(
-            Text(issue.id, style="bold"),
-            title,
-            *([issue.state] if with_state else []),
-            Text("" if issue.priority == "normal" else issue.priority, style=_PRIORITY_STYLE[issue.priority]),
-            str(len(issue.comments) or ""),
-            *([issue.target] if targets else []),
-            common.age(issue.created_at),
-        )
+        cells = _cells(each)
+        rows.add_row(*(cells[name] for name in wanted))
     to.print(rows)
+
+
+def _cells(filed: Filed) -> dict[str, Text]:
+    issue = filed.issue
+    title = common.cell(issue.title, "dim" if issue.state == "closed" else "")
+    if filed.problems:
+        title = Text.assemble(("(damaged) ", "red"), title, no_wrap=True, overflow="ellipsis")
+    return {
+        "#": Text(issue.id, style="bold"),
+        "title": title,
+        "state": Text(issue.state, style=_STATE_STYLE[issue.state]),
+        "priority": Text(
+            "" if issue.priority == "normal" else issue.priority, style=_PRIORITY_STYLE[issue.priority]
+        ),
+        "labels": common.cell(" ".join(_other_labels(issue)), "cyan"),
+        "comments": Text(str(len(issue.comments) or "")),
+        "target": Text(issue.target),
+        "age": Text(common.age(issue.created_at)),
+    }
+
+
+def _other_labels(issue: Issue) -> list[str]:
+    return [label for label in issue.labels if label != issue.priority]
 
 
 @app.command()
@@ -151,13 +162,13 @@ def _print_head(to: Console, filed: Filed) -> None:
     issue = filed.issue
     to.print(Text.assemble((f"#{issue.id} ", "dim"), (issue.title, "bold")))
     facts = [
-        Text(issue.state, style="green" if issue.state == "open" else "magenta"),
+        Text(issue.state, style=_STATE_STYLE[issue.state]),
         *(
             [Text(issue.priority, style=_PRIORITY_STYLE[issue.priority])]
             if issue.priority != "normal"
             else []
         ),
-        *(Text(label, style="cyan") for label in issue.labels if label != issue.priority),
+        *(Text(label, style="cyan") for label in _other_labels(issue)),
         *([Text(f"target {issue.target}")] if issue.target else []),
         Text(f"by {issue.author}, {common.ago(issue.created_at)}", style="dim"),
     ]

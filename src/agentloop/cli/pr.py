@@ -65,13 +65,14 @@ def list_(
 
 
 def _print_table(to: Console, found: Sequence[Proposed], *, with_state: bool) -> None:
-    rows = common.table("#", "title", "branch", "state" if with_state else "stands", "age")
+    columns = ("#", "title", "branch", "state" if with_state else "stands", "age")
+    rows = common.table(*columns, shrinking=("title", "branch"))
     for each in found:
         pull = each.pull
         rows.add_row(
             Text(pull.id, style="bold"),
-            Text(pull.title),
-            Text(pull.branch.removeprefix("agentloop/"), style="dim"),
+            common.cell(pull.title),
+            common.cell(pull.branch.removeprefix("agentloop/"), "dim"),
             Text(pull.state, style=_STATE_STYLE[pull.state]) if with_state else _standing(each),
             common.age(each.created_at),
         )
@@ -186,7 +187,7 @@ def diff(number: NumberArgument, *, home: HomeOption = None) -> None:
         sys.stdout.buffer.write(data)
         return
     to = common.console()
-    for line in data.decode("utf-8", "replace").split("\n"):
+    for line in data.decode("utf-8", "replace").removesuffix("\n").split("\n"):
         to.print(_diff_line(line), soft_wrap=True)
 
 

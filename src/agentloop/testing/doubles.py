@@ -1,0 +1,311 @@
+"""Small true doubles of the tracker and the forge: all in memory, and as strict as the real things.
+
+They pass the contract tests that the built-in tracker and forge pass, so a program tested with them meets the
+same refusals. What people do is done with the methods behind the port's three.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, assert_never
+
+from agentloop.domain.effects import CloseIssue, EditPull, Label, OpenPull, Push, Say, SayOnPull
+from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, Comment, Issue, Pull, PullCheck, Review
+from agentloop.errors import ConflictError, NotFoundError, UnsafeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentloop.domain.effects import ForgeEffect, TrackerEffect
+
+OURS = "agentloop"
+BRANCHES = "agentloop/"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}\n\n[cut here: {len(text):,} characters in all]"
+
+
+class MemoryTracker:
+    """Issues in memory. Raises NotFoundError for an issue that is not there."""
+
+    def __init__(self, now: Callable[[], datetime] = _now) -> None:
+        self._now = now
+        self._issues: dict[str, Issue] = {}
+        self._made: dict[tuple[str, str], str] = {}
+
+    def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
+        """Return every open issue, and those of `known` in any state, lowest number first."""
+        found = [issue for issue in self._issues.values() if issue.state == "open" or issue.id in known]
+        return tuple(_shown(issue) for issue in found)
+
+    def find(self, op: str, effect: TrackerEffect) -> str | None:
+        """Return the id of what `op` made, or None."""
+        match effect:
+            case Say() | CloseIssue():
+                return self._made.get((effect.issue, op))
+            case Label():
+                issue = self._issues.get(effect.issue)
+                labels = set(issue.labels) if issue else set()
+                there = issue and labels.issuperset(effect.add) and labels.isdisjoint(effect.remove)
+                return effect.issue if there else None
+            case _:
+                assert_never(effect)
+
+    def act(self, op: str, effect: TrackerEffect) -> str:
+        """Do it, unless it was done, and return the id of what was made."""
+        self._get(effect.issue)
+        found = self.find(op, effect)
+        if found is not None:
+            return found
+        match effect:
+            case Say():
+                made = self._say(effect.issue, effect.body, author=OURS, ours=True)
+            case CloseIssue():
+                made = self._say(effect.issue, effect.body, author=OURS, ours=True)
+                self._issues[effect.issue] = replace(self._get(effect.issue), state="closed")
+            case Label():
+                self.label(effect.issue, add=effect.add, remove=effect.remove)
+                return effect.issue
+            case _:
+                assert_never(effect)
+        self._made[effect.issue, op] = made
+        return made
+
+    def new(
+        self, title: str, body: str, *, author: str, labels: tuple[str, ...] = (), target: str = ""
+    ) -> str:
+        """File an issue and return its id."""
+        issue = str(len(self._issues) + 1)
+        self._issues[issue] = Issue(
+            id=issue,
+            number=int(issue),
+            title=title,
+            body=body,
+            author=author,
+            state="open",
+            target=target,
+            created_at=self._now(),
+            labels=labels,
+        )
+        return issue
+
+    def comment(self, issue: str, text: str, *, author: str) -> str:
+        """Append a person's comment and return its id."""
+        return self._say(issue, text, author=author, ours=False)
+
+    def close(self, issue: str, *, reason: str, author: str) -> None:
+        """Close an issue for a person. Raises ConflictError when it is closed."""
+        if self._get(issue).state == "closed":
+            raise ConflictError(f"issue {issue} is closed already")
+        if reason:
+            self._say(issue, reason, author=author, ours=False)
+        self._issues[issue] = replace(self._get(issue), state="closed")
+
+    def reopen(self, issue: str) -> None:
+        """Open a closed issue again. Raises ConflictError when it is open."""
+        if self._get(issue).state == "open":
+            raise ConflictError(f"issue {issue} is open")
+        self._issues[issue] = replace(self._get(issue), state="open")
+
+    def label(
+        self, issue: str, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()
+    ) -> tuple[str, ...]:
+        """Put labels on and take others off; return those it has then."""
+        found = self._get(issue)
+        labels = tuple(name for name in dict.fromkeys((*found.labels, *add)) if name not in remove)
+        self._issues[issue] = replace(found, labels=labels)
+        return labels
+
+    def _get(self, issue: str) -> Issue:
+        if issue not in self._issues:
+            raise NotFoundError(f"there is no issue {issue!r}")
+        return self._issues[issue]
+
+    def _say(self, issue: str, text: str, *, author: str, ours: bool) -> str:
+        found = self._get(issue)
+        made = Comment(id=f"c{len(found.comments) + 1}", author=author, body=text, at=self._now(), ours=ours)
+        self._issues[issue] = replace(found, comments=(*found.comments, made))
+        return made.id
+
+
+class MemoryForge:
+    """Branches and pull requests in memory. `branches` are the origins', by (target, branch).
+
+    Raises NotFoundError for a pull request that is not there.
+    """
+
+    def __init__(self, now: Callable[[], datetime] = _now) -> None:
+        self._now = now
+        self.branches: dict[tuple[str, str], str] = {}
+        self._pulls: dict[str, Pull] = {}
+        self._made: dict[tuple[str, str], str] = {}
+        self._conflicts: set[str] = set()
+
+    def observe(self, known: frozenset[str]) -> tuple[Pull, ...]:
+        """Return every open pull request, and those of `known` in any state, lowest number first."""
+        pulls = [self._seen(pull) for pull in self._pulls.values()]
+        return tuple(pull for pull in pulls if pull.state == "open" or pull.id in known)
+
+    def find(self, op: str, effect: ForgeEffect) -> str | None:
+        """Return the id of what `op` made, or None."""
+        match effect:
+            case Push():
+                head = self.branches.get((effect.target, effect.branch))
+                return head if head == effect.commit else None
+            case OpenPull():
+                return self._made.get((effect.branch, op))
+            case EditPull():
+                pull = self.get(effect.pull)
+                return effect.pull if (pull.title, pull.body) == (effect.title, effect.body) else None
+            case SayOnPull():
+                return self._made.get((effect.pull, op))
+            case _:
+                assert_never(effect)
+
+    def act(self, op: str, effect: ForgeEffect) -> str:
+        """Do it, unless it was done, and return the id of what was made.
+
+        Raises ConflictError when a branch is not where expected, UnsafeError for one that is not ours.
+        """
+        found = self.find(op, effect)
+        if found is not None:
+            return found
+        match effect:
+            case Push():
+                return self._push(effect)
+            case OpenPull():
+                made = self._made[effect.branch, op] = self._open(effect)
+                return made
+            case EditPull():
+                self._pulls[effect.pull] = replace(
+                    self.get(effect.pull), title=effect.title, body=effect.body
+                )
+                return effect.pull
+            case SayOnPull():
+                made = self._review(effect.pull, "commented", effect.body, author=OURS, ours=True)
+                self._made[effect.pull, op] = made
+                return made
+            case _:
+                assert_never(effect)
+
+    def get(self, pull: str) -> Pull:
+        """Return one pull request in any state."""
+        if pull not in self._pulls:
+            raise NotFoundError(f"there is no pull request {pull!r}")
+        return self._seen(self._pulls[pull])
+
+    def review(
+        self,
+        pull: str,
+        verdict: Literal["approved", "changes_requested", "commented"],
+        text: str,
+        *,
+        author: str,
+    ) -> str:
+        """Review a pull request for a person, and return the review's id. Raises ConflictError."""
+        self._still_open(pull)
+        return self._review(pull, verdict, text, author=author, ours=False)
+
+    def check(
+        self, pull: str, name: str, state: Literal["pending", "passed", "failed"], summary: str
+    ) -> None:
+        """Report a check on the head as it is now. Raises ConflictError."""
+        found = self._still_open(pull)
+        others = tuple(check for check in found.checks if check.name != name)
+        made = PullCheck(name=name, state=state, summary=summary, commit=found.head)
+        self._pulls[pull] = replace(found, checks=(*others, made))
+
+    def close(self, pull: str) -> None:
+        """Close a pull request unmerged, for a person. Raises ConflictError."""
+        self._pulls[pull] = replace(self._still_open(pull), state="closed")
+
+    def merge(self, pull: str) -> str:
+        """Merge a pull request for a person, and return the merge commit. Raises ConflictError."""
+        found = self._still_open(pull)
+        if pull in self._conflicts:
+            raise ConflictError(f"pull request {pull} is in conflict with {found.base}")
+        commit = f"{int(found.head or '0', 16) ^ 1:040x}"
+        self._pulls[pull] = replace(found, state="merged", merge_commit=commit)
+        self.branches[found.target, found.base] = commit
+        self.branches.pop((found.target, found.branch), None)
+        return commit
+
+    def conflict(self, pull: str) -> None:
+        """From now on this pull request cannot be merged as it is."""
+        self._conflicts.add(pull)
+
+    def _push(self, push: Push) -> str:
+        if not push.branch.startswith(BRANCHES):
+            raise UnsafeError(f"{push.branch} is no branch of ours")
+        key = push.target, push.branch
+        if self.branches.get(key, "") != push.expected:
+            raise ConflictError(f"{push.branch} stands elsewhere")
+        self.branches[key] = push.commit
+        self._conflicts -= {pull.id for pull in self._pulls.values() if pull.branch == push.branch}
+        return push.commit
+
+    def _open(self, effect: OpenPull) -> str:
+        head = self.branches.get((effect.target, effect.branch))
+        base = self.branches.get((effect.target, effect.base))
+        if head is None or base is None or head == base:
+            raise ConflictError(f"there is nothing to merge from {effect.branch} into {effect.base}")
+        if any(pull.state == "open" and pull.branch == effect.branch for pull in self._pulls.values()):
+            raise ConflictError(f"there is a pull request open for {effect.branch} already")
+        pull = str(len(self._pulls) + 1)
+        self._pulls[pull] = Pull(
+            id=pull,
+            number=int(pull),
+            target=effect.target,
+            branch=effect.branch,
+            base=effect.base,
+            title=effect.title,
+            body=effect.body,
+            state="open",
+            head=head,
+        )
+        return pull
+
+    def _seen(self, pull: Pull) -> Pull:
+        if pull.state != "open":
+            return pull
+        head = self.branches.get((pull.target, pull.branch), "")
+        return replace(pull, head=head, mergeable=pull.id not in self._conflicts if head else None)
+
+    def _still_open(self, pull: str) -> Pull:
+        found = self.get(pull)
+        if found.state != "open":
+            raise ConflictError(f"pull request {pull} is {found.state}")
+        return found
+
+    def _review(
+        self,
+        pull: str,
+        verdict: Literal["approved", "changes_requested", "commented"],
+        text: str,
+        *,
+        author: str,
+        ours: bool,
+    ) -> str:
+        found = self.get(pull)
+        made = Review(
+            id=f"r{len(found.reviews) + 1}",
+            author=author,
+            verdict=verdict,
+            body=_cut(text, COMMENT_LIMIT),
+            at=self._now(),
+            commit="" if ours else found.head,
+            ours=ours,
+        )
+        self._pulls[pull] = replace(found, reviews=(*found.reviews, made))
+        return made.id
+
+
+def _shown(issue: Issue) -> Issue:
+    comments = tuple(replace(each, body=_cut(each.body, COMMENT_LIMIT)) for each in issue.comments)
+    return replace(issue, body=_cut(issue.body, BODY_LIMIT), comments=comments)
