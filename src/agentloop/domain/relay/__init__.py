@@ -3,6 +3,7 @@
 from agentloop.domain.relay.delta import NewDecision, RelayDelta, apply, out_of_bounds
 from agentloop.domain.relay.lint import lint
 from agentloop.domain.relay.merge import Merged, merge, merge_human
+from agentloop.domain.relay.safe import without_secrets
 from agentloop.domain.relay.size import CAP_TOKENS, core_tokens, fit, left_behind, tokens
 from agentloop.domain.relay.stall import Stall, stalled
 from agentloop.domain.relay.text import Stamp, clean, parse, render, salvage, split, stamp_of, untouched
@@ -39,4 +40,5 @@ __all__ = [
     "stamp_of",
     "tokens",
     "untouched",
+    "without_secrets",
 ]
