@@ -39,6 +39,11 @@ class Change:
         """Whether there is no such file any more."""
         return self.new_mode == GONE
 
+    @property
+    def is_of_another_kind(self) -> bool:
+        """Whether it was a file and is a link (or the like), or the other way round."""
+        return not self.is_new and not self.is_gone and self.old_mode[:3] != self.new_mode[:3]
+
     def restoring(self) -> bytes:
         """Return the line for `git update-index -z --index-info` that puts the file back as it was before."""
         return f"{self.old_mode} {self.old_id}\t".encode() + self.raw_path + b"\0"

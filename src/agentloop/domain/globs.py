@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SIGNS: Final = re.compile(r"[*?\[]")
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
-_ALTERNATIVES: Final = 64
+_ALTERNATIVES: Final = 1000
 
 
 def matches(path: str, globs: Iterable[str]) -> bool:

@@ -1,0 +1,61 @@
+"""What a check's output says about whether it tested anything, and the name of a verdict's evidence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+from agentloop.domain.codec import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentloop.domain.work import CheckResult, Finding
+
+_NOTHING: Final = (
+    (r"\bno tests ran\b|\bcollected 0 items\b", "pytest"),
+    (r"^Ran 0 tests in ", "unittest"),
+    (r"\bNo tests found\b", "jest"),
+    (r"^\s*0 passing\b", "mocha"),
+    (r"^# tests 0$", "node --test"),
+    (r"\bno tests to run\b", "go test"),
+    (r"\bNo tests executed!", "phpunit"),
+)
+_SOMETHING: Final = re.compile(
+    r"\b[1-9]\d* (?:passed|passing|failed)\b|^Ran [1-9]\d* tests? in |^ok\s+\S+\s+[\d.(]|^# tests [1-9]",
+    re.MULTILINE,
+)
+_SKIPPED: Final = re.compile(
+    r"\b[1-9]\d* (?:skipped|deselected|xfailed)\b|^OK \(skipped=\d+\)$", re.MULTILINE
+)
+_PYTEST: Final = re.compile(r"(?:^|[\s/;&|])(?:pytest|py\.test)(?:\s|$)")
+_PYTEST_ENDED: Final = re.compile(r"\b\d+ (?:passed|failed|error|skipped|deselected|xfailed)|\[100%\]")
+
+
+def suspicion(command: str, output: str) -> str | None:
+    """Return why a check that passed shows nothing, or None when there is no reason to think so."""
+    if _SOMETHING.search(output):
+        return None
+    for pattern, runner in _NOTHING:
+        if re.search(pattern, output, re.MULTILINE):
+            return f"it passed without running any test ({runner} says so)"
+    if _SKIPPED.search(output):
+        return "it passed because every test was skipped"
+    if re.search(r"^running 0 tests$", output, re.MULTILINE) and "test result: ok. 0 passed" in output:
+        return "it passed without running any test (cargo says so)"
+    if _PYTEST.search(command) and "--version" not in command and not _PYTEST_ENDED.search(output):
+        return "pytest ended with 0 before it came to the end of its tests"
+    return None
+
+
+def name_of(commit: str, base: str, checks: Iterable[CheckResult], findings: Iterable[Finding]) -> str:
+    """Return the SHA-256 that names this evidence: commits, commands, exit codes, findings; no times."""
+    told = [
+        commit,
+        base,
+        [[check.name, check.command, check.status, check.passed] for check in checks],
+        [encode(finding) for finding in findings],
+    ]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
