@@ -53,6 +53,8 @@ WAIT_UNSAID: Final = timedelta(minutes=5)
 """How long to wait for a limit's end when nobody said how long."""
 SUMMARY_WORDS: Final = 800
 RESULT_CHARS: Final = 30_000
+CHARS_A_TOKEN: Final = 3
+"""Fewer than code usually has, so that the estimate errs on the safe side."""
 
 
 class Tools(Protocol):
@@ -121,7 +123,8 @@ def work(job: Job, model: Model, tools: Tools, tell: Tell, course: Course) -> Ou
         if outcome is not None:
             return outcome
         talk = (*talk, Message(role="assistant", blocks=answer.blocks), Message(role="user", blocks=results))
-        if course.tokens > job.context_tokens:
+        # What the next request will hold: this one and its answer as they were counted, and the results.
+        if course.tokens + sum(len(each.text) for each in results) // CHARS_A_TOKEN > job.context_tokens:
             shorter = _shortened(job, model, talk, tell, course)
             if not isinstance(shorter, tuple):
                 return shorter

@@ -290,6 +290,7 @@ def _opened(
     with contextlib.ExitStack() as stack:
         stdin = _memory_file(stack, given) if given is not None else subprocess.DEVNULL
         if sandbox.kind == "bubblewrap":
+            _clear_mount_points(sandbox)
             status_fd, status_end = _pipe(stack)
             command, fds = _bubblewrap(sandbox, argv, cwd, env, status_end, stack)
             started = _spawn(
@@ -384,6 +385,8 @@ def _places(sandbox: Sandbox) -> Iterator[str]:
     """Mounts in an order in which the later, more special one wins: tmp, readable, hidden, writable."""
     if sandbox.tmp:
         yield from ("--bind", str(sandbox.tmp), "/tmp")  # noqa: S108 -- inside, /tmp is the run's own
+        for name in _within_tmp(sandbox):
+            yield from ("--perms", "0755", "--tmpfs", f"/tmp/{name}")  # noqa: S108 -- likewise
     else:
         yield from ("--perms", "1777", "--size", str(SHM_BYTES), "--tmpfs", "/tmp")  # noqa: S108 -- likewise
     for path in sandbox.readable:
@@ -396,6 +399,28 @@ def _places(sandbox: Sandbox) -> Iterator[str]:
             yield from ("--ro-bind-try", str(path), str(path))
     for path in sandbox.writable:
         yield from ("--bind", str(path), str(path))
+    for name in _within_tmp(sandbox) if sandbox.tmp else ():
+        yield from ("--remount-ro", f"/tmp/{name}")  # noqa: S108 -- likewise
+
+
+def _within_tmp(sandbox: Sandbox) -> tuple[str, ...]:
+    """First names below /tmp of what is mounted there: of a home in /tmp."""
+    places = (*sandbox.readable, *sandbox.writable)
+    return tuple(
+        dict.fromkeys(path.parts[2] for path in places if path.parts[1:2] == ("tmp",) and len(path.parts) > 2)
+    )  # noqa: PLR2004
+
+
+def _clear_mount_points(sandbox: Sandbox) -> None:
+    """Make the mount points in the run's own /tmp anew where a command put something else in their place.
+
+    A link there would lead a mount astray. Nobody writes in there now: whatever a command started ended with it.
+    """
+    for name in _within_tmp(sandbox) if sandbox.tmp else ():
+        point = sandbox.tmp / name
+        if point.is_symlink() or (point.exists() and not point.is_dir()):
+            point.unlink()
+        point.mkdir(exist_ok=True)
 
 
 def _memory_file(stack: contextlib.ExitStack, data: bytes) -> int:
