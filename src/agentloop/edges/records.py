@@ -240,7 +240,12 @@ def _cleaned(value: Value) -> Value:
 
 def _block_text(block: Block) -> str:
     details = [one_line(detail.replace("·", " "), 200) for detail in block.details]
-    words = [f"{block.kind} {block.id}", author_name(block.author), moment_text(block.at), *details]
+    words = [
+        f"{block.kind} {block.id}",
+        author_name(block.author),
+        moment_text(block.at),
+        *filter(None, details),
+    ]
     op = f" op={quote(block.op, safe=':#./')} mark={block.mark}" if block.op else ""
     said = _stored(block.text)
     return f"## {' · '.join(words)}\n\n{said}{chr(10) * 2 if said else ''}<!-- end of {block.id}{op} -->\n"
