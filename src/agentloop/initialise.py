@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
 from agentloop.domain import relay
+from agentloop.domain.secrets import find_secrets
 from agentloop.edges.files import make_folder, write_durable
 from agentloop.edges.git import Git, GitError, is_git_directory
 from agentloop.errors import HomeError, TargetError
@@ -93,7 +94,7 @@ def plan(root: Path, targets: Sequence[str] = ()) -> Plan:
     steps: list[Step] = [*folders, *files, *_ignoring(home)]
     if repository is None:
         steps.append(MakeRepository(path=home.root))
-    first = (home.gitignore.name, home.settings_file.name, str(home.relay.relative_to(home.root)))
+    first = _to_commit(home)
     notes: list[str] = list(_left_out(home, named))
     if repository is None or _may_commit(home, first):
         steps.append(Commit(folder=home.root, files=first))
@@ -110,6 +111,16 @@ def plan(root: Path, targets: Sequence[str] = ()) -> Plan:
     )
 
 
+def _to_commit(home: Home) -> tuple[str, ...]:
+    """The files of a home's first commit; never one in which somebody left a secret."""
+    paths = [home.gitignore, home.settings_file, home.relay]
+    return tuple(str(path.relative_to(home.root)) for path in paths if not _holds_secret(path))
+
+
+def _holds_secret(path: Path) -> bool:
+    return path.exists() and bool(find_secrets(path.read_text("utf-8", "replace")))
+
+
 def carry_out(made: Plan) -> None:
     """Do what `made` says; a file that came to be meanwhile is left alone. Raises HomeError."""
     for step in made.steps:
@@ -117,8 +128,8 @@ def carry_out(made: Plan) -> None:
             _do(step)
         except OSError as error:
             raise HomeError(
-                f"{error.filename or made.home.root}: {error.strerror}",
-                fix="mend it and run init again; it only adds what is missing",
+                f"{error.filename or made.home.root} cannot be made: {error.strerror}",
+                fix="choose another folder, or mend it and run init again; it only adds what is missing",
             ) from error
         except GitError as error:
             raise HomeError(

@@ -59,7 +59,7 @@ def _key_in_sight(settings: Settings) -> Iterator[Problem]:
     if ownership.tracked_by_git(key_file):
         yield Problem(
             key=("models", "key_file"),
-            what=f"{key_file} is tracked by git: the key would be pushed",
+            what=f"models.key_file: {key_file} is tracked by git: the key would be pushed",
             fix="make a new key, keep it outside every repository, and take this file out of git",
         )
     for at, path in enumerate(settings.worker.read):

@@ -78,7 +78,9 @@ def load(home: Home, environ: Mapping[str, str] | None = None) -> Loaded:
         _file("home", files.home, files.home.name),
         _file("user", files.user, str(files.user)),
     )
-    problems = [*_misnamed(given), *_secrets(layers)]
+    if secrets := _secrets(layers):
+        raise InvalidSettingsError(secrets)  # before any other message could repeat them
+    problems = _misnamed(given)
     settings, values, found = _settled(layers)
     problems += found
     problems += crosswise.problems(settings)
@@ -160,6 +162,7 @@ _SENTENCES: Final = (
     (r"Invalid statement|Expected '=' after", "expected a line like: key = value"),
     (r"Invalid value", "expected a value: a text in quotes, a number, true or false, or a list"),
     (r"Expected newline", "something stands behind the value"),
+    (r"Unterminated string|Expected \"'|Expected '\"", "a text is not closed with the quote that opened it"),
     (r"Illegal character|invalid character", "a text ends in its line, and holds no control characters"),
 )
 """What tomllib says in its own terms, in a person's."""
@@ -198,7 +201,10 @@ def _flags(given: Mapping[str, str]) -> _Said:
         *tables, last = name.split(".")
         table = tree
         for part in tables:
-            table = table.setdefault(part, {})
+            inner = table.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise SettingsError(f"--set {name}: {part} was given a value too", fix="give one of them")
+            table = inner
         table[last] = _flag_value(value)
     return _Said(layer="flag", tree=tree, point=lambda key: f"--set {name_of(key)}")
 

@@ -37,8 +37,7 @@ def problems(home: Home, settings: Settings, home_file: Mapping[str, Any]) -> li
         Problem(
             key=key,
             what=f"{name_of(key)} stands where workers can write: target {own.name!r} is this home",
-            fix="move it to the user's file (~/.config/agentloop/config.toml) or the environment "
-            f"({_variable(key)})",
+            fix=f"move it to the user's file (~/.config/agentloop/config.toml) or {_variable(key)}",
         )
         for key in said
     ]

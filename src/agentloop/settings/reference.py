@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,9 +95,10 @@ def literal(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            plain = value.isprintable() and "'" not in value
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            return f"'{value}'" if plain and ("\\" in value or '"' in value) else f'"{escaped}"'
+            if value.isprintable() and "'" not in value and ("\\" in value or '"' in value):
+                return f"'{value}'"
+            # JSON's escapes are TOML's too; it lets DEL through, which TOML does not.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case tuple() | list():
             return "[" + ", ".join(literal(item) for item in value) + "]"
         case _:
