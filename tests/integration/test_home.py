@@ -227,8 +227,8 @@ def refusals(tmp_path: Path, target: Path) -> dict[str, tuple[list[str], int, st
         "a command": (
             [*new, "ext::sh -c id"],
             exits.TARGET,
-            "/ext::sh -c id is no folder",
-            "name the folder",
+            "git would run 'ext::sh -c id'",
+            "use a path",
         ),
         "a password": (
             [*new, "https://me:pw@example.com/x"],

@@ -39,7 +39,7 @@ def layout(home: Home) -> Iterator[Check]:
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         yield warn("permissions", f"everybody may write to {home.root}", f"chmod o-w {home.root}")
     else:
-        yield ok("permissions", f"the home is writable for us, and not for everybody (mode {mode:o})")
+        yield ok("permissions", f"ours to write, and not everybody's (mode {mode:o})")
 
 
 def repository(home: Home) -> Check:
@@ -89,7 +89,7 @@ def settings(home: Home) -> tuple[Settings | None, list[Check]]:
     except AgentloopError as error:
         return None, [fail("settings", error.what, error.fix)]
     found = loaded.settings
-    checks = [ok("settings", "right")]
+    checks = [ok("settings", "valid")]
     checks += _odd_limits(found)
     if not found.targets:
         checks.append(warn("settings", "no target is named: there is nothing to work on", "add a [[target]]"))

@@ -137,13 +137,13 @@ def sandbox(settings: Settings, key: ModelKey | None) -> Check:
         sandbox_for(settings.worker, writable=()).check(secrets=secrets)
     except UnsafeError as error:
         return fail("sandbox", error.what, error.fix)
-    return ok("sandbox", "bubblewrap holds: no network, nothing writable, no key in sight")
+    return ok("sandbox", "bubblewrap holds: no network, nothing writable, no key")
 
 
 def systemd() -> Check:
     """Look whether systemd could start the loop, or does."""
     if not Path("/run/systemd/system").is_dir():
-        return skip("systemd", "not the init of this machine; start the loop with: agentloop run")
+        return skip("systemd", "not the init here; start the loop with: agentloop run")
     folders = ("/etc/systemd/system", "~/.config/systemd/user", "/usr/lib/systemd/system")
     for folder in folders:
         units = list(Path(folder).expanduser().glob("agentloop*.service"))
