@@ -14,7 +14,6 @@ import pytest
 from agentloop.domain.relay import FIRST, RelayDelta, apply, render
 from agentloop.edges.homegit import Committed, NothingToCommit, PutOff
 from agentloop.edges.relay import RelayFile
-from agentloop.errors import BusyError
 from agentloop.home import Home
 
 DAY = date(2026, 11, 20)
@@ -146,6 +145,25 @@ def test_commits_wait_while_head_is_detached(home: Home) -> None:
     assert "detached" in outcome.reason
 
 
+def test_a_damaged_repository_puts_the_commit_off(home: Home) -> None:
+    """What git says is the reason; the relay itself is written."""
+    say(RelayFile(home), "Fix it.")
+    (home.root / ".git/refs/heads/main").write_text("rubbish\n")
+    outcome = RelayFile(home).commit("now")
+    assert isinstance(outcome, PutOff)
+    assert outcome.reason.startswith("git ")
+
+
+def test_a_repository_with_sha256(tmp_path: Path) -> None:
+    """Object ids are made with the repository's own hash."""
+    home = Home(tmp_path)
+    git(home, "init", "--quiet", "--object-format=sha256", "-b", "main")
+    committed(home, "Fix it.")
+    committed(home, "Test it.")
+    assert RelayFile(home).commit("again") == NothingToCommit()
+    assert git(home, "status", "--porcelain", "-uno") == ""
+
+
 def test_a_home_without_repository_says_so(tmp_path: Path) -> None:
     """No crash; and a repository further up is not taken for the home's."""
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
@@ -204,8 +222,9 @@ def test_a_lock_of_a_killed_git_is_taken_away(home: Home) -> None:
     lock.write_text("")
     relay = RelayFile(home)
     say(relay, "Fix it.")
-    with pytest.raises(BusyError):
-        relay.commit("now")
+    outcome = relay.commit("now")
+    assert isinstance(outcome, PutOff)
+    assert "main.lock" in outcome.reason
     old = time.time() - 120
     os.utime(lock, (old, old))
     assert isinstance(relay.commit("now"), Committed)

@@ -201,6 +201,18 @@ def test_a_crash_between_exchange_and_look_loses_nothing(home: Home) -> None:
     assert list(home.memories.glob(".consensus*")) == []
 
 
+def test_a_crash_while_an_editor_saves_in_place_loses_nothing(home: Home) -> None:
+    """The displaced file was empty when we looked, because its editor had not filled it yet."""
+    relay = RelayFile(home)
+    say(relay, "Fix it.")
+    text = home.relay.read_text()
+    say(relay, "Test it.")
+    with (home.memories / ".consensus.md.3.tmp").open("w") as editor:
+        say(relay, "Ship it.")
+        editor.write(text + "saved at last\n")
+    assert "saved at last\n" in say(relay, "Rest.").relay.human
+
+
 def test_a_crash_before_the_exchange_leaves_no_words_of_ours_behind(home: Home) -> None:
     """A new version that was torn while it was prepared is thrown away."""
     relay = RelayFile(home)

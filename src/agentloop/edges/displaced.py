@@ -67,7 +67,7 @@ class Displaced:
         """Take away what a crash left beside the relay; displaced content is kept as not yet merged."""
         for path, version in self._left_over():
             if _is_beginning(_bytes_of(path), written(version)):
-                path.unlink()
+                path.unlink(missing_ok=True)
             else:
                 self._move(path, version, _UNMERGED)
 
@@ -85,7 +85,7 @@ class Displaced:
                 )
         kept = self._kept()
         for at, old in enumerate(kept[:-_KEPT]):
-            # Its change time is when it was displaced. Many in a moment: a busy writer may still have one open.
+            # Its change time is when it was displaced; a busy writer may still have it open.
             young = time.time() - old.stat().st_ctime < _YOUNG_SECONDS and len(kept) - at <= _KEPT_YOUNG
             if not young and not old.stem.endswith(_UNMERGED):
                 old.unlink(missing_ok=True)
@@ -114,8 +114,9 @@ class Displaced:
 
 
 def _is_beginning(data: bytes | None, ours: bytes | None) -> bool:
-    # A new version that never came into place, whole or torn by the crash.
-    return not data or (ours is not None and ours.startswith(data))
+    # A new version that never came into place, whole or torn by the crash. An empty file is no such thing: an
+    # editor that saves in place may be about to fill it.
+    return data is None or (bool(data) and ours is not None and ours.startswith(data))
 
 
 def _bytes_of(path: Path) -> bytes | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 IDENTITY: Final = "agentloop <agentloop@localhost>"
 STALE_LOCK_SECONDS: Final = 60
 _TRIES: Final = 5
+_SHA256_DIGITS: Final = 64
 _UNDER_WAY: Final = {
     "MERGE_HEAD": "a merge",
     "rebase-merge": "a rebase",
@@ -36,9 +37,6 @@ _UNDER_WAY: Final = {
     "sequencer": "a cherry-pick or revert",
     "BISECT_LOG": "a bisect",
 }
-
-Entry: TypeAlias = tuple[str, str]
-"""(mode, object id) of a path in a tree or index"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +67,20 @@ CommitOutcome: TypeAlias = Committed | NothingToCommit | PutOff
 
 @dataclass(frozen=True, slots=True)
 class _Repository:
+    """A git directory, the one that has its objects and branches (mostly itself), and the branch."""
+
     folder: Path
     shared: Path
-    object_format: str
+    branch: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The branch's commit (None: not born), and the blobs of paths there and in the index."""
+
+    tip: str | None
+    head: dict[str, str | None]
+    index: dict[str, str | None]
 
 
 class HomeGit:
@@ -86,27 +95,28 @@ class HomeGit:
         """Commit `files` (path from the root: content) on the branch that is checked out, durably.
 
         A file with a secret in it is left out. Put off: no repository, a merge or the like under way, a
-        detached HEAD (the commit would hang in the air when the person goes back to their branch). Raises
-        GitError when git fails.
+        detached HEAD (the commit would hang in the air when the person goes back to their branch), git
+        failed.
+        Raises OSError when the commit cannot be made durable.
         """
-        repository = self._repository()
-        if isinstance(repository, PutOff):
-            return repository
-        branch = _branch(repository)
-        if isinstance(branch, PutOff):
-            return branch
         left_out = tuple(
             (path, f"holds a secret ({found[0].kind}) on line {found[0].line}")
             for path, data in files.items()
             if (found := find_secrets(data.decode("utf-8", "surrogateescape")))
         )
         clean = {path: data for path, data in files.items() if path not in dict(left_out)}
-        commit = self._commit(repository, branch, clean, message) if clean else None
-        if isinstance(commit, PutOff):
-            return commit
-        if commit is None:
-            return NothingToCommit(left_out=left_out)
-        return Committed(commit=commit, left_out=left_out)
+        repository = _repository(self._root)
+        if isinstance(repository, PutOff):
+            return repository
+        try:
+            commit = self._commit(repository, clean, message) if clean else None
+        except (GitError, BusyError) as error:
+            return PutOff(reason=error.what, fix=error.fix)
+        return (
+            NothingToCommit(left_out=left_out)
+            if commit is None
+            else Committed(commit=commit, left_out=left_out)
+        )
 
     def show(self, path: str) -> str | None:
         """Return `path` as HEAD has it, or None when it has none (or there is no repository)."""
@@ -127,82 +137,48 @@ class HomeGit:
         texts = (self._git.run("cat-file", "blob", blob) for blob in blobs if set(blob) != {"0"})
         return tuple(text.decode("utf-8", "surrogateescape") for text in texts)
 
-    def _repository(self) -> _Repository | PutOff:
-        if not (self._root / ".git").exists():
-            return PutOff(reason=f"{self._root} is not a git repository", fix=f"git -C {self._root} init")
-        try:
-            answer = self._git.look(
-                "rev-parse", "--absolute-git-dir", "--git-common-dir", "--show-object-format"
-            )
-        except GitError as error:
-            return PutOff(reason=f"git cannot use {self._root}: {error.stderr}", fix=error.fix)
-        folder, shared, object_format = answer.splitlines()
-        return _Repository(Path(folder), self._root / shared, object_format)
-
-    def _commit(
-        self, repository: _Repository, branch: str, files: Mapping[str, bytes], message: str
-    ) -> str | PutOff | None:
+    def _commit(self, repository: _Repository, files: Mapping[str, bytes], message: str) -> str | None:
         for _ in range(_TRIES):
-            old = self._tree(branch, files)
+            standing = self._standing(repository.branch, files)
+            self._catch_up_index(repository.branch)
             changed = {
-                p: data for p, data in files.items() if _differs(old.get(p), data, repository.object_format)
+                path: data for path, data in files.items() if standing.head[path] != _blob(data, standing.tip)
             }
-            self._catch_up_index(old)
             if not changed:
                 return None
-            staged = self._index(changed)
-            commit = self._import(repository, branch, changed, old, message)
+            commit = self._import(repository, standing.tip, changed, message)
             if commit is not None:
                 sync_file_system(repository.shared)
-                untouched = [path for path in changed if staged.get(path) == old.get(path)]
-                self._tell_index(self._tree(commit, untouched), {path: old.get(path) for path in untouched})
+                same = [path for path in changed if standing.index[path] == standing.head[path]]
+                self._tell_index(
+                    {path: _blob(changed[path], commit) for path in same},
+                    {path: standing.head[path] for path in same},
+                )
                 return commit
-        return PutOff(
-            reason=f"the branch {branch} moves all the time", fix="nothing: the next cycle tries again"
+        raise BusyError(
+            f"the branch {repository.branch} moves all the time", fix="the next cycle tries again"
         )
 
-    def _tree(self, tree: str, paths: Iterable[str]) -> dict[str, Entry]:
+    def _standing(self, branch: str, paths: Iterable[str]) -> _Standing:
         wanted = list(paths)
-        if not wanted:
-            return {}
-        try:
-            listing = self._git.look("ls-tree", "-z", tree, "--", *wanted)
-        except GitError:
-            if self._exists(tree):
-                raise
-            return {}
-        entries = (record.partition("\t") for record in listing.split("\0") if record)
-        return {path: (meta.split()[0], meta.split()[2]) for meta, _, path in entries}
-
-    def _index(self, paths: Iterable[str]) -> dict[str, Entry]:
-        listing = self._git.look("ls-files", "--stage", "-z", "--", *(f":(literal){path}" for path in paths))
-        entries = (record.partition("\t") for record in listing.split("\0") if record)
-        return {path: (meta.split()[0], meta.split()[1]) for meta, _, path in entries}
-
-    def _exists(self, branch: str) -> bool:
-        try:
-            self._git.look("rev-parse", "--quiet", "--verify", f"{branch}^{{commit}}")
-        except GitError as error:
-            if error.status == 1:
-                return False
-            raise
-        return True
+        names = [f"{branch}^{{commit}}", *(f"{place}:{path}" for place in (branch, "") for path in wanted)]
+        asked = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+        answers = self._git.text("cat-file", "--batch-check=%(objectname)", input=asked).split("\n")
+        tip, *blobs = (None if answer.endswith(" missing") else answer for answer in answers)
+        head, index = blobs[: len(wanted)], blobs[len(wanted) :]
+        return _Standing(tip, dict(zip(wanted, head, strict=True)), dict(zip(wanted, index, strict=True)))
 
     def _import(
-        self,
-        repository: _Repository,
-        branch: str,
-        files: Mapping[str, bytes],
-        old: Mapping[str, Entry],
-        message: str,
+        self, repository: _Repository, tip: str | None, files: Mapping[str, bytes], message: str
     ) -> str | None:
-        parent = f"from {branch}^0\n" if old or self._exists(branch) else ""
+        branch = repository.branch
+        parent = "" if tip is None else f"from {tip}\n"
         said = message.encode()
         stream = [
             f"commit {branch}\nmark :1\ncommitter {IDENTITY} {int(time.time())} +0000\n".encode(),
             b"data %d\n%b\n%b" % (len(said), said, parent.encode()),
             *(
-                b"M %b inline %b\ndata %d\n%b\n" % (_mode(old.get(path)), _quoted(path), len(data), data)
+                b"M 100644 inline %b\ndata %d\n%b\n" % (_quoted(path), len(data), data)
                 for path, data in files.items()
             ),
             b"get-mark :1\ndone\n",
@@ -212,63 +188,73 @@ class HomeGit:
                 "fast-import", "--quiet", "--done", "--date-format=raw", input=b"".join(stream)
             )
         except GitError as error:
-            _take_stale_lock(repository, branch, error, self._root)
+            _take_stale_lock(repository, error, self._root)
             return None
         return out.strip()
 
     # ---- the person's index
 
-    def _tell_index(self, new: Mapping[str, Entry], old: Mapping[str, Entry | None]) -> None:
-        lines = "".join(f"{mode} {oid}\t{path}\0" for path, (mode, oid) in new.items())
+    def _tell_index(self, new: Mapping[str, str], old: Mapping[str, str | None]) -> None:
+        lines = "".join(f"100644 {blob}\t{path}\0" for path, blob in new.items())
         try:
             self._git.run(
                 "update-index", "-z", "--index-info", input=lines.encode("utf-8", "surrogateescape")
             )
         except GitError:
             # Somebody holds the index. What stands there is remembered, and set right by the next commit.
-            behind = self._behind() | dict(old)
             make_folder(self._behind_file.parent)
-            write_durable(self._behind_file, json.dumps(behind).encode())
+            write_durable(self._behind_file, json.dumps(self._behind() | dict(old)).encode())
 
-    def _behind(self) -> dict[str, Entry | None]:
+    def _behind(self) -> dict[str, str | None]:
         try:
-            known = json.loads(self._behind_file.read_bytes())
+            known: dict[str, str | None] = json.loads(self._behind_file.read_bytes())
         except (OSError, ValueError):
             return {}
-        return {path: None if entry is None else (entry[0], entry[1]) for path, entry in known.items()}
+        return known
 
-    def _catch_up_index(self, head: Mapping[str, Entry]) -> None:
+    def _catch_up_index(self, branch: str) -> None:
         behind = self._behind()
         if not behind:
             return
-        staged = self._index(behind)
-        self._behind_file.unlink(missing_ok=True)
-        left = {path: entry for path, entry in behind.items() if staged.get(path) == entry and path in head}
-        if left:
-            self._tell_index({path: head[path] for path in left}, left)
+        self._behind_file.unlink()
+        standing = self._standing(branch, behind)
+        new = {
+            path: blob
+            for path, blob in standing.head.items()
+            if blob and standing.index[path] == behind[path]
+        }
+        if new:
+            self._tell_index(new, {path: behind[path] for path in new})
 
 
-def _branch(repository: _Repository) -> str | PutOff:
+def _repository(root: Path) -> _Repository | PutOff:
+    folder = root / ".git"
+    if folder.is_file():
+        folder = root / folder.read_text("utf-8", "surrogateescape").strip().removeprefix("gitdir: ")
+    if not folder.is_dir():
+        return PutOff(reason=f"{root} is not a git repository", fix=f"git -C {root} init")
     for name, what in _UNDER_WAY.items():
-        if (repository.folder / name).exists():
+        if (folder / name).exists():
             return PutOff(
                 reason=f"{what} is under way in the home", fix="finish or abort it; the next cycle commits"
             )
-    head = (repository.folder / "HEAD").read_text("utf-8").strip()
+    try:
+        head = (folder / "HEAD").read_text("utf-8", "surrogateescape").strip()
+    except OSError as error:
+        return PutOff(reason=f"{folder}/HEAD cannot be read: {error.strerror}", fix=f"git -C {root} fsck")
     if not head.startswith("ref: "):
         return PutOff(
             reason="HEAD is detached in the home", fix="git switch to a branch; the next cycle commits"
         )
-    return head.removeprefix("ref: ")
+    common = folder / "commondir"
+    shared = folder / common.read_text("utf-8", "surrogateescape").strip() if common.exists() else folder
+    return _Repository(folder, shared, head.removeprefix("ref: "))
 
 
-def _differs(entry: Entry | None, data: bytes, object_format: str) -> bool:
-    name = hashlib.new(object_format, b"blob %d\0" % len(data) + data).hexdigest()
-    return entry is None or entry[1] != name
-
-
-def _mode(entry: Entry | None) -> bytes:
-    return b"100755" if entry is not None and entry[0] == "100755" else b"100644"
+def _blob(data: bytes, like: str | None) -> str:
+    """Return the object id of a file, by the hash that the id `like` was made with."""
+    algorithm = "sha256" if like is not None and len(like) == _SHA256_DIGITS else "sha1"
+    return hashlib.new(algorithm, b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def _quoted(path: str) -> bytes:
@@ -276,14 +262,14 @@ def _quoted(path: str) -> bytes:
     return b'"' + escaped.replace(b"\n", b"\\n") + b'"'
 
 
-def _take_stale_lock(repository: _Repository, branch: str, error: GitError, root: Path) -> None:
+def _take_stale_lock(repository: _Repository, error: GitError, root: Path) -> None:
     """Take away a lock that a killed git left on our branch; raises what git said when it was not that."""
     moved = "Not updating" in error.stderr or "but expected" in error.stderr
     if moved:
         return
     if ".lock" not in error.stderr:
         raise error
-    for lock in (repository.shared / f"{branch}.lock", repository.folder / "HEAD.lock"):
+    for lock in (repository.shared / f"{repository.branch}.lock", repository.folder / "HEAD.lock"):
         if not lock.exists():
             continue
         if time.time() - lock.stat().st_mtime < STALE_LOCK_SECONDS or _git_runs_in(root):
