@@ -165,7 +165,8 @@ class RecordFolder:
 
     def _get(self, record: str) -> Entry:
         if _ID.fullmatch(record):
-            for folder in (self._open, self._closed):
+            # Looked at twice: it may be moved from the second folder to the first in between.
+            for folder in (self._open, self._closed, self._open):
                 entry = _read(folder / _name(record), closed=folder == self._closed)
                 if entry is not None:
                     return entry
