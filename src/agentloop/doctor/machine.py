@@ -18,9 +18,9 @@ from agentloop.edges.inotify import Inotify
 from agentloop.errors import UnsafeError
 
 if TYPE_CHECKING:
+    from agentloop.doctor.reach import ModelKey
     from agentloop.domain.settings import Settings
     from agentloop.home import Home
-    from agentloop.settings.key import ModelKey
 
 PYTHON: Final = (3, 11)
 GIT: Final = (2, 36)

@@ -8,6 +8,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
@@ -20,27 +21,45 @@ from agentloop.errors import AgentloopError, SettingsError, TargetError
 if TYPE_CHECKING:
     from agentloop.domain.settings import Settings, Target
     from agentloop.home import Home
-    from agentloop.settings.key import ModelKey
 
 PRICES_OLD_DAYS: Final = 180
 MODEL_SECONDS: Final = 8.0
 _VENDOR: Final = "https://api.anthropic.com"
 
 
-def key(home: Home, settings: Settings) -> tuple[ModelKey | None, Check]:
-    """Look for the model's key and at who can read it; return it too. It is never shown."""
-    from agentloop.settings.key import find_key
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelKey:
+    """The model's key and where it was found; showing it never shows the key."""
 
+    value: str = field(repr=False)
+    where: str
+    file: Path | None = None
+
+
+def key(home: Home, settings: Settings) -> tuple[ModelKey | None, Check]:
+    """Look for the model's key, as the loop does, and at who can read it; return it too, never show it."""
+    from agentloop.worker import harness
+
+    named = settings.models.key_file
+    said = os.environ.get(harness.KEY_VARIABLE, "")
     try:
-        found = find_key(settings.models)
-    except SettingsError as error:
-        return None, fail("key", error.what, error.fix)
-    if found is None:
+        value = harness.find_key(named, said)
+    except (OSError, UnicodeDecodeError) as error:
+        return None, fail(
+            "key", f"models.key_file cannot be read: {error}", f"put the key alone into {named}"
+        )
+    if not value:
         return None, fail(
             "key",
             "there is no API key: no model can be asked",
             "export ANTHROPIC_API_KEY=…, or name a file that holds it: key_file in [models]",
         )
+    if named:
+        found = ModelKey(value=value, where=named, file=Path(named))
+    elif said:
+        found = ModelKey(value=value, where=harness.KEY_VARIABLE)
+    else:
+        found = ModelKey(value=value, where=f"the systemd credential {harness.CREDENTIAL}")
     return found, _key_in_sight(home, settings, found)
 
 
@@ -51,7 +70,7 @@ def _key_in_sight(home: Home, settings: Settings, found: ModelKey) -> Check:
             return warn("key", f"{said}, which is inside the home", "keep it outside of every repository")
         if stat.S_IMODE(found.file.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
             return warn("key", f"{said}, which others may read", f"chmod 600 {found.file}")
-    parts = urlsplit(settings.models.base_url)
+    parts = urlsplit(_address(settings))
     if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
         return warn("key", f"{said}; it is sent unencrypted to {parts.hostname}", "use an https:// base_url")
     return ok("key", said)
@@ -59,13 +78,13 @@ def _key_in_sight(home: Home, settings: Settings, found: ModelKey) -> Check:
 
 def model(settings: Settings, key: ModelKey | None) -> Check:
     """Ask the Messages API for its list of models: free, and it tells a bad key from a bad connection."""
-    address = settings.models.base_url or _VENDOR
+    address = _address(settings)
     if key is None:
         return skip("model", f"{address} was not asked, because there is no key")
     from agentloop.edges.anthropic import AnthropicModel
 
     try:
-        port = AnthropicModel(api_key=key.value, base_url=settings.models.base_url)
+        port = AnthropicModel(api_key=key.value, base_url=address)
     except SettingsError as error:
         return fail("model", error.what, error.fix)
     match port.reachable(MODEL_SECONDS):
@@ -83,6 +102,10 @@ def model(settings: Settings, key: ModelKey | None) -> Check:
             )
         case never:
             assert_never(never)
+
+
+def _address(settings: Settings) -> str:
+    return settings.models.base_url or os.environ.get("ANTHROPIC_BASE_URL", "") or _VENDOR
 
 
 def prices(settings: Settings) -> Check:

@@ -8,7 +8,6 @@ schema.py      pydantic: shapes, types and bounds, made from the fields in `doma
 rules.py       what shapes cannot say about one text: names, branches, globs, URLs
 crosswise.py   what settings must not be together
 ownership.py   a home that works on itself
-key.py         where the model's key is, and reading it
 loading.py     precedence and origins: the one way to get `Settings`
 compiling.py   what the compiling child does
 reference.py   docs/settings.md and a new agentloop.toml, from the same fields
