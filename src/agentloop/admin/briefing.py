@@ -6,12 +6,11 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentloop.domain import states as s
 from agentloop.domain.codec import encode
 from agentloop.domain.observed import Running
-from agentloop.domain.order import held_back, place
-from agentloop.domain.wording import dollars, one_line, tail
-from agentloop.domain.world import Closed, Fresh, InWork, Settled, Stuck, Waiting
+from agentloop.domain.telling import issue_state, task_state
+from agentloop.domain.wording import dollars, one_line
+from agentloop.domain.world import Closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,10 +35,15 @@ class Briefing:
 
 
 def fence(label: str, words: str, limit: int = WORDS_SHOWN) -> str:
-    """Return an outsider's words between fences that the words cannot forge: the mark is drawn afresh each time."""
+    """Return an outsider's words between fences that the words cannot forge.
+
+    The mark is drawn afresh each time.
+    """
     mark = secrets.token_hex(4)
     cut = words if len(words) <= limit else f"{words[:limit]}\n[… {len(words) - limit} characters more]"
-    visible = "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in cut)
+    visible = "".join(
+        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in cut
+    )
     return f"<<<{label} {mark}\n{visible}\n>>>{mark}"
 
 
@@ -85,7 +89,7 @@ def _matter(scene: Scene, matter: Matter) -> str:
 
 def issue_text(issue: Issue, view: IssueView | None) -> str:
     """Return an issue with the words of those who may steer the loop, fenced."""
-    state = _issue_state(view) if view else issue.state
+    state = issue_state(view) if view else issue.state
     head = f"## Issue {issue.id} ({issue.priority} priority, target {issue.target or 'default'}, {state})"
     said = [
         f"{'you (agentloop)' if one.ours else one.author}, {one.at:%Y-%m-%d %H:%M}:\n{one.body}"
@@ -105,9 +109,17 @@ def _attempt(scene: Scene, attempt: str) -> str:
         return ""
     contract = view.task.contract
     lines = [f"goal: {contract.goal}", *(f"criterion: {text}" for text in contract.criteria)]
-    said = "\n".join(f"{key}: {value}" for key, value in encode(one.outcome).items()) if one.outcome else "killed"
+    said = (
+        "\n".join(f"{key}: {value}" for key, value in encode(one.outcome).items())
+        if one.outcome
+        else "killed"
+    )
     verdict = scene.world.verdicts.get(attempt)
-    checks = [f"- `{check.command}`: {'passed' if check.passed else 'FAILED'}" for check in verdict.checks] if verdict else []
+    checks = (
+        [f"- `{check.command}`: {'passed' if check.passed else 'FAILED'}" for check in verdict.checks]
+        if verdict
+        else []
+    )
     size = f"{verdict.files} files, +{verdict.added} -{verdict.removed}" if verdict else ""
     parts = [
         f"## Attempt {attempt} of task {view.task.id}: {one_line(view.task.title)}",
@@ -120,74 +132,29 @@ def _attempt(scene: Scene, attempt: str) -> str:
 
 
 def _refusals(scene: Scene) -> list[str]:
-    return [f"- {type(one.decision).__name__.lower()}: {one_line(one.why)}" for one in scene.world.refusals[-5:]]
+    return [
+        f"- {type(one.decision).__name__.lower()}: {one_line(one.why)}" for one in scene.world.refusals[-5:]
+    ]
 
 
 def _tasks(scene: Scene) -> list[str]:
     views = scene.world.live_tasks()
-    lines = [f"- {view.task.id} {one_line(view.task.title, 80)}: {task_state(scene, view)}" for view in views[:TASKS_NAMED]]
+    lines = [
+        f"- {view.task.id} {one_line(view.task.title, 80)}: {task_state(scene, view)}"
+        for view in views[:TASKS_NAMED]
+    ]
     more = len(views) - TASKS_NAMED
     return [*lines, *([f"- and {more} more"] if more > 0 else [])]
-
-
-def task_state(scene: Scene, view: s.TaskView) -> str:
-    """Return where a task stands, in words, and what it waits for."""
-    match view.state:
-        case s.Queued():
-            reasons = held_back(scene, view)
-            return f"queued, {place(scene, view)}" + (f"; not started: {'; '.join(reasons)}" if reasons else "")
-        case s.Working(attempt=attempt):
-            return f"attempt {attempt} is working"
-        case s.Returned(attempt=attempt, outcome=outcome):
-            return f"attempt {attempt} ended: {type(outcome).__name__ if outcome else 'killed'}"
-        case s.Judging(attempt=attempt):
-            return f"the gate is on attempt {attempt}"
-        case s.Red(attempt=attempt, findings=findings):
-            return f"attempt {attempt} is held back by {len(findings)} findings: {_first(findings)}"
-        case s.Green(attempt=attempt):
-            return f"attempt {attempt} is green, waiting for review by the admin"
-        case s.Accepted(attempt=attempt):
-            return f"attempt {attempt} is accepted, to be published"
-        case s.InReview(pull=pull, theirs=theirs):
-            return f"pull request {pull} waits for a person" + (" and is theirs now" if theirs else "")
-        case s.Parked(reason=reason):
-            return f"parked: {one_line(reason)}"
-        case s.Merged(pull=pull):
-            return f"merged by pull request {pull}"
-        case s.Noted(path=path):
-            return f"noted in {path}"
-        case s.Cancelled(reason=reason):
-            return f"dropped: {one_line(reason)}"
-
-
-def _first(findings: tuple[object, ...]) -> str:
-    says = getattr(findings[0], "says", "") if findings else ""
-    return one_line(tail(says, 2), 160)
 
 
 def _issues(scene: Scene) -> list[str]:
     views = [view for view in scene.world.issues.values() if not isinstance(view.state, Closed)]
     lines = [
-        f"- {view.id} ({view.priority}) {one_line(view.title, 80)}: {_issue_state(view)}" for view in views[:ISSUES_NAMED]
+        f"- {view.id} ({view.priority}) {one_line(view.title, 80)}: {issue_state(view)}"
+        for view in views[:ISSUES_NAMED]
     ]
     more = len(views) - ISSUES_NAMED
     return [*lines, *([f"- and {more} more"] if more > 0 else [])]
-
-
-def _issue_state(view: IssueView) -> str:
-    match view.state:
-        case Fresh():
-            return "new"
-        case Waiting(question=question):
-            return f"waits for an answer to: {one_line(question, 120)}"
-        case InWork():
-            return f"planned, {view.planned_tasks} tasks"
-        case Settled():
-            return "answered"
-        case Stuck(reason=reason):
-            return f"parked: {one_line(reason, 120)}"
-        case Closed(by=by):
-            return f"closed by the {by}"
 
 
 def _running(scene: Scene) -> list[str]:
@@ -203,6 +170,9 @@ def _money(scene: Scene) -> str:
     today = scene.world.spent_micros(scene.now.date())
     total = scene.world.spent_micros()
     return (
-        f"## Money\n\ntoday {dollars(today)} of ${limits.day_usd:.2f}, in all {dollars(total)} of ${limits.total_usd:.2f}; "
-        f"an attempt may take ${limits.attempt_usd:.2f}; {scene.working()} of {limits.attempts_at_once} attempts run"
+        "## Money\n\n"
+        f"today {dollars(today)} of ${limits.day_usd:.2f}, "
+        f"in all {dollars(total)} of ${limits.total_usd:.2f}; "
+        f"an attempt may take ${limits.attempt_usd:.2f}; "
+        f"{scene.working()} of {limits.attempts_at_once} attempts run"
     )
