@@ -69,7 +69,7 @@ def commit_in(repository: Path, parent: str, files: Mapping[str, str | None], me
             git(repository, "read-tree", parent, env=env)
         for name, text in files.items():
             if text is None:
-                git(repository, "update-index", "--force-remove", name, env=env)
+                git(repository, "update-index", "--index-info", stdin=f"0 {'0' * 40}\t{name}\n", env=env)
                 continue
             blob = git(repository, "hash-object", "-w", "--stdin", stdin=text)
             git(repository, "update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", env=env)

@@ -1,0 +1,392 @@
+"""The built-in forge on real git: every kind of origin, merges by command and by hand, what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentloop.domain.effects import OpenPull, Push, SayOnPull
+from agentloop.domain.issue import Pull
+from agentloop.domain.settings import Settings, Target
+from agentloop.edges.forge import FileForge
+from agentloop.errors import BusyError, ConflictError, TargetError
+from agentloop.home import Home
+from agentloop.testing import gitrepo
+from agentloop.testing.gitrepo import git
+
+BRANCH = "agentloop/7.1-crash"
+FILES = {"app.py": "one\ntwo\nthree\n", "README": "read me\n"}
+
+
+class Place:
+    """A home and one target, `web`."""
+
+    def __init__(self, folder: Path, origin: Path, address: str) -> None:
+        self.home = Home(folder / "home")
+        self.origin = origin
+        self.mirror = gitrepo.mirror(origin, self.home.mirror_of("web"))
+        self.settings = Settings(targets=(Target(name="web", repository=address),))
+        self.forge = FileForge(self.home, self.settings)
+
+    def open(self, files: dict[str, str | None], *, branch: str = BRANCH, body: str = "Intent.") -> str:
+        """Push a commit on the base and open a pull request for it; return its id."""
+        commit = gitrepo.commit_in(self.mirror, gitrepo.head(self.origin, "main"), files, "work")
+        self.forge.act(f"push {branch}", Push(target="web", branch=branch, commit=commit))
+        opening = OpenPull(target="web", branch=branch, base="main", title="Fix it", body=body)
+        return self.forge.act(f"open {branch}", opening)
+
+    def seen(self, pull: str) -> Pull:
+        """As the cycle sees it."""
+        (found,) = (each for each in self.forge.observe(frozenset({pull})) if each.id == pull)
+        return found
+
+    def head(self, branch: str = "main") -> str:
+        """Where a branch of the origin stands."""
+        return gitrepo.head(self.origin, branch)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Place:
+    """A bare origin."""
+    origin = gitrepo.bare(tmp_path / "origin.git", FILES)
+    return Place(tmp_path, origin, str(origin))
+
+
+@pytest.fixture
+def checked_out(tmp_path: Path) -> Place:
+    """A person's repository, with `main` checked out."""
+    origin = gitrepo.checkout(tmp_path / "origin", FILES)
+    return Place(tmp_path, origin, str(origin))
+
+
+@pytest.mark.parametrize("kind", ["path", "relative path", "file URL", "no mirror"])
+def test_every_kind_of_address_works(tmp_path: Path, kind: str) -> None:
+    """Push, open, observe and merge, whatever the settings call the repository."""
+    origin = gitrepo.bare(tmp_path / "origin.git", FILES)
+    address = {"relative path": "../origin.git", "file URL": f"file://{origin}"}.get(kind, str(origin))
+    place = Place(tmp_path, origin, address)
+    pull = place.open({"app.py": "one\n2\nthree\n"})
+    if kind == "no mirror":
+        shutil.rmtree(place.home.runtime)
+    assert place.seen(pull).mergeable is True
+    merged = place.forge.merge(pull, squash=False, author="alice")
+    assert (place.head(), place.head(BRANCH)) == (merged.commit, "")
+    assert git(origin, "show", "main:app.py") == "one\n2\nthree"
+    assert place.seen(pull).state == "merged"
+
+
+def test_a_merge_is_a_merge_commit_by_the_person(bare: Place) -> None:
+    """It names the pull request and the issue, without a word that another tracker would act on."""
+    base = bare.head()
+    pull = bare.open({"app.py": "1\n"}, body="Intent.\n\nCloses #7\nfixes #12")
+    head = bare.head(BRANCH)
+    merged = bare.forge.merge(pull, squash=False, author="alice")
+    assert git(bare.origin, "log", "-1", "--format=%P|%an|%B", merged.commit) == (
+        f"{base} {head}|Test|Merge pull request 1: Fix it\n\n"
+        f"Closes issue 7.\nCloses issue 12.\nBranch: {BRANCH}"
+    )
+
+
+def test_a_squash_is_one_commit_and_is_seen_as_merged(bare: Place) -> None:
+    """Though its head is nowhere in the base."""
+    base = bare.head()
+    pull = bare.open({"app.py": "1\n"})
+    merged = bare.forge.merge(pull, squash=True, author="alice")
+    assert git(bare.origin, "log", "-1", "--format=%P|%s", merged.commit) == f"{base}|Fix it (pull request 1)"
+    assert (bare.seen(pull).state, bare.seen(pull).merge_commit) == ("merged", merged.commit)
+
+
+def test_a_squash_that_was_killed_behind_the_push_is_seen_as_merged(bare: Place) -> None:
+    """What was written before the push tells, so nobody does the work again."""
+    pull = bare.open({"app.py": "1\n"})
+    tree = git(bare.origin, "rev-parse", f"{BRANCH}^{{tree}}")
+    landed = git(bare.origin, "commit-tree", tree, "-p", bare.head(), "-m", "squashed")
+    record = bare.home.pulls / "0001.md"
+    record.write_text(record.read_text().replace("state: open", f"state: open\nmerging: {landed}"))
+    assert bare.seen(pull).state == "open"
+    git(bare.origin, "update-ref", "refs/heads/main", landed)
+    assert (bare.seen(pull).state, bare.seen(pull).merge_commit) == ("merged", landed)
+
+
+@pytest.mark.parametrize("how", [["--no-ff"], ["--ff-only"]])
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_merge_with_plain_git_is_seen(checked_out: Place, how: list[str], *, deleted: bool) -> None:
+    """With the commit it came in with, also when the branch went at once and history went on."""
+    pull = checked_out.open({"app.py": "1\n"})
+    git(checked_out.origin, "merge", "--quiet", "--no-edit", *how, BRANCH)
+    merged = checked_out.head()
+    git(checked_out.origin, "commit", "--quiet", "--allow-empty", "--message=later")
+    if deleted:
+        git(checked_out.origin, "branch", "--quiet", "-D", BRANCH)
+    assert (checked_out.seen(pull).state, checked_out.seen(pull).merge_commit) == ("merged", merged)
+    assert (checked_out.home.closed_pulls / "0001.md").exists()
+
+
+def test_a_merge_that_was_seen_stays_one(checked_out: Place) -> None:
+    """Also when somebody rewrites history behind it."""
+    pull = checked_out.open({"app.py": "1\n"})
+    base = checked_out.head()
+    checked_out.forge.merge(pull, squash=False, author="alice")
+    git(checked_out.origin, "reset", "--quiet", "--hard", base)
+    assert checked_out.seen(pull).state == "merged"
+
+
+def test_a_clean_checkout_is_updated_with_the_merge(checked_out: Place) -> None:
+    """Branch, index and files together; what git does not track stays."""
+    (checked_out.origin / "notes.txt").write_text("mine\n")
+    pull = checked_out.open({"app.py": "1\n", "new/file.py": "new\n", "README": None})
+    merged = checked_out.forge.merge(pull, squash=False, author="alice")
+    assert merged.checkout == checked_out.origin
+    assert git(checked_out.origin, "status", "--porcelain") == "?? notes.txt"
+    assert git(checked_out.origin, "rev-parse", "HEAD", "main") == f"{merged.commit}\n{merged.commit}"
+    assert (checked_out.origin / "app.py").read_text() == "1\n"
+    assert (checked_out.origin / "new" / "file.py").read_text() == "new\n"
+    assert not (checked_out.origin / "README").exists()
+
+
+@pytest.mark.parametrize("dirt", ["edited", "staged", "deleted", "untracked", "ignored", "merging"])
+def test_a_checkout_that_is_not_clean_is_left_as_it_is(checked_out: Place, dirt: str) -> None:
+    """The merge is refused with the fix, and neither file nor branch has changed."""
+    origin = checked_out.origin
+    pull = checked_out.open({"app.py": "1\n", "new.py": "theirs\n"})
+    _make_dirty(origin, dirt)
+    before = _everything(origin)
+    with pytest.raises(ConflictError, match="nothing was merged") as refused:
+        checked_out.forge.merge(pull, squash=False, author="alice")
+    assert refused.value.fix
+    assert _everything(origin) == before
+    assert checked_out.seen(pull).state == "open"
+
+
+def _make_dirty(origin: Path, dirt: str) -> None:
+    match dirt:
+        case "edited":
+            (origin / "README").write_text("mine\n")
+        case "staged":
+            (origin / "README").write_text("mine\n")
+            git(origin, "add", "README")
+        case "deleted":
+            (origin / "README").unlink()
+        case "untracked":
+            (origin / "new.py").write_text("mine\n")
+        case "ignored":
+            (origin / ".git" / "info" / "exclude").write_text("new.py\n")
+            (origin / "new.py").write_text("mine\n")
+        case _:
+            (origin / ".git" / "MERGE_HEAD").write_text(f"{gitrepo.head(origin, 'main')}\n")
+
+
+def _everything(origin: Path) -> tuple[dict[str, bytes], str, str]:
+    """Files, branches and index of a checkout."""
+    paths = [path for path in origin.rglob("*") if path.is_file() and ".git" not in path.parts]
+    refs = git(origin, "for-each-ref", "--format=%(refname) %(objectname)")
+    return {str(path): path.read_bytes() for path in paths}, refs, git(origin, "ls-files", "--stage")
+
+
+def test_a_linked_work_tree_is_updated_too(checked_out: Place, tmp_path: Path) -> None:
+    """The base is checked out in another folder than the main one."""
+    git(checked_out.origin, "checkout", "--quiet", "-b", "mine")
+    linked = tmp_path / "linked"
+    git(checked_out.origin, "worktree", "add", "--quiet", str(linked), "main")
+    pull = checked_out.open({"app.py": "1\n"})
+    (linked / "app.py").write_text("mine\n")
+    with pytest.raises(ConflictError, match="linked"):
+        checked_out.forge.merge(pull, squash=False, author="alice")
+    git(linked, "checkout", "--quiet", "app.py")
+    merged = checked_out.forge.merge(pull, squash=False, author="alice")
+    assert (merged.checkout, (linked / "app.py").read_text()) == (linked, "1\n")
+    assert git(linked, "status", "--porcelain") == ""
+    assert (checked_out.origin / "app.py").read_text() == FILES["app.py"]
+
+
+def test_a_base_that_nobody_has_checked_out_is_moved(checked_out: Place) -> None:
+    """A person's dirty work on another branch is no reason to refuse, and is left alone."""
+    git(checked_out.origin, "checkout", "--quiet", "-b", "mine")
+    (checked_out.origin / "app.py").write_text("mine\n")
+    pull = checked_out.open({"app.py": "1\n"})
+    merged = checked_out.forge.merge(pull, squash=False, author="alice")
+    assert (merged.checkout, checked_out.head()) == (None, merged.commit)
+    assert (checked_out.origin / "app.py").read_text() == "mine\n"
+
+
+def test_a_conflict_is_seen_and_refused_with_its_files(bare: Place) -> None:
+    """The cycle sees that it cannot be merged; the person is told where and what to do."""
+    one = bare.open({"app.py": "1\n"})
+    two = bare.open({"app.py": "2\n"}, branch="agentloop/7.2-other")
+    assert [pull.mergeable for pull in bare.forge.observe(frozenset())] == [True, True]
+    bare.forge.merge(one, squash=False, author="alice")
+    assert bare.seen(two).mergeable is False
+    base = bare.head()
+    with pytest.raises(
+        ConflictError, match=r"in conflict with main in app\.py; nothing was merged"
+    ) as refused:
+        bare.forge.merge(two, squash=False, author="alice")
+    assert "--request-changes" in refused.value.fix
+    assert (bare.head(), bare.seen(two).state) == (base, "open")
+
+
+def test_a_branch_that_moved_since_is_not_taken_away(bare: Place) -> None:
+    """Somebody pushed while the merge went on: their commit stays on its branch."""
+    pull = bare.open({"app.py": "1\n"})
+    hook = bare.origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        "#!/bin/sh\nread old new ref\n[ $ref = refs/heads/main ] || exit 0\n"
+        f"unset GIT_QUARANTINE_PATH\ngit update-ref refs/heads/{BRANCH} $old\n"
+    )
+    hook.chmod(0o755)
+    base = bare.head()
+    merged = bare.forge.merge(pull, squash=False, author="alice")
+    assert merged.left
+    assert (bare.head(), bare.head(BRANCH)) == (merged.commit, base)
+
+
+def test_an_origin_that_refuses_is_heard(bare: Place) -> None:
+    """A protected branch: the server's words reach the person, and the pull request stays open."""
+    pull = bare.open({"app.py": "1\n"})
+    hook = bare.origin / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'GH006: Protected branch' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(ConflictError, match="GH006: Protected branch"):
+        bare.forge.merge(pull, squash=False, author="alice")
+    assert bare.seen(pull).state == "open"
+
+
+def test_our_branch_that_somebody_checked_out_is_not_pushed_over(checked_out: Place) -> None:
+    """They look at it, or work on it: hands off, with the fix."""
+    pull = checked_out.open({"app.py": "1\n"})
+    head = checked_out.head(BRANCH)
+    git(checked_out.origin, "checkout", "--quiet", BRANCH)
+    commit = gitrepo.commit_in(checked_out.mirror, checked_out.head(), {"app.py": "2\n"}, "again")
+    push = Push(target="web", branch=BRANCH, commit=commit, expected=head)
+    with pytest.raises(ConflictError, match="is checked out in"):
+        checked_out.forge.act("op-2", push)
+    assert checked_out.seen(pull).head == head
+    assert (checked_out.origin / "app.py").read_text() == "1\n"
+
+
+def test_a_hook_of_the_origin_is_not_run_by_the_update_of_a_checkout(checked_out: Place) -> None:
+    """The merge is ours; what a post-merge hook does was never asked for."""
+    hook = checked_out.origin / ".git" / "hooks" / "post-merge"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {checked_out.origin}/ran\n")
+    hook.chmod(0o755)
+    checked_out.forge.merge(checked_out.open({"app.py": "1\n"}), squash=False, author="alice")
+    assert not (checked_out.origin / "ran").exists()
+
+
+def test_the_filters_of_a_person_make_the_files_of_their_checkout(
+    checked_out: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large-file storage, say: their settings hold where their files are written."""
+    monkeypatch.delenv("GIT_CONFIG_NOSYSTEM", raising=False)
+    (Path(os.environ["HOME"]) / ".gitconfig").write_text(
+        '[filter "shout"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n\trequired = true\n'
+    )
+    pull = checked_out.open({".gitattributes": "*.txt filter=shout\n", "a.txt": "hello\n"})
+    checked_out.forge.merge(pull, squash=False, author="alice")
+    assert (checked_out.origin / "a.txt").read_text() == "HELLO\n"
+
+
+def test_an_origin_out_of_reach_hides_nothing(bare: Place) -> None:
+    """The pull request is shown as last known, with the problem; only what needs the origin fails."""
+    pull = bare.open({"app.py": "1\n"})
+    head = bare.head(BRANCH)
+    bare.origin.rename(bare.origin.with_name("elsewhere.git"))
+    seen = bare.seen(pull)
+    assert (seen.state, seen.head, seen.mergeable) == ("open", head, None)
+    assert "elsewhere" not in bare.forge.get(pull).problems[0]
+    bare.forge.act("op-say", SayOnPull(pull=pull, body="Still here."))
+    with pytest.raises(TargetError):
+        bare.forge.find("push", Push(target="web", branch=BRANCH, commit=head))
+
+
+def test_a_target_that_left_the_settings_is_named(bare: Place) -> None:
+    """Its pull requests stay visible."""
+    pull = bare.open({"app.py": "1\n"})
+    forge = FileForge(bare.home, Settings())
+    assert [each.id for each in forge.observe(frozenset())] == [pull]
+    with pytest.raises(TargetError, match="no target 'web'"):
+        forge.merge(pull, squash=False, author="alice")
+
+
+@pytest.mark.parametrize(
+    "address", ["ext::sh -c touch% /tmp/agentloop-owned", "--upload-pack=touch /tmp/owned"]
+)
+def test_an_address_that_would_run_a_program_is_refused(tmp_path: Path, address: str) -> None:
+    """Some addresses make git start what they name; they are none of ours."""
+    forge = FileForge(Home(tmp_path), Settings(targets=(Target(name="web", repository=address),)))
+    with pytest.raises(TargetError):
+        forge.find("op", Push(target="web", branch=BRANCH, commit="0" * 40))
+
+
+def test_two_who_merge_at_once_take_turns(bare: Place) -> None:
+    """The second is told so; nothing waits for ever."""
+    pull = bare.open({"app.py": "1\n"})
+    code = (
+        "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX)\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    bare.home.tracker.mkdir(exist_ok=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(bare.home.tracker / ".merging")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(BusyError, match="another merge"):
+            bare.forge.merge(pull, squash=False, author="alice")
+        assert holder.stdin is not None
+        holder.stdin.close()
+    assert bare.forge.merge(pull, squash=False, author="alice").base == "main"
+
+
+def test_the_diff_is_what_the_branch_changes(bare: Place) -> None:
+    """Not what happened to its base meanwhile; and it can be asked for behind the merge."""
+    pull = bare.open({"app.py": "one\n2\nthree\n"})
+    other = bare.open({"README": "other\n"}, branch="agentloop/8.1-other")
+    bare.forge.merge(other, squash=False, author="alice")
+    before = bare.forge.diff(pull).decode()
+    assert "-two\n+2\n" in before
+    assert "README" not in before
+    bare.forge.merge(pull, squash=False, author="alice")
+    assert bare.forge.diff(pull).decode() == before
+
+
+def test_nothing_is_left_behind_and_nothing_is_added_to_the_origin_by_looking(
+    bare: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying merges costs the origin not one object, and temp folders are gone."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    bare.open({"app.py": "1\n"})
+    before = git(bare.origin, "count-objects", "-v")
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    bare.forge.observe(frozenset())
+    assert git(bare.origin, "count-objects", "-v") == before
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_second_look_works_nothing_out_again(bare: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle cycle asks each origin once where its branches stand, and that is all."""
+    bare.open({"app.py": "1\n"})
+    first = bare.forge.observe(frozenset())
+    log = bare.home.root / "git-calls"
+    fake = bare.home.root / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {shutil.which("git")} "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    assert bare.forge.observe(frozenset()) == first
+    assert [
+        line.split()[2] for line in log.read_text().splitlines() if "upload-pack" not in line.split()[:3]
+    ] == ["ls-remote"]
