@@ -26,6 +26,8 @@ TOOLBOX = (
     "edges.runtime",
     "edges.sdnotify",
 )
+JOINED = ("acting", "admin", "compiled", "cycle", "gate", "memory", "prompts", "rehearsal", "settings", "worker")
+FORGE = ("edges.forge", "edges.merge", "edges.records")
 CORE = ("domain", "errors", "exits", "home")
 
 # Layer: (what it may import besides itself, why). A module's layer is the longest name that fits.
@@ -36,9 +38,15 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "domain": ((), "rules are pure: they know nothing but the standard library"),
     "ports": (("domain",), "a port speaks in values of the domain"),
     "admin": (("domain", "errors", "ports"), "the admin proposes; it touches nothing"),
-    "cycle": ((*CORE, "ports", "admin"), "the cycle sees the world through ports only"),
-    "worker": ((*CORE, "ports", *TOOLBOX), "vendors reach the worker through ports"),
-    "gate": ((*CORE, "ports", *TOOLBOX), "vendors reach the gate through ports"),
+    "cycle": ((*CORE, "ports", "acting"), "the cycle sees the world through ports only"),
+    "acting": ((*CORE, "ports"), "effects go through ports only"),
+    "rehearsal": ((*CORE, "ports", "cycle", "acting", "wiring", "admin"), "the cycle again, with ports that only tell"),
+    "prompts": (("errors",), "templates are text and nothing else"),
+    "worker": ((*CORE, "ports", "prompts", *TOOLBOX), "vendors reach the worker through ports"),
+    "gate": (
+        (*CORE, "ports", "worker.sandbox", "edges.git", "edges.worktree", *TOOLBOX),
+        "a process of its own: it makes its own checkout and runs checks in the worker's sandbox",
+    ),
     "memory": ((*CORE, "ports", *TOOLBOX), "vendors reach memory through ports"),
     "settings": (
         (*CORE, *TOOLBOX, "edges.git", "edges.metered"),
@@ -65,7 +73,7 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         "light commands load what they need, when they need it",
     ),
     "wiring": (
-        (*CORE, "ports", "admin", "compiled", "cycle", "worker", "gate", "memory", "settings", "edges"),
+        (*CORE, "ports", *JOINED, "edges"),
         "wiring joins all",
     ),
     "cli": (
@@ -74,6 +82,14 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
             *("settings", "supervisor", "supervision", "wiring", *TOOLBOX),
         ),
         "commands reach edges through wiring",
+    ),
+    "cli.issue": (
+        (*CORE, "ports", "settings", "light", "wiring", "cli.common", "edges.tracker", *TOOLBOX),
+        "a person's hands on the built-in tracker, which is wider than its port",
+    ),
+    "cli.pr": (
+        (*CORE, "ports", "settings", "light", "wiring", "cli.common", "compiled", *FORGE, *TOOLBOX),
+        "a person's hands on the built-in forge, which can do what the loop cannot: merge",
     ),
     "cli.demo": (("cli", "testing"), "the demo is the one command made of doubles"),
     "__main__": ((*CORE, "cli", "light", "supervisor", *TOOLBOX), "the door leads to commands"),
@@ -143,12 +159,18 @@ def _imports(node: ast.AST, known: set[str], *, on_load: bool = True) -> list[Im
     ]
 
 
+def _sources(root: Path) -> list[Path]:
+    # The demo's repository is data: a project that somebody else could have written.
+    data = root / PACKAGE / "testing/demo/repository"
+    return [path for path in (root / PACKAGE).rglob("*.py") if not path.is_relative_to(data)]
+
+
 def read(root: Path) -> Modules:
     """Every module of the package under `root`, by name, with its file and its imports.
 
     Raises SyntaxError for a file that is not Python.
     """
-    paths = {_name_of(path, root): path for path in sorted((root / PACKAGE).rglob("*.py"))}
+    paths = {_name_of(path, root): path for path in sorted(_sources(root))}
     known = set(paths)
     return {
         name: (path, _imports(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)), known))

@@ -1,15 +1,15 @@
 """Carrying a decision out: facts into the journal, effects into the world, each exactly once.
 
 An effect goes: intent in the journal (durable) → look whether it is there already → act once → its end in the
-journal. Operation ids are made from what an effect is for, so a decision that was cut off in its middle is simply
-carried out again: what was done is found, what was not is done.
+journal. Operation ids are made from what an effect is for, so a decision that was cut off in its middle is
+simply carried out again: what was done is found, what was not is done.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from agentloop.domain.world import World
     from agentloop.ports import Executor, Forge, Journal, Notes, Repositories, Tracker
 
+_OfTask: TypeAlias = (
+    d.Review | d.Retry | d.Cancel | d.Drop | d.Park | d.SendBack | d.Requeue | d.AcceptMerge | d.LetGo
+)
+
 FINDING_CHARACTERS = 4000
 NOTE_CHARACTERS = 12_000
 
@@ -50,9 +54,14 @@ class Outside:
 
 
 class Actor:
-    """One cycle's hands. `carry_out` does an admitted decision; `finish_intents` ends what a killed cycle began."""
+    """One cycle's hands. `carry_out` does an admitted decision.
 
-    def __init__(self, *, outside: Outside, journal: Journal, world: World, settings: Settings, cycle: int) -> None:
+    `finish_intents` ends what a killed cycle began.
+    """
+
+    def __init__(
+        self, *, outside: Outside, journal: Journal, world: World, settings: Settings, cycle: int
+    ) -> None:
         self.world = world
         self.cycle = cycle
         self._out = outside
@@ -70,8 +79,9 @@ class Actor:
     def perform(self, now: datetime, op: str, effect: e.Effect) -> str:
         """Do the effect exactly once and return the id of what it made.
 
-        Raises ConflictError when the world refuses it for good (that is recorded), and whatever else a port raises
-        when it is not known whether it took place: the intent stays open, and a later cycle looks again.
+        Raises ConflictError when the world refuses it for good (that is recorded), and whatever else a port
+        raises when it is not known whether it took place: the intent stays open, and a later cycle looks
+        again.
         """
         known = self.world.effects.get(op)
         if known is not None and known.result is not None:
@@ -97,10 +107,33 @@ class Actor:
             except ConflictError:
                 continue  # recorded; the rules see the state it left
 
-    def carry_out(self, scene: Scene, decision: d.Decision, by: str) -> None:
+    def carry_out(self, scene: Scene, decision: d.Decision, by: Literal["admin", "rules"]) -> None:
         """Do an admitted decision. Raises what a port raises; then the rules will propose it again."""
-        now = scene.now
-        decided = f.Decided(by="admin" if by == "admin" else "rules", decision=decision)
+        decided = f.Decided(by=by, decision=decision)
+        match decision:
+            case d.Plan() | d.Ask() | d.Answer() | d.ParkIssue() | d.Conclude():
+                self._do_to_issue(scene.now, decided, decision)
+            case d.Assign(task=task, guidance=guidance):
+                self._start(scene, decided, task, guidance)
+            case d.Start(task=task):
+                self._start(scene, decided, task, "")
+            case d.Take(attempt=attempt):
+                self._take(scene.now, decided, attempt)
+            case d.Judge(attempt=attempt, commit=commit):
+                self._judge(scene.now, decided, attempt, commit)
+            case d.Publish():
+                self._publish(scene, decided, decision)
+            case d.Sleep() | d.Hibernate():
+                self.record(scene.now, decided)
+            case _:
+                self._do_to_task(scene.now, decided, decision)
+
+    def _do_to_issue(
+        self,
+        now: datetime,
+        decided: f.Decided,
+        decision: d.Plan | d.Ask | d.Answer | d.ParkIssue | d.Conclude,
+    ) -> None:
         match decision:
             case d.Plan():
                 self._plan(now, decided, decision)
@@ -108,43 +141,35 @@ class Actor:
                 self._ask(now, decided, decision)
             case d.Answer():
                 self._answer(now, decided, decision)
-            case d.Assign(task=task, guidance=guidance):
-                self._start(scene, decided, task, guidance)
-            case d.Start(task=task):
-                self._start(scene, decided, task, "")
-            case d.Review(attempt=attempt, accept=accept, says=says):
-                self.record(now, decided, f.Reviewed(attempt=attempt, accepted=accept, says=says))
-            case d.Retry():
-                self._retry(now, decided, decision)
-            case d.Publish():
-                self._publish(scene, decided, decision)
-            case d.Cancel(task=task, rationale=why) | d.Drop(task=task, rationale=why):
-                self._drop(now, decided, task, why)
-            case d.Park(task=task, rationale=why):
-                self._park(now, decided, task, why)
             case d.ParkIssue(issue=issue, rationale=why):
                 self._park_issue(now, decided, issue, why)
-            case d.Sleep() | d.Hibernate():
-                self.record(now, decided)
-            case d.Take(attempt=attempt):
-                self._take(now, decided, attempt)
-            case d.Judge(attempt=attempt, commit=commit):
-                self._judge(now, decided, attempt, commit)
-            case d.SendBack():
-                self.record(now, decided, _sent_back(decision))
-            case d.Requeue(task=task, not_before=moment, rationale=why, counts=counts):
-                again = f.Requeued(task=task, not_before=moment, why=why, counts=counts)
-                self.record(now, decided, again)
-            case d.AcceptMerge(task=task, pull=pull, commit=commit):
-                self._merged(now, decided, task, pull, commit)
-            case d.LetGo():
-                self._let_go(now, decided, decision)
             case d.Conclude(issue=issue):
                 self._conclude(now, decided, issue)
             case _:
                 assert_never(decision)
 
-    # --- issues ------------------------------------------------------------------------------------------------
+    def _do_to_task(self, now: datetime, decided: f.Decided, decision: _OfTask) -> None:
+        match decision:
+            case d.Review(attempt=attempt, accept=accept, says=says):
+                self.record(now, decided, f.Reviewed(attempt=attempt, accepted=accept, says=says))
+            case d.Retry():
+                self._retry(now, decided, decision)
+            case d.Cancel(task=task, rationale=why) | d.Drop(task=task, rationale=why):
+                self._drop(now, decided, task, why)
+            case d.Park(task=task, rationale=why):
+                self._park(now, decided, task, why)
+            case d.SendBack():
+                self.record(now, decided, _sent_back(decision))
+            case d.Requeue():
+                self.record(now, decided, _requeued(decision))
+            case d.AcceptMerge(task=task, pull=pull, commit=commit):
+                self._merged(now, decided, task, pull, commit)
+            case d.LetGo():
+                self._let_go(now, decided, decision)
+            case _:
+                assert_never(decision)
+
+    # Issues.
 
     def _plan(self, now: datetime, decided: f.Decided, plan: d.Plan) -> None:
         view = self.world.issues[plan.issue]
@@ -190,7 +215,7 @@ class Actor:
         self.perform(now, op, e.CloseIssue(issue=issue, body=body))
         self.record(now, decided, f.IssueClosed(issue=issue, by="loop"))
 
-    # --- tasks -------------------------------------------------------------------------------------------------
+    # Tasks.
 
     def _retry(self, now: datetime, decided: f.Decided, retry: d.Retry) -> None:
         state = self.world.tasks[retry.task].state
@@ -244,7 +269,7 @@ class Actor:
         self.record(now, decided, hands_off, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
-    # --- attempts and gates ------------------------------------------------------------------------------------
+    # Attempts and gates.
 
     def _start(self, scene: Scene, decided: f.Decided, task: str, guidance: str) -> None:
         view = self.world.tasks[task]
@@ -254,7 +279,12 @@ class Actor:
         if guidance.strip():
             self.record(
                 scene.now,
-                f.SentBack(task=task, findings=state.findings, guidance=guidance.strip(), from_scratch=state.from_scratch),
+                f.SentBack(
+                    task=task,
+                    findings=state.findings,
+                    guidance=guidance.strip(),
+                    from_scratch=state.from_scratch,
+                ),
             )
             view = self.world.tasks[task]
             state = replace(state, guidance=guidance.strip())
@@ -320,7 +350,7 @@ class Actor:
         self.record(now, decided, started, f.EffectIntended(op=op, effect=effect))
         self.perform(now, op, effect)
 
-    # --- publishing --------------------------------------------------------------------------------------------
+    # Publishing.
 
     def _publish(self, scene: Scene, decided: f.Decided, publish: d.Publish) -> None:
         now, view = scene.now, self.world.tasks[publish.task]
@@ -362,7 +392,7 @@ class Actor:
             gate=self._settings.layers.gate,
         )
 
-    # --- one effect --------------------------------------------------------------------------------------------
+    # One effect.
 
     def _find(self, op: str, effect: e.Effect) -> str | None:
         match effect:
@@ -435,11 +465,14 @@ class Actor:
     def _gate_spec(self, effect: e.StartGate) -> GateSpec:
         view, one = self._try(effect.attempt)
         target = self._target(view.task.target)
-        minutes = self._settings.limits.check_minutes * (2 + len(view.task.contract.checks) + len(target.verify))
+        minutes = self._settings.limits.check_minutes * (
+            2 + len(view.task.contract.checks) + len(target.verify)
+        )
         return GateSpec(
             attempt=one.attempt,
             task=view.task,
-            # The whole change is judged: what the branch held before this attempt is part of the pull request.
+            # The whole change is judged: what the branch held before this attempt is part of the pull
+            # request.
             base=view.tries[0].base if view.head and one.base == view.head else one.base,
             commit=effect.commit,
             folder=self._out.gate_folder(one.attempt),
@@ -455,7 +488,9 @@ class Actor:
         if not self._settings.layers.memory:
             return ""
         told = [(need, self.world.notes[need]) for need in task.needs if need in self.world.notes]
-        return "\n\n".join(f"### Task {need}\n\n{self._out.notes.read(path)[:NOTE_CHARACTERS]}" for need, path in told)
+        return "\n\n".join(
+            f"### Task {need}\n\n{self._out.notes.read(path)[:NOTE_CHARACTERS]}" for need, path in told
+        )
 
     def _context(self, view: TaskView, queued: s.Queued, target: Target) -> str:
         earlier = view.head or next((one.commit for one in reversed(view.tries[:-1]) if one.commit), "")
@@ -511,6 +546,15 @@ def _sent_back(decision: d.SendBack) -> f.SentBack:
         findings=_bounded(decision.findings),
         heard=decision.heard,
         from_scratch=decision.from_scratch,
+    )
+
+
+def _requeued(decision: d.Requeue) -> f.Requeued:
+    return f.Requeued(
+        task=decision.task,
+        not_before=decision.not_before,
+        why=decision.rationale,
+        counts=decision.counts,
     )
 
 

@@ -1,13 +1,14 @@
 """One cycle: the ten steps, in order. Starts with nothing in memory and ends with a sleep and its reason.
 
-Everything outside comes in through `Parts`; the rules are in `domain`. A cycle may be killed at any instruction:
-what it had begun is in the journal, and the next one finishes it.
+Everything outside comes in through `Parts`; the rules are in `domain`. A cycle may be killed at any
+instruction: what it had begun is in the journal, and the next one finishes it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor, Outside
 from agentloop.domain import decisions as d
@@ -19,17 +20,16 @@ from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.reconcile import reconcile
 from agentloop.domain.relay import apply, stalled
 from agentloop.domain.relay.facts import facts_of
+from agentloop.domain.relay.routine import routine_delta
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
 from agentloop.domain.sleeping import Nap, nap
-from agentloop.domain.states import InReview, Judging, Working
+from agentloop.domain.states import Judging, Working
 from agentloop.domain.world import Closed
 from agentloop.errors import AgentloopError, JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
-    from typing import Any
 
     from agentloop.domain.observed import Ground
     from agentloop.domain.relay import Relay
@@ -38,8 +38,13 @@ if TYPE_CHECKING:
     from agentloop.domain.world import World
     from agentloop.ports import Baton, Clock, Journal
 
+By: TypeAlias = Literal["admin", "rules"]
+
 ROUNDS = 30
-"""Decisions that the rules may follow one another with in a cycle; what is left then is done in the next, at once."""
+"""Decisions that the rules may follow one another with in a cycle.
+
+What is left then is done in the next, at once.
+"""
 CLOCK_SLACK_SECONDS = 300
 
 
@@ -99,11 +104,15 @@ class _Course:
     failed: str = ""
     shown: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
+    carried_out: list[d.Decision] = field(default_factory=list)
     acted: bool = False
 
 
 def run(parts: Parts) -> Ended:
-    """Run one cycle. Raises JournalError when the journal cannot be trusted; everything else becomes a problem said."""
+    """Run one cycle. Raises JournalError when the journal cannot be trusted.
+
+    Everything else becomes a problem said.
+    """
     # 1. The caller holds the lock; the wake trigger is taken away before anything is looked at.
     wakes = parts.take_wake()
     world = parts.journal.world()
@@ -132,7 +141,7 @@ def run(parts: Parts) -> Ended:
 
     # 5. Nothing new and nothing due: no model, no tokens, no write.
     matters = signals.matters(world, scene.observed)
-    if not (fresh or course.acted or matters):
+    if not (course.acted or matters):
         return _idle(parts, actor, scene, course)
 
     # 6. Decide: the admin looks at what only judgement can settle.
@@ -168,7 +177,11 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course) -> Scene:
     issues = frozenset(one.id for one in world.issues.values() if not isinstance(one.state, Closed))
     pulls = frozenset(view.pull for view in tasks if view.pull)
     jobs = [f"attempt:{view.state.attempt}" for view in tasks if isinstance(view.state, Working)]
-    jobs += [f"gate:{view.state.attempt}" for view in tasks if isinstance(view.state, Judging) and view.state.started]
+    jobs += [
+        f"gate:{view.state.attempt}"
+        for view in tasks
+        if isinstance(view.state, Judging) and view.state.started
+    ]
     out = parts.outside
     observed = Observed(
         now=now,
@@ -211,13 +224,11 @@ def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> 
         decisions = [one for one in reconcile(scene) if one not in stuck]
         if not decisions:
             return
-        for decision in decisions:
-            if not _admit_and_act(parts, actor, scene, decision, "rules", course):
-                stuck.append(decision)
+        stuck += [one for one in decisions if not _admit_and_act(parts, actor, scene, one, "rules", course)]
 
 
 def _admit_and_act(
-    parts: Parts, actor: Actor, scene: Scene, decision: d.Decision, by: str, course: _Course
+    parts: Parts, actor: Actor, scene: Scene, decision: d.Decision, by: By, course: _Course
 ) -> bool:
     """Return whether the decision was carried out."""
     why = refusal(decision, scene)
@@ -229,11 +240,18 @@ def _admit_and_act(
         return False
     parts.tell("decided", {"by": by, "decision": name, **_named(decision), "why": decision.rationale})
     course.acted = True
-    return _attempted(course, _subject(decision), lambda: actor.carry_out(scene, decision, by))
+    done = _attempted(course, _subject(decision), lambda: actor.carry_out(scene, decision, by))
+    if done:
+        course.carried_out.append(decision)
+    return done
 
 
 def _subject(decision: d.Decision) -> str:
-    about = getattr(decision, "task", None) or getattr(decision, "attempt", None) or getattr(decision, "issue", "")
+    about = (
+        getattr(decision, "task", None)
+        or getattr(decision, "attempt", None)
+        or getattr(decision, "issue", "")
+    )
     return f"{type(decision).__name__.lower()} {about}".strip()
 
 
@@ -281,12 +299,13 @@ def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
     match reply:
         case Proposal():
             course.proposal = reply
-        case Wait(until=None, why=why):
-            course.problems.append(why)
-            course.shown = ()
         case Wait(until=until, why=why):
-            _record(parts, actor, course, parts.clock.now(), f.LimitReached(until=until, detail=why))
             course.shown = ()
+            if until is None:
+                course.problems.append(why)
+            else:
+                reached = f.LimitReached(until=until, detail=why)
+                _record(parts, actor, course, parts.clock.now(), reached)
         case NoAnswer(why=why, fix=fix, service=service):
             course.failed = f"the admin agent gave no usable answer: {why}" + (f"; {fix}" if fix else "")
             course.shown = () if service else course.shown
@@ -300,9 +319,9 @@ def _stall(world: World, *, fresh: bool) -> str:
         case "no":
             return ""
         case "warn":
-            return "## Stalled\n\nThe same next action stands again and nothing new has happened: change direction."
+            return "## Stalled\n\nThe same next action stands again without anything new: change direction."
         case "park":
-            return "## Stalled\n\nThe same next action stands for the third time: ask a person, cancel or hibernate."
+            return "## Stalled\n\nThe same next action stands for the third time: ask, cancel or hibernate."
 
 
 def _with_grounds(parts: Parts, scene: Scene, decisions: Iterable[d.Decision]) -> Scene:
@@ -312,14 +331,14 @@ def _with_grounds(parts: Parts, scene: Scene, decisions: Iterable[d.Decision]) -
     return replace(scene, grounds={target.name: parts.ground(target) for target in targets})
 
 
-def _hand_on(
-    parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Course, *, fresh: bool
-) -> None:
-    delta = course.proposal.delta if course.proposal else None
-    facts = facts_of(replace(scene, world=actor.world), tuple(course.problems))
-    new = replace(apply(relay, delta, actor.cycle) if delta else relay, facts=facts)
+def _hand_on(parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Course, *, fresh: bool) -> None:
+    judged = course.proposal.delta if course.proposal else None
+    delta = routine_delta(scene, tuple(course.carried_out), judged=judged)
+    new = replace(apply(relay, delta, actor.cycle), facts=facts_of(scene, tuple(course.problems)))
     notes = tuple(
-        path for task, path in actor.world.notes.items() if not _is_closed(actor.world, task.rpartition(".")[0])
+        path
+        for task, path in actor.world.notes.items()
+        if not _is_closed(actor.world, task.rpartition(".")[0])
     )
 
     def write() -> None:
@@ -368,7 +387,7 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
     return Ended(cycle=actor.cycle, nap=found, outcome=outcome, fingerprint=fingerprint, failed=course.failed)
 
 
-def _outcome(course: _Course, scene: Scene) -> Any:
+def _outcome(course: _Course, scene: Scene) -> Literal["acted", "quiet", "failed", "limited"]:
     if course.failed:
         return "failed"
     if scene.limited():
@@ -406,11 +425,12 @@ def _hibernation(course: _Course) -> d.Hibernate | None:
 
 
 def _said(found: Nap, course: _Course) -> Nap:
-    """Return the nap with the first problem in its reason: what keeps the loop from working is said where it is seen."""
+    """Return the nap with the first problem in its reason.
+
+    What keeps the loop from working is said where it is seen.
+    """
     wrong = [*([course.failed] if course.failed else []), *course.problems]
     if not wrong:
         return found
     first = wrong[0].splitlines()[0]
     return replace(found, reason=f"{found.reason}; problem: {first}")
-
-

@@ -1,14 +1,14 @@
 """The errors a person meets, sorted by what the caller does next.
 
-    AgentloopError          what is wrong, how to mend it, where to read on
-    ├── SettingsError       a setting cannot be used: nothing starts, or the last good settings stay in force
-    ├── HomeError           the home is missing, damaged or not ours to write
-    ├── BusyError           somebody else holds what is needed: try again later, nothing is wrong
-    ├── TargetError         a target repository cannot be used: its work is parked, the rest goes on
-    ├── NotFoundError       the thing named does not exist
-    ├── ConflictError       what was asked does not fit the state of things
-    ├── UnsafeError         something needed to run safely is missing: fail closed
-    └── JournalError        the journal cannot be read or written: the daemon stops, because its promises rest on it
+AgentloopError          what is wrong, how to mend it, where to read on
+├── SettingsError       a setting cannot be used: nothing starts, or the last good settings stay in force
+├── HomeError           the home is missing, damaged or not ours to write
+├── BusyError           somebody else holds what is needed: try again later, nothing is wrong
+├── TargetError         a target repository cannot be used: its work is parked, the rest goes on
+├── NotFoundError       the thing named does not exist
+├── ConflictError       what was asked does not fit the state of things
+├── UnsafeError         something needed to run safely is missing: fail closed
+└── JournalError        the journal cannot be read or written: the cycle ends, tried again later
 """
 
 from __future__ import annotations

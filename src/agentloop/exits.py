@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from agentloop import errors
 
-OK: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-BUSY: Final = 3
-SETTINGS: Final = 4
-HOME: Final = 5
-NOT_FOUND: Final = 6
-CONFLICT: Final = 7
-UNSAFE: Final = 8
-NOT_RUNNING: Final = 9
-TARGET: Final = 10
-MODEL: Final = 11
-JOURNAL: Final = 12
+OK = 0
+FAILED = 1
+USAGE = 2
+BUSY = 3
+SETTINGS = 4
+HOME = 5
+NOT_FOUND = 6
+CONFLICT = 7
+UNSAFE = 8
+NOT_RUNNING = 9
+TARGET = 10
+MODEL = 11
+JOURNAL = 12
 
-MEANING: Final[dict[int, str]] = {
+MEANING = {
     OK: "done",
     FAILED: "failed; the message says why",
     USAGE: "the command line was not understood",
@@ -36,7 +34,7 @@ MEANING: Final[dict[int, str]] = {
     JOURNAL: "the journal cannot be read or written",
 }
 
-_BY_ERROR: Final[tuple[tuple[type[errors.AgentloopError], int], ...]] = (
+_BY_ERROR = (
     (errors.SettingsError, SETTINGS),
     (errors.HomeError, HOME),
     (errors.BusyError, BUSY),

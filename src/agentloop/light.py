@@ -40,6 +40,8 @@ OPTIONS = {
     "pause": {"--home": VALUE, "--for": VALUE, "--reason": VALUE},
     "resume": {"--home": VALUE},
 }
+WORKERS = ("attempt", "gate")
+"""What the executor starts: `agentloop attempt ID --home HOME`."""
 
 
 class UsageError(AgentloopError):
@@ -48,12 +50,16 @@ class UsageError(AgentloopError):
 
 def run(name: str, args: Sequence[str]) -> int:
     """Carry out the command `name` with its words `args` and return the exit code; errors are printed."""
+    if name in WORKERS:
+        return work(name, list(args))
     try:
         said = read_words(name, args)
         home = find_home(said.get("--home"), os.environ)
         match name:
             case "run":
                 return supervise(home, once="--once" in said, max_cycles=_count(said.get("--max-cycles")))
+            case "cycle":
+                return cycle(home, dry="--dry-run" in said)
             case "wake":
                 return wake(home, said.get("--reason", ""))
             case "stop":
@@ -118,6 +124,38 @@ def supervise(home: str, *, once: bool = False, max_cycles: int | None = None) -
     from agentloop import supervisor
 
     return supervisor.run(Path(home), once=once, max_cycles=max_cycles)
+
+
+def cycle(home: str, *, dry: bool = False) -> int:
+    """Run one cycle in this process and return its exit code; a failed one says why.
+
+    Raises AgentloopError.
+    """
+    from pathlib import Path
+
+    from agentloop import wiring
+
+    failed = wiring.run_cycle(Path(home), dry=dry)
+    if failed:
+        print(f"agentloop cycle: {failed}", file=sys.stderr)
+        return exits.MODEL
+    return exits.OK
+
+
+def work(name: str, args: list[str]) -> int:
+    """Be the harness of an attempt, or its gate, and return the exit code."""
+    from pathlib import Path
+
+    from agentloop import wiring
+
+    if len(args) != len(("ID", "--home", "HOME")) or args[1] != "--home":
+        print(
+            f"agentloop {name}: it is started by the loop, as: agentloop {name} ID --home HOME",
+            file=sys.stderr,
+        )
+        return exits.USAGE
+    start = wiring.run_attempt if name == "attempt" else wiring.run_gate
+    return start(args[0], Path(args[2]))
 
 
 def wake(home: str, reason: str = "") -> int:

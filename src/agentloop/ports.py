@@ -1,9 +1,9 @@
 """The outside world on one screen.
 
-Each port is as wide as the cycle needs: look at all of it (`observe`), look for one effect (`find`), do one effect
-(`act`). `find` returns what `act` would have returned when the effect is there already, else None; it must find an
-effect whose act was interrupted right after it took place. Implementations: `edges/` (the real things) and
-`testing/` (small true ones); both pass the tests in `tests/contract`.
+Each port is as wide as the cycle needs: look at all of it (`observe`), look for one effect (`find`), do one
+effect (`act`). `find` returns what `act` would have returned when the effect is there already, else None; it
+must find an effect whose act was interrupted right after it took place. Implementations: `edges/` (the real
+things) and `testing/` (small true ones); both pass the tests in `tests/contract`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+# ruff: noqa: PLC0414 - `as` with the same name is how a name is passed on
 # The executor's answers are values of the domain; they are named here too because they are half of that port.
 from agentloop.domain.observed import AttemptEnded as AttemptEnded
 from agentloop.domain.observed import GateEnded as GateEnded
@@ -55,7 +56,10 @@ class Forge(Protocol):
         """Return the id of what `op` made (pull id, commit, comment id), or None."""
 
     def act(self, op: str, effect: ForgeEffect) -> str:
-        """Do it and return the id of what was made. Raises ConflictError when a branch is not where expected."""
+        """Do it and return the id of what was made.
+
+        Raises ConflictError when a branch is not where expected.
+        """
 
 
 class Executor(Protocol):
@@ -94,8 +98,13 @@ class Repositories(Protocol):
     def prepare(self, spec: AttemptSpec, *, message: str) -> None:
         """Make the attempt's work tree at its base, with TASK.md; done already = nothing to do."""
 
-    def take(self, spec: AttemptSpec, end: End, *, message: str, parents: tuple[str, ...]) -> Taken | Rejected:
-        """Take an attempt's result over: pack into a quarantine, policy on the tree, one commit with `parents`."""
+    def take(
+        self, spec: AttemptSpec, end: End, *, message: str, parents: tuple[str, ...]
+    ) -> Taken | Rejected:
+        """Take an attempt's result over.
+
+        Pack into a quarantine, policy on the tree, one commit with `parents`.
+        """
 
     def diff(self, target: Target, base: str, commit: str, limit_bytes: int) -> str:
         """Return the unified diff, cut at `limit_bytes` and saying so."""
@@ -150,7 +159,10 @@ class Notes(Protocol):
     """Notes of research tasks, in the home."""
 
     def keep(self, task: str, text: str) -> str:
-        """Write a task's note durably and return its path in the home; the same text again changes nothing."""
+        """Write a task's note durably and return its path in the home.
+
+        The same text again changes nothing.
+        """
 
     def read(self, path: str) -> str:
         """Return a note's text ("" when it is gone)."""

@@ -1,27 +1,28 @@
-"""Joins the parts: which edge fills which port, for a home and its settings. The only module that knows all of them.
+"""Joins the parts: which edge fills which port, for a home and its settings.
 
+The only module that knows all of them.
 What is heavy is imported where it is used: an idle cycle never loads an SDK.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentloop import __version__, compiled, cycle, exits
+from agentloop import __version__, compiled, cycle
 from agentloop.acting import Outside
 from agentloop.cycle import Ended, Parts, Spent
 from agentloop.domain.observed import Ground
 from agentloop.domain.signals import Matter
-from agentloop.edges import lines, runtime
+from agentloop.edges import runtime
 from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.files import locked, make_folder, write_durable
 from agentloop.edges.forge import FileForge
 from agentloop.edges.journal import Journal
+from agentloop.edges.log import Log
 from agentloop.edges.relay import RelayFile, Snapshot
 from agentloop.edges.repositories import GitRepositories
 from agentloop.edges.tracker import FileTracker
@@ -30,13 +31,15 @@ from agentloop.home import Home
 from agentloop.ports import HandedOn, HeldRelay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from agentloop.admin.tools import Look
     from agentloop.domain.proposal import NoAnswer, Proposal, Wait
     from agentloop.domain.relay import Relay
     from agentloop.domain.scene import Scene
     from agentloop.domain.settings import Settings, Target
+    from agentloop.edges.ledger import Ledger
+    from agentloop.ports import Model
 
 
 class SystemClock:
@@ -147,7 +150,7 @@ class Admin:
         )
         return reply, spent, shown
 
-    def _model(self, ledger: Any, purse_micros: int) -> Any:
+    def _model(self, ledger: Ledger, purse_micros: int) -> Model:
         from agentloop.domain.money import Limit
         from agentloop.edges.anthropic import AnthropicModel, retrying
         from agentloop.edges.metered import MeteredModel
@@ -161,9 +164,7 @@ class Admin:
                 fix="set ANTHROPIC_API_KEY, or models.key_file, or a systemd credential `anthropic-key`",
             )
         return MeteredModel(
-            AnthropicModel(
-                api_key=key, base_url=models.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
-            ),
+            AnthropicModel(api_key=key, base_url=models.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")),
             model=models.admin,
             fallback=models.admin_fallback,
             ledger=ledger,
@@ -190,7 +191,11 @@ class Admin:
         from agentloop.admin.briefing import issue_text
 
         found = scene.observed.issue(issue)
-        return issue_text(found, scene.world.issues.get(issue)) if found else f"there is no issue {issue!r} to read"
+        return (
+            issue_text(found, scene.world.issues.get(issue))
+            if found
+            else f"there is no issue {issue!r} to read"
+        )
 
     def _diff(self, scene: Scene, attempt: str) -> str:
         view = scene.world.tasks.get(attempt.rpartition(".")[0])
@@ -247,7 +252,7 @@ def outside(home: Home, settings: Settings) -> Outside:
     )
 
 
-def parts(home: Home, settings: Settings, tell: Any) -> Parts:
+def parts(home: Home, settings: Settings, tell: Callable[[str, dict[str, Any]], None]) -> Parts:
     """Return what a cycle on `home` is made of."""
     ports = outside(home, settings)
     last = runtime.read_sleep(home.root)
@@ -267,7 +272,10 @@ def parts(home: Home, settings: Settings, tell: Any) -> Parts:
 
 
 def ground(ports: Outside, settings: Settings, target: Target) -> Ground:
-    """Return what a plan for `target` stands on; a target that cannot be used is a `problem`, not an error."""
+    """Return what a plan for `target` stands on.
+
+    A target that cannot be used is a `problem`, not an error.
+    """
     try:
         branch, commit = ports.repositories.head(target)
         paths = frozenset(ports.repositories.paths(target, commit))
@@ -286,7 +294,7 @@ def _programs(path: str) -> frozenset[str]:
     names: set[str] = set()
     for folder in path.split(os.pathsep):
         try:
-            names.update(os.listdir(folder or "."))
+            names.update(path.name for path in Path(folder or ".").iterdir())
         except OSError:
             continue
     return frozenset(names)
@@ -297,22 +305,41 @@ def _quiet_cycles(last: runtime.SleepRecord | None) -> int:
     return int(number) if word == "idle" and number.isdigit() else 0
 
 
-def run_cycle(home: Home, *, dry: bool = False) -> Ended:
-    """Run one cycle on `home` under its lock, and tell the supervisor how long to sleep.
+def run_cycle(root: Path, *, dry: bool = False) -> str:
+    """Run one cycle on the home at `root` under its lock, and tell the supervisor how long to sleep.
 
-    Raises BusyError when another cycle holds the home, SettingsError, JournalError.
+    Returns "" or why the cycle counts as failed. Raises BusyError when another cycle holds the home,
+    SettingsError, JournalError.
     """
+    home = Home(root)
     settings, complaint = compiled.in_force(home)
     if dry:
         from agentloop.rehearsal import rehearse
 
         return rehearse(home, with_prices(settings))
     make_folder(home.run)
-    log = lines.Lines(2, lines.form_for(2, os.environ))
     with locked(home.lock):
-        ended = cycle.run(parts(home, with_prices(settings), _teller(log)))
-        _tell_supervisor(home, ended, complaint)
-    return ended
+        # Before anything is looked at: what a person saves while the cycle runs differs from this, and wakes
+        # the next.
+        saw = _saw(home)
+        ended = cycle.run(parts(home, with_prices(settings), Log().tell))
+        _tell_supervisor(home, ended, complaint, {**saw, **_own_relay(home)})
+    return ended.failed
+
+
+def run_attempt(attempt: str, root: Path) -> int:
+    """Be the harness of an attempt and return its exit code."""
+    from agentloop.edges.attempt_model import connect
+    from agentloop.worker import harness
+
+    return harness.main(attempt, root, connect)
+
+
+def run_gate(attempt: str, root: Path) -> int:
+    """Be the gate on an attempt's result and return its exit code."""
+    from agentloop.gate import run
+
+    return run.main(attempt, root)
 
 
 def with_prices(settings: Settings) -> Settings:
@@ -322,22 +349,7 @@ def with_prices(settings: Settings) -> Settings:
     return replace(settings, prices={**shipped_prices().models, **settings.prices})
 
 
-def _teller(log: lines.Lines) -> Any:
-    def tell(event: str, fields: dict[str, Any]) -> None:
-        plain = {key: _plain(value) for key, value in fields.items() if value is not None}
-        text = " ".join(str(value) for value in plain.values())
-        log.say(event, f"{event}  {text}", **plain)
-
-    return tell
-
-
-def _plain(value: object) -> str | int | float | bool:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
-    return value if isinstance(value, str | int | float | bool) else str(value)
-
-
-def _tell_supervisor(home: Home, ended: Ended, complaint: str) -> None:
+def _tell_supervisor(home: Home, ended: Ended, complaint: str, saw: dict[str, runtime.Stamp]) -> None:
     last = runtime.read_sleep(home.root)
     quiet = _quiet_cycles(last) + 1 if ended.outcome in ("idle", "quiet") else 0
     record = runtime.SleepRecord(
@@ -345,46 +357,22 @@ def _tell_supervisor(home: Home, ended: Ended, complaint: str) -> None:
         until=ended.nap.until,
         reason="; ".join(part for part in (ended.nap.reason, complaint) if part),
         kind=f"idle:{quiet}" if ended.nap.kind == "idle" else ended.nap.kind,
-        saw=_saw(home),
+        saw=saw,
     )
     runtime.write_sleep(home.root, record)
+
+
+def _own_relay(home: Home) -> dict[str, runtime.Stamp]:
+    """Return the relay's stamp when it holds just what we wrote.
+
+    Then there is nothing of a person's to wake for.
+    """
+    stamp = runtime.stamp_of(home.relay)
+    # Stamped first, compared then: an edit in between changes the stamp.
+    return {str(home.relay.relative_to(home.root)): stamp} if stamp and RelayFile(home).read().settled else {}
 
 
 def _saw(home: Home) -> dict[str, runtime.Stamp]:
     paths = [home.relay, *home.issues.glob("*.md"), *home.pulls.glob("*.md")]
     stamps = {str(path.relative_to(home.root)): runtime.stamp_of(path) for path in paths}
     return {path: stamp for path, stamp in stamps.items() if stamp is not None}
-
-
-def command_cycle(args: Sequence[str]) -> int:
-    """Carry out `agentloop cycle` and return its exit code; errors are printed."""
-    from agentloop import light
-
-    try:
-        said = light.read_words("cycle", args)
-        ended = run_cycle(Home(Path(light.find_home(said.get("--home"), os.environ))), dry="--dry-run" in said)
-    except AgentloopError as error:
-        print(f"agentloop cycle: {error}", file=sys.stderr)
-        return exits.code_for(error)
-    if ended.failed:
-        print(f"agentloop cycle: {ended.failed}", file=sys.stderr)
-        return exits.MODEL
-    return exits.OK
-
-
-def command_attempt(args: Sequence[str]) -> int:
-    """Carry out `agentloop attempt ID --home H`, the harness; started by the cycle."""
-    from agentloop.edges.attempt_model import connect
-    from agentloop.worker import harness
-
-    return harness.main(args[0], Path(args[args.index("--home") + 1]), connect)
-
-
-def command_gate(args: Sequence[str]) -> int:
-    """Carry out `agentloop gate ID --home H`; started by the cycle."""
-    from agentloop.gate import run
-
-    return run.main(args[0], Path(args[args.index("--home") + 1]))
-
-
-COMMANDS = {"cycle": command_cycle, "attempt": command_attempt, "gate": command_gate}

@@ -1,7 +1,7 @@
 """The admin agent: a briefing goes in, typed decisions come out. Stateless, and it touches nothing.
 
-A tool call that does not fit, an answer that was cut off or an answer without a decision is shown back once with
-what is wrong. What still does not fit then fails the cycle, and nothing of it is applied.
+A tool call that does not fit, an answer that was cut off or an answer without a decision is shown back once
+with what is wrong. What still does not fit then fails the cycle, and nothing of it is applied.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class _Talk:
     warned: bool = False
 
 
-def decide(  # noqa: PLR0913 - what a stateless agent needs is all in its arguments
+def decide(
     model: Model,
     *,
     name: str,
@@ -103,7 +103,9 @@ def _hear(talk: _Talk, answer: Answer, look: Callable[[Look], str], turn: int, n
             return _answered(talk, answer, look, turn)
         case Truncated(why=why, blocks=blocks):
             cut = tuple(block for block in blocks if isinstance(block, Text))
-            return _show_back(talk, cut, f"Your answer was cut off ({why}). Nothing was taken over. Be briefer.")
+            return _show_back(
+                talk, cut, f"Your answer was cut off ({why}). Nothing was taken over. Be briefer."
+            )
         case Limited():
             return _wait(answer, now)
         case OutOfBudget(limit=limit, left_micros=left):
@@ -135,7 +137,8 @@ def _answered(talk: _Talk, answer: Answered, look: Callable[[Look], str], turn: 
         return _finished(talk, answer, turn)
     talk.messages.append(Message(role="assistant", blocks=answer.blocks))
     if wrong:
-        # Nothing of an answer with a mistake in it is taken over: half a set of decisions is another decision.
+        # Nothing of an answer with a mistake in it is taken over: half a set of decisions is another
+        # decision.
         talk.warned = True
         results = tuple(_complaint(use, said) for use, said in calls)
     else:
@@ -150,7 +153,9 @@ def _finished(talk: _Talk, answer: Answered, turn: int) -> Reply | None:
             decisions=tuple(talk.decisions), delta=talk.delta, models=tuple(talk.models), turns=turn
         )
     return _show_back(
-        talk, answer.blocks, "You decided nothing. Decide by calling tools; call `sleep` when there is nothing to do."
+        talk,
+        answer.blocks,
+        "You decided nothing. Decide by calling tools; call `sleep` when there is nothing to do.",
     )
 
 
@@ -172,7 +177,9 @@ def _complaint(use: ToolUse, said: Said | Look | Malformed) -> ToolResult:
     return ToolResult(tool_use_id=use.id, text=text, is_error=True)
 
 
-def _result(talk: _Talk, use: ToolUse, said: Said | Look | Malformed, look: Callable[[Look], str]) -> ToolResult:
+def _result(
+    talk: _Talk, use: ToolUse, said: Said | Look | Malformed, look: Callable[[Look], str]
+) -> ToolResult:
     match said:
         case ReadIssue() | ReadDiff() | ReadLog() | ReadFile():
             text = look(said)
@@ -185,4 +192,6 @@ def _result(talk: _Talk, use: ToolUse, said: Said | Look | Malformed, look: Call
             return _complaint(use, said)
         case decision:
             talk.decisions.append(decision)
-            return ToolResult(tool_use_id=use.id, text="noted; carried out when you have finished, if it is allowed")
+            return ToolResult(
+                tool_use_id=use.id, text="noted; carried out when you have finished, if it is allowed"
+            )

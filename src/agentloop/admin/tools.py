@@ -1,4 +1,7 @@
-"""The admin's tools: their schemas, made from the decisions' own classes, and the parsing of what comes back."""
+"""The admin's tools.
+
+Their schemas, made from the decisions' own classes, and the parsing of what comes back.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ class Malformed:
 
 @cache
 def tools() -> tuple[Tool, ...]:
-    """Return every tool the admin has, always in the same order, so that the prompt's stable part stays stable."""
+    """Return every tool the admin has, always in the same order: the prompt's stable part stays stable."""
     return tuple(
         Tool(name=name, description=inspect.cleandoc(cls.__doc__ or ""), schema=_schema(cls))
         for name, cls in {**_LOOKS, **_BY_NAME}.items()
@@ -80,7 +83,9 @@ def parse(name: str, given: Mapping[str, object]) -> Said | Look | Malformed:
     """Return what a tool call says, as a frozen value, or what is wrong with it."""
     cls = _BY_NAME.get(name) or _LOOKS.get(name)
     if cls is None:
-        return Malformed(tool=name, why=f"there is no tool {name!r}; there are: {', '.join([*_LOOKS, *_BY_NAME])}")
+        return Malformed(
+            tool=name, why=f"there is no tool {name!r}; there are: {', '.join([*_LOOKS, *_BY_NAME])}"
+        )
     strange = [*_unknown(cls, given, "")]
     if strange:
         return Malformed(tool=name, why=f"unknown fields: {', '.join(strange)}")
@@ -124,7 +129,7 @@ def _inner_classes(cls: type) -> Iterator[type]:
             yield from _inner_classes(inner)
 
 
-def _classes_in(hint: Any) -> Iterator[type]:
+def _classes_in(hint: object) -> Iterator[type]:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         yield hint
     for argument in get_args(hint):

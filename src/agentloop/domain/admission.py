@@ -1,12 +1,12 @@
 """Whether a decision is allowed now. Pure: nothing here does anything, and nothing that is refused is done.
 
-The admin proposes; the rules propose; both pass through here. A refusal is one sentence that says why, shown to the
-admin once and kept in the journal.
+The admin proposes; the rules propose; both pass through here. A refusal is one sentence that says why, shown
+to the admin once and kept in the journal.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import preflight
@@ -25,16 +25,31 @@ from agentloop.domain.states import (
     over,
 )
 from agentloop.domain.work import Delivered
-from agentloop.domain.world import Closed, Waiting
+from agentloop.domain.world import Closed
 
 if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
+
+_OfTask: TypeAlias = (
+    d.Review
+    | d.Retry
+    | d.Publish
+    | d.Take
+    | d.Judge
+    | d.SendBack
+    | d.Requeue
+    | d.LetGo
+    | d.Cancel
+    | d.Drop
+    | d.Park
+    | d.AcceptMerge
+)
 
 CHOICES = range(2, 5)
 TEXT_CHARACTERS = 4000
 
 
-def refusal(decision: d.Decision, scene: Scene) -> str | None:  # noqa: C901, PLR0911 - one line a decision
+def refusal(decision: d.Decision, scene: Scene) -> str | None:
     """Return why the decision may not be carried out now, or None when it may."""
     match decision:
         case d.Plan():
@@ -43,18 +58,26 @@ def refusal(decision: d.Decision, scene: Scene) -> str | None:  # noqa: C901, PL
             return _ask(decision, scene)
         case d.Answer():
             return _answer(decision, scene)
+        case d.Conclude() | d.ParkIssue():
+            return _open_issue(decision.issue, scene)
         case d.Assign() | d.Start():
             return _start(decision.task, scene)
+        case d.Hibernate(until=()):
+            return "a hibernation needs at least one thing that ends it"
+        case d.Sleep() | d.Hibernate():
+            return None
+        case _:
+            return _task_refusal(decision, scene)
+
+
+def _task_refusal(decision: _OfTask, scene: Scene) -> str | None:
+    match decision:
         case d.Review():
             return _review(decision, scene)
         case d.Retry():
             return _retry(decision, scene)
         case d.Publish():
             return _publish(decision, scene)
-        case d.Cancel() | d.Drop() | d.Park():
-            return _still_open(decision.task, scene)
-        case d.Sleep() | d.Hibernate():
-            return _sleep(decision)
         case d.Take():
             return _state(decision.attempt, scene, Returned, "has not just ended")
         case d.Judge():
@@ -63,12 +86,10 @@ def refusal(decision: d.Decision, scene: Scene) -> str | None:  # noqa: C901, PL
             return _send_back(decision, scene)
         case d.Requeue():
             return _requeue(decision, scene)
-        case d.AcceptMerge():
-            return _still_open(decision.task, scene)
         case d.LetGo():
             return None if isinstance(_task_state(decision.task, scene), InReview) else "it is not in review"
-        case d.Conclude() | d.ParkIssue():
-            return _open_issue(decision.issue, scene)
+        case d.Cancel() | d.Drop() | d.Park() | d.AcceptMerge():
+            return _still_open(decision.task, scene)
         case _:
             assert_never(decision)
 
@@ -113,18 +134,12 @@ def _ask(decision: d.Ask, scene: Scene) -> str | None:
     stale = _new_words(decision.issue, scene)
     if stale:
         return stale
-    if isinstance(scene.world.issues[decision.issue].state, Waiting) and not _heard_since(decision.issue, scene):
-        return f"issue {decision.issue} waits for an answer already"
     if not decision.question.strip() or len(decision.question) > TEXT_CHARACTERS:
         return f"a question has 1 to {TEXT_CHARACTERS} characters"
     if len(decision.choices) not in CHOICES:
-        return f"a question needs {CHOICES.start} to {CHOICES.stop - 1} choices, so that one character answers it"
+        bounds = f"{CHOICES.start} to {CHOICES.stop - 1}"
+        return f"a question needs {bounds} choices, so that one character answers it"
     return None
-
-
-def _heard_since(issue: str, scene: Scene) -> bool:
-    view = scene.world.issues[issue]
-    return view.handled != view.evidence
 
 
 def _answer(decision: d.Answer, scene: Scene) -> str | None:
@@ -172,7 +187,8 @@ def _retry(decision: d.Retry, scene: Scene) -> str | None:
     if not decision.guidance.strip():
         return "a retry needs new guidance"
     if view.verdicts >= scene.settings.limits.attempts_per_task:
-        return f"task {decision.task} had {view.verdicts} attempts (limits.attempts_per_task): park, ask or cancel"
+        had = f"task {decision.task} had {view.verdicts} attempts (limits.attempts_per_task)"
+        return f"{had}: ask or cancel"
     queued = Queued(guidance=decision.guidance, from_scratch=decision.from_scratch)
     if used_up(view, evidence_for(view, queued)):
         return "the same guidance was tried already"
@@ -194,12 +210,6 @@ def _still_open(task: str, scene: Scene) -> str | None:
     if view is None:
         return f"there is no task {task!r}"
     return f"task {task} is over" if over(view.state) else None
-
-
-def _sleep(decision: d.Sleep | d.Hibernate) -> str | None:
-    if isinstance(decision, d.Hibernate) and not decision.until:
-        return "a hibernation needs at least one thing that ends it"
-    return None
 
 
 def _state(attempt: str, scene: Scene, wanted: type, says: str) -> str | None:

@@ -73,8 +73,6 @@ def moment(text: str) -> datetime:
     return found.astimezone(UTC)
 
 
-
-
 @cache
 def _decoder(kind: Any) -> _Decoder:
     origin = get_origin(kind)

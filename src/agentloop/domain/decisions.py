@@ -1,7 +1,7 @@
 """What can be decided: the admin's tools, and the decisions that rules make without a model.
 
-The schemas that the admin's model sees are made from these classes: a field's `doc` is what it reads. Nothing here
-does anything; `admission` says whether a decision is allowed now, and `acting` carries it out.
+The schemas that the admin's model sees are made from these classes: a field's `doc` is what it reads.
+Nothing here does anything; `admission` says whether a decision is allowed now, and `acting` carries it out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def told(doc: str, **default: Any) -> Any:
     return field(metadata={"doc": doc}, **default)
 
 
-# --- the admin's -----------------------------------------------------------------------------------------------
+# the admin's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,8 @@ class PlannedTask:
     goal: str = told("what is different when it is done, in two or three sentences a stranger understands")
     criteria: tuple[str, ...] = told("acceptance criteria, each one observable")
     checks: tuple[Check, ...] = told(
-        "shell commands, run in the root of a clean checkout, that pass only when the criteria hold", default=()
+        "shell commands, run in the root of a clean checkout, that pass only when the criteria hold",
+        default=(),
     )
     kind: Literal["change", "research"] = told(
         "'change' ends in a diff; 'research' ends in a note that later tasks are given", default="change"
@@ -38,13 +39,18 @@ class PlannedTask:
     may_change_tests: tuple[str, ...] = told(
         "globs of existing tests it may alter, only when the behaviour they pin is to change", default=()
     )
-    needs: tuple[int, ...] = told("numbers (from 1, in this plan) of tasks that must be merged first", default=())
+    needs: tuple[int, ...] = told(
+        "numbers (from 1, in this plan) of tasks that must be merged first", default=()
+    )
     specialist: str = told("prompt profile of the worker; empty = the general one", default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Cut an issue into tasks. Task n of issue 7 is then called 7.n; tasks that need nothing start by themselves."""
+    """Cut an issue into tasks. Task n of issue 7 is then called 7.n.
+
+    Tasks that need nothing start by themselves.
+    """
 
     issue: str = told("id of the issue")
     tasks: tuple[PlannedTask, ...] = told("in the order to be read; as few as do the job")
@@ -72,7 +78,10 @@ class Assign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """Judge a finished attempt whose gate is green: does the diff do what the contract asks, and nothing else?"""
+    """Judge a finished attempt whose gate is green.
+
+    Does the diff do what the contract asks, and nothing else?
+    """
 
     attempt: str = told("id of the attempt")
     accept: bool = told("true: it may be published; false: it goes back with what you say")
@@ -92,8 +101,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Open (or update) the pull request of a task whose result you accepted. Accepted results publish by themselves
-    too; use this to give the pull request a better title."""
+    """Open (or update) the pull request of a task whose result you accepted, with a better title.
+
+    Accepted results are published by themselves too.
+    """
 
     task: str = told("id of the task")
     title: str = told("title of the pull request; empty = the task's", default="")
@@ -145,7 +156,7 @@ AdminDecision: TypeAlias = (
     Plan | Ask | Assign | Review | Retry | Publish | Answer | Cancel | Sleep | Hibernate
 )
 
-# --- the rules' ------------------------------------------------------------------------------------------------
+# the rules'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +243,10 @@ class LetGo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """The task will not be done: its pull request or issue was closed by a person, or what it needs was dropped."""
+    """The task will not be done.
+
+    Its pull request or issue was closed by a person, or what it needs was dropped.
+    """
 
     task: str
     rationale: str
@@ -247,17 +261,7 @@ class Conclude:
 
 
 RuleDecision: TypeAlias = (
-    Start
-    | Take
-    | Judge
-    | SendBack
-    | Requeue
-    | Park
-    | ParkIssue
-    | AcceptMerge
-    | LetGo
-    | Drop
-    | Conclude
+    Start | Take | Judge | SendBack | Requeue | Park | ParkIssue | AcceptMerge | LetGo | Drop | Conclude
 )
 
 Decision: TypeAlias = AdminDecision | RuleDecision

@@ -1,7 +1,7 @@
 """Things done outside, as data. One place carries each of them out, and can look whether it was done already.
 
-Every effect has an operation id made by code from what it is for, so that a retry, or a cycle that knows nothing of
-the first try, names it alike.
+Every effect has an operation id made by code from what it is for, so that a retry, or a cycle that knows
+nothing of the first try, names it alike.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """Set a branch in the target's origin to a commit of the mirror; refused unless it stands at `expected`
-    ("" = it must not exist)."""
+    """Set a branch in the target's origin to a commit of the mirror.
+
+    Refused unless the branch stands at `expected` ("" = it must not exist).
+    """
 
     target: str
     branch: str
@@ -105,7 +107,10 @@ Effect: TypeAlias = TrackerEffect | ForgeEffect | ExecutorEffect
 
 
 def operation(*parts: str) -> str:
-    """Return the id of one operation: its readable parts and a short hash over them, 80 characters at most."""
+    """Return the id of one operation.
+
+    Its readable parts and a short hash over them, 80 characters at most.
+    """
     readable = ":".join(parts)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
     return f"{readable[:69]}#{digest}"

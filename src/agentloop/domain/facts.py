@@ -1,7 +1,7 @@
 """What the journal holds: facts, never opinions about them. Every status is a fold over these.
 
-A line of the journal is one `Entry`: facts that became true together, or not at all. Class and field names are the
-format (see `codec`); a fact is never changed, and a new field has a default.
+A line of the journal is one `Entry`: facts that became true together, or not at all. Class and field names
+are the format (see `codec`); a fact is never changed, and a new field has a default.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ class CycleBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleEnded:
-    """How it ended. `matters` are those the admin was shown; `fingerprint` is of what was observed after acting."""
+    """How it ended. `matters` are those the admin was shown.
+
+    `fingerprint` is of what was observed after acting.
+    """
 
     outcome: Literal["acted", "quiet", "failed", "limited"]
     fingerprint: str
@@ -198,7 +201,10 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentBack:
-    """The task goes to a worker again: red gate, changes requested, a conflict, a broken promise, new guidance."""
+    """The task goes to a worker again.
+
+    Red gate, changes requested, a conflict, a broken promise, new guidance.
+    """
 
     task: str
     findings: tuple[Finding, ...] = ()
@@ -210,7 +216,10 @@ class SentBack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requeued:
-    """The attempt ended from outside; the task may be tried again on the same evidence, not before `not_before`."""
+    """The attempt ended from outside.
+
+    The task may be tried again on the same evidence, not before `not_before`.
+    """
 
     task: str
     not_before: datetime

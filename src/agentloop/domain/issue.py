@@ -1,7 +1,7 @@
 """Issues and what people say in them, as the tracker shows them.
 
-Every word in here was written by somebody else: it is data. `trusted` says whether the author may steer the loop;
-text by anybody else is never shown to a model.
+Every word in here was written by somebody else: it is data. `trusted` says whether the author may steer the
+loop; text by anybody else is never shown to a model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ Priority: TypeAlias = Literal["critical", "high", "normal", "low"]
 TITLE_LIMIT: Final = 200
 BODY_LIMIT: Final = 20_000
 COMMENT_LIMIT: Final = 8_000
-"""Characters of each that are kept of what a person wrote; the rest stays in the tracker and is said to be cut."""
+"""Characters of each that are kept of what a person wrote.
+
+The rest stays in the tracker and is said to be cut.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +89,8 @@ class PullCheck:
 class Pull:
     """One of our pull requests as the forge shows it now.
 
-    `head` is the commit its branch points at in the target's origin ("" when the branch is gone); `mergeable` is
-    None while the forge does not know.
+    `head` is the commit its branch points at in the target's origin ("" when the branch is gone);
+    `mergeable` is None while the forge does not know.
     """
 
     id: str

@@ -1,4 +1,7 @@
-"""What a cycle sees of the world outside: issues, pull requests, attempts, and what a person wrote in the relay."""
+"""What a cycle sees of the world outside.
+
+Issues, pull requests, attempts, and what a person wrote in the relay.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from agentloop.domain.work import End, GateBroken, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """An attempt or gate that is alive. `beat_at` is its last heartbeat, `spent_micros` what its ledger says."""
+    """An attempt or gate that is alive.
+
+    `beat_at` is its last heartbeat, `spent_micros` what its ledger says.
+    """
 
     attempt: str
     role: Literal["attempt", "gate"]
@@ -52,7 +58,7 @@ Seen: TypeAlias = Running | Lost | AttemptEnded | GateEnded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What a plan for a target stands on: the commit its work would start from, its paths, and how a command is found.
+    """What a plan for a target stands on: the commit its work would start from, its paths, the programs.
 
     `problem` says, with its fix, why the target cannot be used; then the rest is empty.
     """
@@ -68,7 +74,10 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """One look at everything. `human` is the person's section of the relay; `problems` is what could not be seen."""
+    """One look at everything. `human` is the person's section of the relay.
+
+    `problems` is what could not be seen.
+    """
 
     now: datetime
     issues: tuple[Issue, ...] = ()

@@ -1,7 +1,8 @@
 """The order of work, and why a task that could be started was not.
 
-Order: most urgent issue first; then what a person already reviewed; then the older issue; then the plan's order.
-Every reason names what has to happen. The same function answers `explain` and keeps the rules from starting.
+Order: most urgent issue first; then what a person already reviewed; then the older issue; then the plan's
+order. Every reason names what has to happen. The same function answers `explain` and keeps the rules from
+starting.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def _own_reasons(scene: Scene, view: TaskView, state: Queued) -> list[str]:
     if state.not_before is not None and scene.now < state.not_before:
         reasons.append(f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.why}")
     if used_up(view, evidence_for(view, state)):
-        reasons.append("an attempt on this very evidence has already ended by its own verdict; nothing new since")
+        reasons.append(
+            "an attempt on this very evidence has already ended by its own verdict; nothing new since"
+        )
     if isinstance(scene.world.issues[view.task.issue].state, Stuck | Closed):
         reasons.append(f"issue {view.task.issue} is parked or closed")
     if scene.settings.target(view.task.target) is None:

@@ -17,7 +17,8 @@ GOAL_CHARACTERS = 30
 CRITERION_CHARACTERS = 10
 """Shorter goals and criteria than these were never specific enough to check a diff against."""
 
-BUILTINS = frozenset("test [ true false cd export set unset if for while case ! { ( : echo printf . command".split())
+_WORDS = "test [ true false cd export set unset if for while case ! { ( : echo printf . command"
+BUILTINS = frozenset(_WORDS.split())
 """Words a check may begin with that are the shell's own."""
 
 
@@ -58,7 +59,9 @@ def _vague(task: PlannedTask) -> list[str]:
     if not task.title.strip() or "\n" in task.title or len(task.title) > 100:  # noqa: PLR2004 - a line on a phone
         found.append("its title must be one line of 1 to 100 characters")
     if len(task.goal.strip()) < GOAL_CHARACTERS:
-        found.append(f"its goal is too vague ({len(task.goal.strip())} characters): say what is different afterwards")
+        found.append(
+            f"its goal is too vague ({len(task.goal.strip())} characters): say what is different afterwards"
+        )
     if not task.criteria:
         found.append("it has no acceptance criteria: name what can be observed when it is done")
     found += [
@@ -85,7 +88,9 @@ def _not_runnable(command: str, ground: Ground) -> list[str]:
     if not first:
         return [f"check {command!r} runs nothing"]
     known = first in BUILTINS or first in ground.programs or first.removeprefix("./") in ground.paths
-    return [] if known else [f"check {command!r}: {first!r} is neither a program here nor a file of the target"]
+    return (
+        [] if known else [f"check {command!r}: {first!r} is neither a program here nor a file of the target"]
+    )
 
 
 def _impossible_paths(task: PlannedTask, ground: Ground) -> list[str]:
@@ -99,7 +104,9 @@ def _impossible_paths(task: PlannedTask, ground: Ground) -> list[str]:
         there = any(matches(path, (glob,)) for path in ground.paths) or plain in folders
         parent = plain.rpartition("/")[0]
         if not there and parent not in folders and parent != "":
-            found.append(f"scope {glob!r} matches nothing at {ground.commit[:10]}, and its folder does not exist")
+            found.append(
+                f"scope {glob!r} matches nothing at {ground.commit[:10]}, and its folder does not exist"
+            )
     return found
 
 
@@ -113,7 +120,7 @@ def _contradictions(task: PlannedTask, standing: tuple[KeyDecision, ...]) -> lis
 
 
 def _overlap(one: str, other: str) -> bool:
-    plain_one, plain_other = one.split("*")[0], other.split("*")[0]
+    plain_one, plain_other = one.split("*", maxsplit=1)[0], other.split("*", maxsplit=1)[0]
     return matches(plain_one, (other,)) or matches(plain_other, (one,)) or one == other
 
 

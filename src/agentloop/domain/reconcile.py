@@ -1,7 +1,8 @@
 """What follows without a model. Each rule looks at one task or issue and returns decisions like the admin's.
 
-ended → take it over → gate → red: again with the findings → accepted: publish → merged: done; closed: cancelled;
-killed: again, later; a person pushed: hands off; all tasks done: conclude the issue; next in the queue: start.
+ended → take it over → gate → red: again with the findings → accepted: publish → merged: done; closed:
+cancelled; killed: again, later; a person pushed: hands off; all tasks done: conclude the issue; next in the
+queue: start.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
     from agentloop.domain.world import IssueView
 
 GATES_AT_MOST = 3
-"""Starts of the gate on one commit before the task is parked: the machine, not the change, is what fails then."""
+"""Starts of the gate on one commit before the task is parked.
+
+The machine, not the change, is what fails then.
+"""
 
 
 def reconcile(scene: Scene) -> tuple[d.RuleDecision | d.Publish, ...]:
@@ -77,10 +81,15 @@ def _dropped(scene: Scene, view: s.TaskView) -> d.RuleDecision | None:
     pull = scene.observed.pull(view.pull) if view.pull else None
     if pull is not None and pull.state == "merged":
         return d.AcceptMerge(
-            task=view.task.id, pull=pull.id, commit=pull.merge_commit or pull.head, rationale="a person merged it"
+            task=view.task.id,
+            pull=pull.id,
+            commit=pull.merge_commit or pull.head,
+            rationale="a person merged it",
         )
     if pull is not None and pull.state == "closed":
-        return d.Drop(task=view.task.id, rationale=f"a person closed pull request {pull.id} without merging it")
+        return d.Drop(
+            task=view.task.id, rationale=f"a person closed pull request {pull.id} without merging it"
+        )
     if isinstance(issue.state, Closed) and issue.state.by == "person":
         return d.Drop(task=view.task.id, rationale=f"a person closed issue {issue.id}")
     return None
@@ -109,7 +118,9 @@ def _judgement(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publis
     last = view.last
     said = getattr(last.outcome, "reason", "") if last else ""
     if view.verdicts >= scene.settings.limits.attempts_per_task:
-        return [d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts came to nothing; the last: {said}")]
+        return [
+            d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts came to nothing; the last: {said}")
+        ]
     return _undecided(scene, view, said)
 
 
@@ -131,14 +142,20 @@ def _later(scene: Scene, view: s.TaskView, why: str) -> d.RuleDecision:
 
 def _judge(view: s.TaskView, state: s.Judging) -> d.RuleDecision:
     if state.round > GATES_AT_MOST:
-        return d.Park(task=view.task.id, rationale=f"its gate broke {GATES_AT_MOST} times; see `agentloop doctor`")
-    return d.Judge(attempt=state.attempt, commit=state.commit, rationale="its result is here and not yet judged")
+        return d.Park(
+            task=view.task.id, rationale=f"its gate broke {GATES_AT_MOST} times; see `agentloop doctor`"
+        )
+    return d.Judge(
+        attempt=state.attempt, commit=state.commit, rationale="its result is here and not yet judged"
+    )
 
 
 def _again(scene: Scene, view: s.TaskView, findings: tuple[Finding, ...]) -> d.RuleDecision:
     told = "; ".join(f"{one.kind}: {one.about}" for one in findings[:5])
     if view.verdicts >= scene.settings.limits.attempts_per_task:
-        return d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts did not pass the gate; the last: {told}")
+        return d.Park(
+            task=view.task.id, rationale=f"{view.verdicts} attempts did not pass the gate; the last: {told}"
+        )
     if used_up(view, evidence_for(view, s.Queued(findings=findings))):
         return d.Park(task=view.task.id, rationale=f"no progress: the same findings twice ({told})")
     return d.SendBack(task=view.task.id, findings=findings, rationale=f"held back: {told}")
@@ -203,7 +220,9 @@ def _of_issue(scene: Scene, issue: IssueView) -> list[d.RuleDecision | d.Publish
         return []
     matter = issue_matter(issue.id, issue.evidence)
     if issue.evidence != issue.handled and worn_out(scene.world, matter):
-        why = "the admin agent came to no usable decision about it; change its words to have it looked at again"
+        why = (
+            "the admin agent came to no usable decision about it; change its words to have it looked at again"
+        )
         return [d.ParkIssue(issue=issue.id, rationale=why)]
     if not isinstance(issue.state, InWork):
         return []

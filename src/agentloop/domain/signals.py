@@ -1,7 +1,8 @@
 """What counts as new.
 
-Evidence names the words or findings that something was decided on, so that the same evidence starts nothing twice.
-The fingerprint names one look at the world: discrete facts only, none of our own writes, no clocks, no counters.
+Evidence names the words or findings that something was decided on, so that the same evidence starts nothing
+twice. The fingerprint names one look at the world: discrete facts only, none of our own writes, no clocks,
+no counters.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from agentloop.domain import facts
 from agentloop.domain.codec import encode
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
 from agentloop.domain.states import Green, Queued, Returned, TaskView, own_verdict
-from agentloop.domain.work import Delivered, GateBroken
+from agentloop.domain.work import Delivered, GateBroken, Verdict
 from agentloop.domain.world import Closed, World
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ def digest(*parts: str) -> str:
 
 
 def evidence_of(issue: Issue) -> str:
-    """Return the name of the issue's words as trusted people wrote them; labels and our own comments aside."""
+    """Return the name of the issue's words as trusted people wrote them.
+
+    Labels and our own comments aside.
+    """
     heard = [part for one in issue.comments if one.trusted and not one.ours for part in (one.id, one.body)]
     return digest(issue.title, issue.body, *heard)
 
@@ -117,13 +121,21 @@ def _job_news(world: World, seen: Seen) -> list[facts.Fact]:
             return [ended, _settled(world, end.attempt, seen.settled_micros, seen.unresolved_micros)]
         case Lost(role="attempt"):
             # What a killed attempt spent and what it may have spent both count, the latter at its ceiling.
-            return [facts.AttemptLost(attempt=seen.attempt), _settled(world, seen.attempt, seen.spent_micros, 0)]
+            return [
+                facts.AttemptLost(attempt=seen.attempt),
+                _settled(world, seen.attempt, seen.spent_micros, 0),
+            ]
         case Lost():
             return [facts.GateLost(attempt=seen.attempt, reason="its process was killed")]
-        case GateEnded(verdict=GateBroken(reason=reason, fix=fix)):
-            return [facts.GateLost(attempt=seen.attempt, reason=f"{reason}; {fix}" if fix else reason)]
-        case GateEnded(verdict=verdict):
-            return [facts.Judged(verdict=verdict)]
+        case GateEnded():
+            return [_gate_news(seen.attempt, seen.verdict)]
+
+
+def _gate_news(attempt: str, verdict: Verdict | GateBroken) -> facts.Fact:
+    if isinstance(verdict, Verdict):
+        return facts.Judged(verdict=verdict)
+    reason = f"{verdict.reason}; {verdict.fix}" if verdict.fix else verdict.reason
+    return facts.GateLost(attempt=attempt, reason=reason)
 
 
 def _settled(world: World, attempt: str, micros: int, unresolved: int) -> facts.Settled:
@@ -153,7 +165,7 @@ FAILURES_AT_MOST = 3
 
 def matters(world: World, observed: Observed) -> tuple[Matter, ...]:
     """Return what waits for the admin's judgement, most urgent first; not what it declined twice."""
-    found = [*_green(world), *_returned(world), *_issues(world, observed), *_human(world, observed)]
+    found = [*_green(world), *_returned(world), *_issues(world, observed), *_human(observed)]
     return tuple(one for one in found if not worn_out(world, one.id))
 
 
@@ -222,13 +234,15 @@ def _issues(world: World, observed: Observed) -> list[Matter]:
             id=issue_matter(one.id, one.evidence),
             kind="issue",
             about=one.id,
-            says=f"issue {one.id} " + ("has new words" if one.handled else "is new") + ": plan, ask or answer",
+            says=f"issue {one.id} "
+            + ("has new words" if one.handled else "is new")
+            + ": plan, ask or answer",
         )
         for one in waiting
     ]
 
 
-def _human(world: World, observed: Observed) -> list[Matter]:
+def _human(observed: Observed) -> list[Matter]:
     if not observed.human.strip():
         return []
     return [

@@ -1,4 +1,7 @@
-"""How long to sleep, and why: chosen from what is true now, never a constant. The reason is shown to people."""
+"""How long to sleep, and why: chosen from what is true now, never a constant.
+
+The reason is shown to people.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from agentloop.domain import decisions as d
 from agentloop.domain.order import held_back, in_order
 from agentloop.domain.settings import micros
-from agentloop.domain.states import InReview, Judging, Queued, Working
+from agentloop.domain.states import InReview, Judging, Queued, TaskState, Working
 from agentloop.domain.world import Waiting
 
 if TYPE_CHECKING:
@@ -30,9 +33,9 @@ class Nap:
 def nap(scene: Scene, *, quiet_cycles: int, more: bool, asked: d.Sleep | d.Hibernate | None = None) -> Nap:
     """Return the sleep that fits.
 
-    `quiet_cycles` counts the cycles in a row in which nothing happened, `more` says that work is left that could be
-    done at once, `asked` is what the admin proposed: it can shorten a sleep or turn it into a hibernation, but
-    never lengthen one while something is under way or due.
+    `quiet_cycles` counts the cycles in a row in which nothing happened, `more` says that work is left that
+    could be done at once, `asked` is what the admin proposed: it can shorten a sleep or turn it into a
+    hibernation, but never lengthen one while something is under way or due.
     """
     if more:
         return Nap(until=scene.now, kind="more", reason="there is more to do")
@@ -60,18 +63,30 @@ def _busy(scene: Scene) -> Nap | None:
     ]
     if not running:
         return None
-    names = ", ".join(view.state.attempt for view in running[:3] if isinstance(view.state, Working | Judging))
+    names = ", ".join(_at_work(view.state) for view in running[:3])
     more = f" and {len(running) - 3} more" if len(running) > 3 else ""  # noqa: PLR2004 - three names fit a line
     until = scene.now + timedelta(seconds=scene.settings.sleep.busy_seconds)
     ends = [one.deadline for view in running if (one := view.last) is not None and one.deadline > scene.now]
-    return Nap(until=min([until, *ends]), kind="busy", reason=f"{names}{more} at work; its end wakes the loop")
+    return Nap(until=min([until, *ends]), kind="busy", reason=f"{names}{more} at work")
+
+
+def _at_work(state: TaskState) -> str:
+    match state:
+        case Working(attempt=attempt):
+            return f"attempt {attempt}"
+        case Judging(attempt=attempt):
+            return f"the gate on {attempt}"
+        case _:
+            return ""
 
 
 def _due(scene: Scene) -> Nap | None:
     waits = [
         (view.state.not_before, view)
         for view in in_order(scene)
-        if isinstance(view.state, Queued) and view.state.not_before is not None and view.state.not_before > scene.now
+        if isinstance(view.state, Queued)
+        and view.state.not_before is not None
+        and view.state.not_before > scene.now
     ]
     if waits:
         until, view = min(waits, key=lambda pair: pair[0])
@@ -91,7 +106,11 @@ def _out_of_money(scene: Scene) -> Nap | None:
     if not waiting:
         return None
     if name == "limits.total_usd":
-        return Nap(until=None, kind="budget", reason=f"{name} is used up: raise it to go on with {len(waiting)} tasks")
+        return Nap(
+            until=None,
+            kind="budget",
+            reason=f"{name} is used up: raise it to go on with {len(waiting)} tasks",
+        )
     reason = f"{name} is used up; task {waiting[0].task.id} goes on tomorrow"
     return Nap(until=scene.next_day(), kind="budget", reason=reason)
 

@@ -1,14 +1,14 @@
 """Task states, and every transition there is.
 
     Queued ──start──▶ Working ──end──▶ Returned ──take──▶ Judging ──green──▶ Green ──accept──▶ Accepted
-      ▲                  │                │                  │                 │                  │
-      └──── sent back, requeued ◀─────────┴───── red: Red ◀──┘◀── not accepted ┘              publish
-      ▲                                                                                           ▼
-      └──────────────── changes requested, conflict ◀──────────────────────────────────────── InReview ──▶ Merged
-    anywhere ──▶ Parked, Cancelled                              a research task: Returned ──▶ Noted
+      ▲                                   │                  │ red             │ not accepted     │ publish
+      ├──────── requeued ◀────────────────┤                  ▼                 │                  ▼
+      ├──────── sent back ◀───────────────┴──────────────── Red ◀──────────────┘               InReview
+      └──────── changes requested, conflict ◀─────────────────────────────────────────────────────┘
+    InReview ──▶ Merged      research: Returned ──▶ Noted      anywhere ──▶ Parked, Cancelled, Merged
 
-`after` is the one place where a fact moves a task. A fact that does not fit a state leaves it as it is: the journal
-may hold what a stale process reported, and a fold never fails.
+`after` is the one place where a fact moves a task. A fact that does not fit a state leaves it as it is: the
+journal may hold what a stale process reported, and a fold never fails.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from agentloop.domain.work import (
     Task,
     Verdict,
 )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
@@ -61,7 +62,10 @@ class Returned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judging:
-    """The gate is, or is to be, on its result. `round` counts gates; `started` says whether this one was set."""
+    """The gate is, or is to be, on its result. `round` counts gates.
+
+    `started` says whether this one was set.
+    """
 
     attempt: str
     commit: str
@@ -164,8 +168,11 @@ def own_verdict(outcome: Outcome | None) -> bool:
     return isinstance(outcome, Delivered | Blocked | NothingDone | GaveUp)
 
 
-def after(state: TaskState, fact: facts.Fact, at: datetime) -> TaskState:  # noqa: C901, PLR0911, PLR0912 - the table
-    """Return the state that `fact`, recorded `at`, moves a task in `state` to; `state` itself where none applies."""
+def after(state: TaskState, fact: facts.Fact, at: datetime) -> TaskState:  # noqa: C901, PLR0912 - the table
+    """Return the state that `fact`, recorded `at`, moves a task in `state` to.
+
+    `state` itself where none applies.
+    """
     match state, fact:
         case Queued(), facts.AttemptStarted(attempt=attempt):
             return Working(attempt=attempt, since=at, was=state)
@@ -193,11 +200,16 @@ def after(state: TaskState, fact: facts.Fact, at: datetime) -> TaskState:  # noq
             return _judged(verdict)
         case Green(attempt=mine, commit=commit), facts.Reviewed(attempt=attempt) if mine == attempt:
             return _reviewed(mine, commit, fact)
-        case Accepted(attempt=mine), facts.Published(attempt=attempt, pull=pull, commit=commit) if mine == attempt:
+        case Accepted(attempt=mine), facts.Published(attempt=attempt, pull=pull, commit=commit) if (
+            mine == attempt
+        ):
             return InReview(attempt=mine, pull=pull, commit=commit)
         case InReview(), facts.HandsOff():
             return replace(state, theirs=True)
-        case (Returned() | Red() | Green() | Accepted() | InReview() | Parked() | Queued()), facts.SentBack():
+        case (
+            (Returned() | Red() | Green() | Accepted() | InReview() | Parked() | Queued()),
+            facts.SentBack(),
+        ):
             return Queued(findings=fact.findings, guidance=fact.guidance, from_scratch=fact.from_scratch)
         case _, facts.Merged(pull=pull, commit=commit):
             return Merged(pull=pull, commit=commit)
@@ -228,7 +240,10 @@ def _reviewed(attempt: str, commit: str, reviewed: facts.Reviewed) -> TaskState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Try:
-    """One attempt in a task's history. `outcome` is None while it runs and when it was killed (`ended` tells)."""
+    """One attempt in a task's history.
+
+    `outcome` is None while it runs and when it was killed (`ended` tells).
+    """
 
     attempt: str
     evidence: str

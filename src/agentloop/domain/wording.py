@@ -53,14 +53,13 @@ def pull_comment(view: TaskView, pull: str) -> str:
 
 def hands_off_comment(pull: str, head: str) -> str:
     """Return the comment that says, once, that a pull request is the person's now."""
-    return f"You pushed {head[:10]} to this branch, so pull request {pull} is yours now: I will not touch it again."
+    return f"You pushed {head[:10]} here, so pull request {pull} is yours now: I will not touch it again."
 
 
 def closing_comment(issue: IssueView, tasks: tuple[TaskView, ...], spent_micros: int) -> str:
     """Return the summary under which an issue is closed."""
     lines = [f"**Done.** {one_line(issue.title)}", ""]
-    for view in tasks:
-        lines.append(f"- {view.task.id} {one_line(view.task.title)}: {_ending(view)}")
+    lines += [f"- {view.task.id} {one_line(view.task.title)}: {_ending(view)}" for view in tasks]
     return "\n".join([*lines, "", f"Spent on it: {dollars(spent_micros)}."])
 
 
@@ -82,7 +81,7 @@ def commit_message(task: Task, attempt: str, summary: str) -> str:
     return f"{one_line(task.title, 72)}\n\n{body}\n\nTask: {task.id}\nAttempt: {attempt}\n"
 
 
-def pull_body(  # noqa: PLR0913 - a pull request shows all of these
+def pull_body(
     view: TaskView,
     one: Try,
     delivered: Delivered,
@@ -116,7 +115,9 @@ def pull_body(  # noqa: PLR0913 - a pull request shows all of these
 def _warnings(one: Try, verdict: Verdict, *, gate: bool) -> str:
     lines = []
     if not (one.sandboxed and verdict.sandboxed):
-        lines.append('> **No sandbox:** the settings say `sandbox = "none"`, so this was worked on and checked without one.')
+        lines.append(
+            '> **No sandbox:** the settings say `sandbox = "none"`: worked on and checked without one.'
+        )
     if not gate:
         lines.append("> **No gate:** the settings switch it off; only the contract's own checks were run.")
     return "\n".join(lines)
@@ -131,7 +132,7 @@ def _evidence(verdict: Verdict) -> str:
         f"| `{_cell(check.command)}` | {'passed' if check.passed else 'failed'} | {check.seconds:.1f} s |"
         for check in verdict.checks
     ]
-    size = f"{verdict.files} files, +{verdict.added} −{verdict.removed}; evidence `{verdict.evidence[:12]}`"
+    size = f"{verdict.files} files, +{verdict.added} -{verdict.removed}; evidence `{verdict.evidence[:12]}`"
     head = [f"**Evidence** on `{verdict.commit[:10]}` ({size})", ""]
     table = ["| check | result | time |", "|---|---|---|", *rows] if rows else ["No checks were run."]
     return "\n".join([*head, *table])
@@ -139,7 +140,9 @@ def _evidence(verdict: Verdict) -> str:
 
 def _reproduce(verdict: Verdict) -> str:
     commands = [f"git checkout {verdict.commit[:12]}", *(check.command for check in verdict.checks)]
-    return "\n".join(["**To reproduce**", "", "```sh", *(line.replace("```", "` ` `") for line in commands), "```"])
+    return "\n".join(
+        ["**To reproduce**", "", "```sh", *(line.replace("```", "` ` `") for line in commands), "```"]
+    )
 
 
 def _receipt(view: TaskView, one: Try, spent_micros: int) -> str:
@@ -171,8 +174,8 @@ def task_brief(task: Task, view: TaskView, *, guidance: str, findings: str, note
     contract = task.contract
     rules = [
         "Work only in this folder. Commit nothing: your work is taken over as it stands.",
-        "You are done when the checks below pass and the criteria hold. If something keeps you from it, say what.",
-        "The change is judged in a clean checkout, where existing tests and build configuration are as they were.",
+        "You are done when the checks below pass and the criteria hold. Say what keeps you from it.",
+        "The change is judged in a clean checkout, with existing tests and build configuration as they were.",
     ]
     parts = [
         f"# Task {task.id}: {one_line(task.title)}",

@@ -1,7 +1,7 @@
 """What a worker is asked, what it says at its end, and what the gate saw.
 
-These values travel between processes as JSON files: the cycle writes a spec, the attempt an end record, the gate a
-verdict. Each is written once, durably, and never changed.
+These values travel between processes as JSON files: the cycle writes a spec, the attempt an end record, the
+gate a verdict. Each is written once, durably, and never changed.
 """
 
 from __future__ import annotations
@@ -52,10 +52,23 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something the gate, a check or a reviewer holds against a change. `about` is a path, a check or a person."""
+    """Something the gate, a check or a reviewer holds against a change.
+
+    `about` is a path, a check or a person.
+    """
 
     kind: Literal[
-        "check", "protected", "mode", "size", "secret", "empty", "scope", "tests", "hostile", "review", "conflict"
+        "check",
+        "protected",
+        "mode",
+        "size",
+        "secret",
+        "empty",
+        "scope",
+        "tests",
+        "hostile",
+        "review",
+        "conflict",
     ]
     about: str
     says: str
@@ -89,7 +102,8 @@ class AttemptSpec:
     """The issue's words as fenced, untrusted data."""
 
 
-# How an attempt can end. Only the first four are verdicts of its own: they use up the evidence it was started on.
+# How an attempt can end. Only the first four are verdicts of its own: they use up the evidence it was
+# started on.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +136,10 @@ class NothingDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaveUp:
-    """Turns were used up, or the same failure came again and again; what there is was committed (`tip` may be "")."""
+    """Turns were used up, or the same failure came again and again.
+
+    What there is was committed (`tip` may be "").
+    """
 
     reason: str
     tip: str = ""
@@ -192,7 +209,10 @@ class GateSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One check as the gate ran it: exit status (None = it was stopped), the tail of its output, its seconds."""
+    """One check as the gate ran it.
+
+    Exit status (None = it was stopped), the tail of its output, its seconds.
+    """
 
     name: str
     command: str
@@ -227,7 +247,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateBroken:
-    """The gate could not do its work (no sandbox, no disk): says nothing about the commit; tried again later."""
+    """The gate could not do its work (no sandbox, no disk): says nothing about the commit.
+
+    Tried again later.
+    """
 
     attempt: str
     reason: str

@@ -1,7 +1,7 @@
 """Everything the journal says, folded: the state the rules work on.
 
-`World` is built by applying entries in order. Its dictionaries are the fold's workings; the values in them are
-frozen. Nothing here reads a clock or a file.
+`World` is built by applying entries in order. Its dictionaries are the fold's workings; the values in them
+are frozen. Nothing here reads a clock or a file.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import date, datetime
 
-    from agentloop.domain.decisions import Decision, Wake
+    from agentloop.domain.decisions import Decision
     from agentloop.domain.effects import Effect
-    from agentloop.domain.work import Task, Verdict
+    from agentloop.domain.work import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,10 @@ IssueState: TypeAlias = Fresh | Waiting | InWork | Settled | Stuck | Closed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueView:
-    """An issue and where it stands. `handled` names the words (evidence) that the last decision was made on."""
+    """An issue and where it stands.
+
+    `handled` names the words (evidence) that the last decision was made on.
+    """
 
     id: str
     title: str
@@ -183,7 +186,7 @@ def fold(entries: Iterable[facts.Entry]) -> World:
     return world
 
 
-# --- one small function a fact ---------------------------------------------------------------------------------
+# one small function a fact
 
 
 def _ignore(_world: World, _fact: facts.Fact, _entry: facts.Entry) -> None:
@@ -193,9 +196,7 @@ def _ignore(_world: World, _fact: facts.Fact, _entry: facts.Entry) -> None:
 def _issue_seen(world: World, fact: facts.IssueSeen, entry: facts.Entry) -> None:
     known = world.issues.get(fact.issue)
     if known is None:
-        known = IssueView(
-            id=fact.issue, title="", target="", priority="", state=Fresh(), since=entry.at
-        )
+        known = IssueView(id=fact.issue, title="", target="", priority="", state=Fresh(), since=entry.at)
     world.issues[fact.issue] = replace(
         known, title=fact.title, target=fact.target, priority=fact.priority, evidence=fact.evidence
     )
@@ -241,9 +242,7 @@ def _issue_closed(world: World, fact: facts.IssueClosed, entry: facts.Entry) -> 
 
 
 def _issue_reopened(world: World, fact: facts.IssueReopened, entry: facts.Entry) -> None:
-    world.issues[fact.issue] = replace(
-        world.issues[fact.issue], state=Fresh(), since=entry.at, handled=""
-    )
+    world.issues[fact.issue] = replace(world.issues[fact.issue], state=Fresh(), since=entry.at, handled="")
 
 
 def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entry) -> None:

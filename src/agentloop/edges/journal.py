@@ -1,7 +1,7 @@
 """The journal's files: one a month, one entry a line, append-only, durable before anything is acknowledged.
 
-A line torn by a power cut was never acknowledged and is passed over, the last one of a file only; anything else that
-cannot be read stops the loop, because every promise rests on it.
+A line torn by a power cut was never acknowledged and is passed over, the last one of a file only; anything
+else that cannot be read stops the loop, because every promise rests on it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ class Journal:
         return world
 
     def append(self, entry: Entry) -> None:
-        """Add an entry; on return it survives a power cut. Raises JournalError: then nothing was acknowledged."""
+        """Add an entry; on return it survives a power cut. Raises JournalError.
+
+        Then nothing was acknowledged.
+        """
         line = json.dumps(encode(entry), ensure_ascii=False, separators=(",", ":"))
         try:
             make_folder(self._home.journal)
@@ -75,8 +78,8 @@ def _read(path: Path) -> Iterator[Entry]:
 
 
 def _torn(error: ValueError, line: bytes) -> bool:
-    # A line that a power cut shortened was never acknowledged. It stops making sense at its end, and only there;
-    # `append_durable` closed it with a newline before it added the next.
+    # A line that a power cut shortened was never acknowledged. It stops making sense at its end, and only
+    # there; `append_durable` closed it with a newline before it added the next.
     match error:
         case json.JSONDecodeError(msg=msg, pos=pos):
             return msg.startswith("Unterminated string") or pos >= len(error.doc.rstrip()) - 1

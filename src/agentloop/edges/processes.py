@@ -1,7 +1,7 @@
 """Which process is which: an identity that a reused pid cannot fake.
 
-A pid alone names whoever has it now. (boot id, pid, start time in clock ticks since boot) names one process for
-ever; see proc(5), field 22 of /proc/PID/stat.
+A pid alone names whoever has it now. (boot id, pid, start time in clock ticks since boot) names one process
+for ever; see proc(5), field 22 of /proc/PID/stat.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def boot_id() -> str:
 
 
 def identity_of(pid: int) -> Identity | None:
-    """Return the identity of the process that has `pid` now, or None when there is none (or only a zombie)."""
+    """Return the identity of the process that has `pid` now, or None (a zombie is none)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
@@ -57,7 +57,8 @@ def alive(identity: Identity) -> bool:
 def pidfd_of(identity: Identity) -> int | None:
     """Return a pidfd of that very process, or None when it is gone. The caller closes it.
 
-    The identity is compared after opening, so the descriptor can never refer to a later process with that pid.
+    The identity is compared after opening, so the descriptor can never refer to a later process with that
+    pid.
     """
     try:
         fd = os.pidfd_open(identity.pid)
