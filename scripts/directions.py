@@ -92,7 +92,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         "a person's hands on the built-in forge, which can do what the loop cannot: merge",
     ),
     "cli.demo": (("cli", "testing"), "the demo is the one command made of doubles"),
-    "__main__": ((*CORE, "cli", "light", "supervisor", *TOOLBOX), "the door leads to commands"),
+    "__main__": (
+        (*CORE, "cli", "light", "settings.sources", "supervisor", *TOOLBOX),
+        "the door leads to commands",
+    ),
     "testing": ((PACKAGE,), "doubles may stand in for anything"),
     "": ((), "a new layer needs a line in scripts/directions.py"),
 }

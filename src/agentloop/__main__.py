@@ -21,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own when None) and return its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
+        if args and args[0].split("=")[0] == "--set":
+            args = _after_flags(args)
         return _quick(args) if _is_quick(args) else _framework(args)
     except KeyboardInterrupt:
         return 130
@@ -28,6 +30,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away (`agentloop logs | head`): no message, and none at interpreter exit either.
         sys.stdout = None
         return 0
+
+
+def _after_flags(args: list[str]) -> list[str]:
+    """Put what `--set KEY=VALUE` says into the environment, for our children too; return the other words."""
+    import os
+
+    from agentloop import exits
+    from agentloop.errors import SettingsError
+    from agentloop.settings import sources
+
+    said: list[str] = []
+    rest = list(args)
+    while rest and rest[0].split("=")[0] == "--set":
+        _, equals, value = rest.pop(0).partition("=")
+        said.append(value if equals else rest.pop(0) if rest else "")
+    try:
+        os.environ.update(sources.flag_environment(said))
+    except SettingsError as error:
+        print(f"agentloop: {error}", file=sys.stderr)  # noqa: T201 - typer is not there yet
+        raise SystemExit(exits.USAGE) from error
+    return rest
 
 
 def _is_quick(args: list[str]) -> bool:

@@ -445,6 +445,18 @@ def test_show_tells_every_value_and_its_origin(home: Home) -> None:
     }
 
 
+def test_a_flag_goes_before_everything_and_reaches_children(home: Home) -> None:
+    """`--set` before the command: over the environment, in what is compiled by a child too; nonsense is usage."""
+    words = ("--set", "limits.day_usd=7", "--set=sleep.idle_seconds=60", "config")
+    shown = agentloop(*words, "show", "--origin", cwd=home.root, AGENTLOOP_LIMITS__DAY_USD="5").stdout
+    said = json.loads(agentloop(*words, "compile", "--json", cwd=home.root).stdout)
+    nonsense = agentloop("--set", "limits.day_usd", "config", "show", cwd=home.root)
+
+    assert "limits.day_usd = 7.0" + " " * 34 + "--set limits.day_usd" in shown.splitlines()
+    assert said["settings"]["sleep"]["idle_seconds"] == 60
+    assert (nonsense.returncode, "names no value" in nonsense.stderr) == (exits.USAGE, True)
+
+
 def test_check_has_an_exit_code_and_json_of_its_own(home: Home) -> None:
     """Right settings: 0. Wrong ones: the settings' exit code, and each problem as data."""
     right = agentloop("config", "check", cwd=home.root)
