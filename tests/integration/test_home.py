@@ -446,7 +446,7 @@ def test_show_tells_every_value_and_its_origin(home: Home) -> None:
 
 
 def test_a_flag_goes_before_everything_and_reaches_children(home: Home) -> None:
-    """`--set` before the command: over the environment, in what is compiled by a child too; nonsense is usage."""
+    """`--set` before the command: over the environment, and in what a child compiles; nonsense is usage."""
     words = ("--set", "limits.day_usd=7", "--set=sleep.idle_seconds=60", "config")
     shown = agentloop(*words, "show", "--origin", cwd=home.root, AGENTLOOP_LIMITS__DAY_USD="5").stdout
     said = json.loads(agentloop(*words, "compile", "--json", cwd=home.root).stdout)
