@@ -1,8 +1,8 @@
 """Every setting, in one place: its type, its default and what it means.
 
 The comments in a new `agentloop.toml`, the reference in the docs and the validation are made from these
-fields. Parsing files and environment variables happens in `agentloop.settings`; the rest of the program reads the
-compiled JSON, which is these values encoded.
+fields. Parsing files and environment variables happens in `agentloop.settings`; the rest of the program reads
+the compiled JSON, which is these values encoded.
 """
 
 from __future__ import annotations
