@@ -6,7 +6,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def seconds(text):
-    """Return the seconds in a duration. Raises ValueError for anything else."""
+    """Return the seconds in a duration, or raise ValueError."""
     found = re.match(r"(\d+)([smh])", text.strip())
     if not found:
         raise ValueError(f"not a duration: {text!r}")
