@@ -56,6 +56,8 @@ def _after_flags(args: list[str]) -> list[str]:
 def _is_quick(args: list[str]) -> bool:
     if not args or "--help" in args or "-h" in args:
         return False
+    if args[0] == "cycle" and "--dry-run" in args:
+        return False
     return args[0] in QUICK or args == ["--version"] or _is_quick_status(args)
 
 

@@ -87,13 +87,18 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a cycle ended. `failed` says why it counts as failed, with the fix."""
+    """How a cycle ended.
+
+    `failed` says why it counts as failed, with the fix; `world` is what the journal says now.
+    """
 
     cycle: int
     nap: Nap
     outcome: str
     fingerprint: str
+    world: World
     failed: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @dataclass
@@ -105,6 +110,7 @@ class _Course:
     shown: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
     carried_out: list[d.Decision] = field(default_factory=list)
+    refused: bool = False
     acted: bool = False
 
 
@@ -236,6 +242,7 @@ def _admit_and_act(
     if why is not None:
         parts.tell("refused", {"by": by, "decision": name, "why": why})
         if by == "admin":
+            course.refused = True
             _record(parts, actor, course, scene.now, f.Refused(by="admin", decision=decision, why=why))
         return False
     parts.tell("decided", {"by": by, "decision": name, **_named(decision), "why": decision.rationale})
@@ -299,6 +306,7 @@ def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
     match reply:
         case Proposal():
             course.proposal = reply
+            parts.tell("admin.answered", {"models": ", ".join(reply.models), "turns": reply.turns})
         case Wait(until=until, why=why):
             course.shown = ()
             if until is None:
@@ -367,7 +375,14 @@ def _idle(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> Ended:
     found = _said(found, course)
     fingerprint = signals.fingerprint(scene.observed)
     parts.tell("cycle.idle", {"fingerprint": fingerprint, "until": found.until, "reason": found.reason})
-    return Ended(cycle=actor.world.cycle, nap=found, outcome="idle", fingerprint=fingerprint)
+    return Ended(
+        cycle=actor.world.cycle,
+        nap=found,
+        outcome="idle",
+        fingerprint=fingerprint,
+        world=actor.world,
+        problems=tuple(course.problems),
+    )
 
 
 def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple[str, ...]) -> Ended:
@@ -384,7 +399,15 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
     )
     said = {"cycle": actor.cycle, "outcome": outcome, "woken_by": "; ".join(wakes) or None}
     parts.tell("cycle.ended", {**said, "until": found.until, "reason": found.reason})
-    return Ended(cycle=actor.cycle, nap=found, outcome=outcome, fingerprint=fingerprint, failed=course.failed)
+    return Ended(
+        cycle=actor.cycle,
+        nap=found,
+        outcome=outcome,
+        fingerprint=fingerprint,
+        world=actor.world,
+        failed=course.failed,
+        problems=tuple(course.problems),
+    )
 
 
 def _outcome(course: _Course, scene: Scene) -> Literal["acted", "quiet", "failed", "limited"]:
@@ -404,8 +427,9 @@ def _nap(parts: Parts, scene: Scene, course: _Course) -> Nap:
         ),
         None,
     )
-    shown = set(course.shown)
-    unseen = any(one.id not in shown for one in signals.matters(scene.world, scene.observed))
+    # What the admin left open waits; but after a refusal it is told why, and may decide again at once.
+    left = () if course.refused else course.shown
+    unseen = any(one.id not in left for one in signals.matters(scene.world, scene.observed))
     more = not course.failed and not scene.limited() and not course.problems
     return nap(
         scene,

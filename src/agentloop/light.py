@@ -39,6 +39,7 @@ OPTIONS = {
     "stop": {"--home": VALUE, "--now": FLAG},
     "pause": {"--home": VALUE, "--for": VALUE, "--reason": VALUE},
     "resume": {"--home": VALUE},
+    "status": {"--home": VALUE, "--json": FLAG, "--compact": FLAG},
 }
 WORKERS = ("attempt", "gate")
 """What the executor starts: `agentloop attempt ID --home HOME`."""
@@ -48,7 +49,7 @@ class UsageError(AgentloopError):
     """The command line was not understood."""
 
 
-def run(name: str, args: Sequence[str]) -> int:
+def run(name: str, args: Sequence[str]) -> int:  # noqa: C901 -- one line a command
     """Carry out the command `name` with its words `args` and return the exit code; errors are printed."""
     if name in WORKERS:
         return work(name, list(args))
@@ -64,6 +65,8 @@ def run(name: str, args: Sequence[str]) -> int:
                 return wake(home, said.get("--reason", ""))
             case "stop":
                 return stop(home, now="--now" in said)
+            case "status":
+                return status(home, compact="--compact" in said)
             case "pause":
                 return pause(home, said.get("--for", ""), said.get("--reason", ""))
             case _:
@@ -140,6 +143,13 @@ def cycle(home: str, *, dry: bool = False) -> int:
         print(f"agentloop cycle: {failed}", file=sys.stderr)
         return exits.MODEL
     return exits.OK
+
+
+def status(home: str, *, compact: bool = False) -> int:
+    """Print the status as JSON and return the exit code. Raises AgentloopError, OSError."""
+    from agentloop import lightstatus
+
+    return lightstatus.print_status(home, compact=compact)
 
 
 def work(name: str, args: list[str]) -> int:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentloop import __version__, compiled, cycle
+from agentloop import __version__, compiled, cycle, lightstatus, looking
 from agentloop.acting import Outside
 from agentloop.cycle import Ended, Parts, Spent
 from agentloop.domain.observed import Ground
@@ -203,7 +203,7 @@ class Admin:
         target = self._settings.target(view.task.target) if view else None
         if one is None or target is None or not one.commit:
             return f"(attempt {attempt!r} has no result)"
-        return self._out.repositories.diff(target, one.base, one.commit, 20_000)
+        return self._out.repositories.diff(target, one.trunk, one.commit, 20_000)
 
     def _log(self, scene: Scene, attempt: str) -> str:
         verdict = scene.world.verdicts.get(attempt)
@@ -324,6 +324,9 @@ def run_cycle(root: Path, *, dry: bool = False) -> str:
         saw = _saw(home)
         ended = cycle.run(parts(home, with_prices(settings), Log().tell))
         _tell_supervisor(home, ended, complaint, {**saw, **_own_relay(home)})
+        if lightstatus.snapshot(str(root)) is None:
+            seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
+            looking.keep_snapshot(seen, ended.world)
     return ended.failed
 
 
@@ -358,6 +361,7 @@ def _tell_supervisor(home: Home, ended: Ended, complaint: str, saw: dict[str, ru
         reason="; ".join(part for part in (ended.nap.reason, complaint) if part),
         kind=f"idle:{quiet}" if ended.nap.kind == "idle" else ended.nap.kind,
         saw=saw,
+        problems=(*([ended.failed] if ended.failed else []), *ended.problems),
     )
     runtime.write_sleep(home.root, record)
 

@@ -77,7 +77,7 @@ def news(world: World, observed: Observed) -> tuple[facts.Fact, ...]:
     for issue in observed.issues:
         found += _issue_news(world, issue)
     for seen in observed.seen:
-        found += _job_news(world, seen)
+        found += _job_news(seen)
     return tuple(found)
 
 
@@ -106,7 +106,7 @@ def _issue_news(world: World, issue: Issue) -> list[facts.Fact]:
     return found
 
 
-def _job_news(world: World, seen: Seen) -> list[facts.Fact]:
+def _job_news(seen: Seen) -> list[facts.Fact]:
     match seen:
         case Running():
             return []
@@ -118,12 +118,12 @@ def _job_news(world: World, seen: Seen) -> list[facts.Fact]:
                 sandboxed=end.sandboxed,
                 models=end.models,
             )
-            return [ended, _settled(world, end.attempt, seen.settled_micros, seen.unresolved_micros)]
+            return [ended, _settled(end.attempt, seen.settled_micros, seen.unresolved_micros, end.models)]
         case Lost(role="attempt"):
             # What a killed attempt spent and what it may have spent both count, the latter at its ceiling.
             return [
                 facts.AttemptLost(attempt=seen.attempt),
-                _settled(world, seen.attempt, seen.spent_micros, 0),
+                _settled(seen.attempt, seen.spent_micros, 0),
             ]
         case Lost():
             return [facts.GateLost(attempt=seen.attempt, reason="its process was killed")]
@@ -138,9 +138,7 @@ def _gate_news(attempt: str, verdict: Verdict | GateBroken) -> facts.Fact:
     return facts.GateLost(attempt=attempt, reason=reason)
 
 
-def _settled(world: World, attempt: str, micros: int, unresolved: int) -> facts.Settled:
-    view = world.tasks.get(attempt.rpartition(".")[0])
-    models = next((one.models for one in view.tries if one.attempt == attempt), ()) if view else ()
+def _settled(attempt: str, micros: int, unresolved: int, models: tuple[str, ...] = ()) -> facts.Settled:
     return facts.Settled(
         purse=f"attempt:{attempt}",
         micros=micros,

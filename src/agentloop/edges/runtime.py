@@ -50,6 +50,7 @@ class SleepRecord:
     reason: str
     kind: str = ""
     saw: dict[str, Stamp] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,7 @@ def read_sleep(home: Path) -> SleepRecord | None:
         reason=runfolder.one_line(str(found.get("reason", ""))),
         kind=str(found.get("kind", "")),
         saw=_saw(found.get("saw")),
+        problems=tuple(str(one) for one in said) if isinstance(said := found.get("problems"), list) else (),
     )
 
 
@@ -120,6 +122,7 @@ def write_sleep(home: Path, record: SleepRecord) -> None:
         "reason": record.reason,
         "kind": record.kind,
         "saw": {path: list(stamp) for path, stamp in record.saw.items()},
+        "problems": list(record.problems),
     }
     runfolder.write_object(str(home / ".agentloop/run/sleep.json"), said)
 

@@ -1,0 +1,419 @@
+"""What `status` tells: a pure report, made of what the journal says and what the processes say.
+
+`standing` is everything that follows from journal and settings: it changes only when a cycle writes, so it is kept
+as a snapshot beside the journal. `Live` is what changes between cycles: supervisor, pause, running attempts. People's
+screens and programs' JSON are both made of these two values, and of nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from agentloop.domain import states as s
+from agentloop.domain import world as w
+from agentloop.domain.issue import PRIORITIES
+from agentloop.domain.observed import Observed
+from agentloop.domain.order import held_back, in_order
+from agentloop.domain.scene import Scene
+from agentloop.domain.settings import micros
+from agentloop.domain.telling import count, finding_words, standing
+from agentloop.domain.wording import dollars, one_line
+
+if TYPE_CHECKING:
+    from agentloop.domain.settings import Settings
+    from agentloop.domain.world import IssueView, World
+
+ROWS = 20
+"""Entries of each list in the JSON; how many there are in all stands beside it."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Something that waits for a person. `do` are commands, the most likely one first."""
+
+    kind: Literal["review", "yours", "question", "parked", "money"]
+    about: str
+    title: str
+    says: str
+    since: datetime | None
+    do: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """An attempt, or the gate on its result, that the journal says is under way."""
+
+    attempt: str
+    role: Literal["attempt", "gate"]
+    task: str
+    title: str
+    since: datetime
+    deadline: datetime | None
+    slice_micros: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """Something that the next cycle goes on with by itself."""
+
+    about: str
+    title: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """A queued task, in the order of work, and every reason why it is not started; none: it is next."""
+
+    task: str
+    title: str
+    priority: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """Micro-dollars. Spent = settled and unresolved at its ceiling; reserved is set aside for what runs now."""
+
+    day: str
+    spent_today_micros: int
+    spent_micros: int
+    unresolved_micros: int
+    reserved_micros: int
+    day_limit_micros: int
+    total_limit_micros: int
+    attempt_limit_micros: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """How many entries the lists of a report have in all, and the command that shows those left out."""
+
+    needs_you: int
+    running: int
+    coming: int
+    queue: int
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Everything that follows from the journal and the settings."""
+
+    cycle: int
+    cycle_at: datetime | None
+    limit_until: datetime | None
+    limit_why: str
+    needs_you: tuple[Need, ...]
+    running: tuple[Run, ...]
+    attempts_at_once: int
+    coming: tuple[Coming, ...]
+    queue: tuple[Waits, ...]
+    listed: Listed
+    money: Money
+    open_issues: int
+    merged: int
+    fallbacks: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """What the supervisor does. `state` is `stopped` when there is none, whatever it said last."""
+
+    state: str
+    pid: int | None
+    version: str
+    started_at: datetime | None
+    since: datetime | None
+    until: datetime | None
+    reason: str
+    notice: str
+    do: str
+    """The command that a person most likely wants next; "" = none is needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A pause: its end, why, and by whom."""
+
+    until: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a running attempt is; `alive` is None while its process has not claimed it yet."""
+
+    attempt: str
+    role: str
+    alive: bool | None
+    beat_at: datetime | None
+    turns: int
+    spent_micros: int
+    doing: str
+    fallback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What changes between cycles."""
+
+    at: datetime
+    home: str
+    loop: Loop
+    pause: Pause | None
+    woken_by: tuple[str, ...]
+    """Reasons in the wake trigger that no cycle has taken yet."""
+    sleep_until: datetime | None
+    sleep_reason: str
+    problems: tuple[str, ...]
+    progress: tuple[Progress, ...]
+
+
+def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, ...] = ()) -> Standing:
+    """Return what journal and settings say at `now`; `warnings` come in front of those found here."""
+    scene = Scene(world=world, observed=Observed(now=now), settings=settings)
+    needs, running, coming, queue = _needs(scene), _running(world), _coming(scene), _queue(scene)
+    return Standing(
+        cycle=world.cycle,
+        cycle_at=world.at,
+        limit_until=world.limited_until if scene.limited() else None,
+        limit_why=one_line(world.limited_why) if scene.limited() else "",
+        needs_you=needs[:ROWS],
+        running=running[:ROWS],
+        attempts_at_once=settings.limits.attempts_at_once,
+        coming=coming[:ROWS],
+        queue=queue[:ROWS],
+        listed=_listed(needs, running, coming, queue),
+        money=_money(world, settings, now),
+        open_issues=sum(not isinstance(one.state, w.Closed) for one in world.issues.values()),
+        merged=sum(isinstance(one.state, s.Merged) for one in world.tasks.values()),
+        fallbacks=_fallbacks(world, settings),
+        warnings=(*warnings, *_warnings(settings)),
+    )
+
+
+def _listed(
+    needs: tuple[Need, ...], running: tuple[Run, ...], coming: tuple[Coming, ...], queue: tuple[Waits, ...]
+) -> Listed:
+    longest = max(len(needs), len(running), len(coming), len(queue))
+    return Listed(
+        needs_you=len(needs),
+        running=len(running),
+        coming=len(coming),
+        queue=len(queue),
+        more="agentloop tasks --limit 1000" if longest > ROWS else "",
+    )
+
+
+# --- what a person has to do ------------------------------------------------------------------------------------
+
+
+def _needs(scene: Scene) -> tuple[Need, ...]:
+    world = scene.world
+    found = [(view.task.issue, need) for view in world.live_tasks() if (need := _need_of_task(view))]
+    issues = [issue for issue in world.issues.values() if not isinstance(issue.state, w.Closed)]
+    found += [(issue.id, need) for issue in issues if (need := need_of_issue(issue))]
+    ordered = sorted(found, key=lambda pair: PRIORITIES.index(_priority(world, pair[0])))
+    return (*_money_needed(scene), *(need for _, need in ordered))
+
+
+def _priority(world: World, issue: str) -> Any:
+    return world.issues[issue].priority if issue in world.issues else "normal"
+
+
+def _need_of_task(view: s.TaskView) -> Need | None:
+    task = view.task
+    match view.state:
+        case s.InReview(pull=pull, theirs=theirs):
+            says = "you pushed to it, so the loop leaves it to you" if theirs else "waits for your review"
+            return Need(
+                kind="yours" if theirs else "review",
+                about=f"pull request {pull}",
+                title=one_line(task.title, 100),
+                says=says,
+                since=view.since,
+                do=(f"agentloop pr diff {pull}", f"agentloop pr merge {pull}", f"agentloop pr review {pull}"),
+            )
+        case s.Parked(reason=reason):
+            return Need(
+                kind="parked",
+                about=f"task {task.id}",
+                title=one_line(task.title, 100),
+                says=one_line(reason),
+                since=view.since,
+                do=(f"agentloop explain {task.id}", f'agentloop issue comment {task.issue} "…"'),
+            )
+        case _:
+            return None
+
+
+def need_of_issue(issue: IssueView) -> Need | None:
+    """Return what a person is asked for on `issue`, or None; new words that no cycle has weighed yet are an answer."""
+    if issue.evidence != issue.handled:
+        return None
+    match issue.state:
+        case w.Waiting(question=question, choices=choices, since=since):
+            return Need(
+                kind="question",
+                about=f"issue {issue.id}",
+                title=one_line(issue.title, 100),
+                says=one_line(question),
+                since=since,
+                do=(f'agentloop issue comment {issue.id} "1"',),
+                choices=tuple(one_line(choice, 100) for choice in choices),
+            )
+        case w.Stuck(reason=reason):
+            return Need(
+                kind="parked",
+                about=f"issue {issue.id}",
+                title=one_line(issue.title, 100),
+                says=one_line(reason),
+                since=issue.since,
+                do=(f'agentloop issue comment {issue.id} "…"', f"agentloop issue close {issue.id}"),
+            )
+        case _:
+            return None
+
+
+def _money_needed(scene: Scene) -> list[Need]:
+    name, left = scene.money_left()
+    if left >= micros(scene.settings.limits.attempt_usd) or not in_order(scene):
+        return []
+    says = f"{dollars(left)} is left under {name}, an attempt may need ${scene.settings.limits.attempt_usd:.2f}"
+    back = " (it starts anew at midnight UTC)" if name == "limits.day_usd" else ""
+    raise_it = f"raise {name} in agentloop.toml"
+    return [Need(kind="money", about="money", title=raise_it, says=says + back, since=None, do=("agentloop cost",))]
+
+
+# --- what goes on by itself -------------------------------------------------------------------------------------
+
+
+def _running(world: World) -> tuple[Run, ...]:
+    return tuple(_run(view) for view in world.live_tasks() if _is_running(view.state))
+
+
+def _is_running(state: s.TaskState) -> bool:
+    return isinstance(state, s.Working) or (isinstance(state, s.Judging) and state.started)
+
+
+def _run(view: s.TaskView) -> Run:
+    last = view.last
+    is_gate = isinstance(view.state, s.Judging)
+    return Run(
+        attempt=last.attempt if last else view.task.id,
+        role="gate" if is_gate else "attempt",
+        task=view.task.id,
+        title=one_line(view.task.title, 100),
+        since=view.since,
+        deadline=None if last is None or is_gate else last.deadline,
+        slice_micros=0 if last is None or is_gate else last.slice_micros,
+    )
+
+
+def _coming(scene: Scene) -> tuple[Coming, ...]:
+    moving = s.Returned | s.Red | s.Green | s.Accepted | s.Judging
+    tasks = [
+        Coming(about=f"task {view.task.id}", title=one_line(view.task.title, 100), says=_next_step(view.state))
+        for view in scene.world.live_tasks()
+        if isinstance(view.state, moving) and not _is_running(view.state)
+    ]
+    issues = [
+        Coming(about=f"issue {issue.id}", title=one_line(issue.title, 100), says=_next_look(issue))
+        for issue in scene.world.issues.values()
+        if not isinstance(issue.state, w.Closed) and issue.evidence != issue.handled
+    ]
+    return (*tasks, *issues)
+
+
+def _next_step(state: s.TaskState) -> str:
+    match state:
+        case s.Red(findings=findings):
+            return f"goes back to a worker: {finding_words(findings[0], 120)}" if findings else "goes back to a worker"
+        case s.Green():
+            return "is green; the admin reviews it next"
+        case _:
+            return standing(state)
+
+
+def _next_look(issue: IssueView) -> str:
+    return "has new words; the admin reads them next" if issue.handled else "is new; the admin plans it next"
+
+
+def _queue(scene: Scene) -> tuple[Waits, ...]:
+    return tuple(
+        Waits(
+            task=view.task.id,
+            title=one_line(view.task.title, 100),
+            priority=_priority(scene.world, view.task.issue),
+            reasons=held_back(scene, view),
+        )
+        for view in in_order(scene)
+    )
+
+
+# --- money, models, settings ------------------------------------------------------------------------------------
+
+
+def _money(world: World, settings: Settings, now: datetime) -> Money:
+    limits = settings.limits
+    return Money(
+        day=f"{now.astimezone(UTC):%Y-%m-%d}",
+        spent_today_micros=world.spent_by_day[now.astimezone(UTC).date()],
+        spent_micros=sum(world.spent_by_day.values()),
+        unresolved_micros=world.unresolved_micros,
+        reserved_micros=sum(world.purses.values()),
+        day_limit_micros=micros(limits.day_usd),
+        total_limit_micros=micros(limits.total_usd),
+        attempt_limit_micros=micros(limits.attempt_usd),
+    )
+
+
+def _fallbacks(world: World, settings: Settings) -> tuple[str, ...]:
+    models = settings.models
+    by_admin = models.admin_fallback and world.spent_by_model[models.admin_fallback]
+    found = [f"{models.admin_fallback} answered for {models.admin}"] if by_admin else []
+    tries = [one for view in world.tasks.values() for one in view.tries]
+    stood_in = [one for one in tries if models.worker_fallback and models.worker_fallback in one.models]
+    if stood_in:
+        where = f"in {count(len(stood_in), 'attempt')}, last in {stood_in[-1].attempt}"
+        found.append(f"{models.worker_fallback} answered for {models.worker} {where}")
+    return tuple(found)
+
+
+def _warnings(settings: Settings) -> list[str]:
+    said = [
+        (not settings.targets, "no [[target]]: name a repository in agentloop.toml, there is nothing to work on"),
+        (
+            settings.worker.sandbox == "none",
+            'no sandbox (worker.sandbox = "none"): agents\' commands run with your rights',
+        ),
+        (not settings.layers.gate, "the gate is off (layers.gate = false): only a contract's own checks are run"),
+        (not settings.layers.workers, "workers are off (layers.workers = false): the loop only plans"),
+        (not settings.layers.memory, "memory is off (layers.memory = false): notes are not handed on"),
+    ]
+    return [words for applies, words in said if applies]
+
+
+# --- as plain values --------------------------------------------------------------------------------------------
+
+
+def plain(value: object) -> Any:
+    """Return `value` as what JSON has: dataclasses as objects of their fields, times in ISO 8601 UTC to the second."""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    return [plain(item) for item in value]

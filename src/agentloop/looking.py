@@ -1,0 +1,87 @@
+"""Reading a home for those who only look: its settings and all that its journal says. Changes nothing but a snapshot."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentloop import compiled, lightstatus
+from agentloop.domain import report
+from agentloop.domain.states import Queued
+from agentloop.domain.world import World
+from agentloop.edges.journal import Journal
+from agentloop.home import Home
+from agentloop.settings import sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentloop.domain.facts import Entry
+    from agentloop.domain.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """A home as somebody who looks sees it. `complaint` says why the settings in force are not those written now."""
+
+    home: Home
+    settings: Settings
+    complaint: str
+    now: datetime
+
+
+def sight(root: str) -> Sight:
+    """Return the home at `root` and its settings. Raises SettingsError, HomeError."""
+    home = Home(Path(root))
+    settings, complaint = compiled.in_force(home)
+    return Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
+
+
+def entries(home: Home) -> Iterator[Entry]:
+    """Yield the journal's entries, oldest first. Raises JournalError."""
+    return Journal(home).entries()
+
+
+def world_of(home: Home) -> World:
+    """Return the fold over the journal. Raises JournalError."""
+    return Journal(home).world()
+
+
+def leave_snapshot(root: str) -> dict[str, Any]:
+    """Return `report.Standing`, plain, from the whole journal, and leave it for the next who looks. Raises AgentloopError."""
+    # Before anything is read: what somebody writes meanwhile makes the snapshot useless, never wrong.
+    made_from = lightstatus.marks(root, _files(Home(Path(root))))
+    seen = sight(root)
+    return keep_snapshot(seen, world_of(seen.home), made_from)
+
+
+def keep_snapshot(seen: Sight, world: World, made_from: list[Any] | None = None) -> dict[str, Any]:
+    """Return `report.Standing`, plain, and leave it as the snapshot; a disk that says no costs only time.
+
+    Without `made_from` (marks), the caller is the journal's writer: what is there now is what `world` was made from.
+    """
+    root = str(seen.home.root)
+    files = _files(seen.home)
+    warnings = (seen.complaint,) if seen.complaint else ()
+    standing: dict[str, Any] = report.plain(report.stand(world, seen.settings, seen.now, warnings))
+    marks = lightstatus.marks(root, files) if made_from is None else made_from
+    with contextlib.suppress(OSError):
+        lightstatus.write_snapshot(root, standing, files=files, made_from=marks, until=_until(world, seen.now))
+    return standing
+
+
+def _files(home: Home) -> list[str]:
+    files = sources.files_of(home, os.environ)
+    return [str(files.home), str(files.user)]
+
+
+def _until(world: World, now: datetime) -> float:
+    """When the first of the times that the report mentions is over: the day, a limit, a wait."""
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    times = [view.state.not_before for view in world.live_tasks() if isinstance(view.state, Queued)]
+    moments = [moment for moment in (midnight, world.limited_until, *times) if moment is not None and moment > now]
+    return min(moments).timestamp()
