@@ -1,8 +1,8 @@
 """Prompts: Markdown files with `{{variable}}` in them, shipped with the package, each replaceable in a home.
 
-`HOME/prompts/<name>.md` is used instead of the shipped file when there is one. A prompt must use exactly the
-variables that `VARIABLES` lists for it: one that nobody fills would reach the model as braces, and one that is not
-used would leave the model without what it must know.
+`HOME/prompts/<name>.md` is used instead of the shipped file when there is one. A prompt must use exactly
+the variables that `VARIABLES` lists for it: one that nobody fills would reach the model as braces, and without
+one that is left out the model would not know what it must know.
 """
 
 from __future__ import annotations
@@ -60,13 +60,14 @@ def render(name: str, home: Path | None = None, /, **variables: str) -> str:
 
 
 def check(home: Path | None = None) -> tuple[Problem, ...]:
-    """Return everything that is wrong with the prompts as `home` would use them, overrides under no name included."""
+    """Return everything that is wrong with the prompts as `home` would use them, strays included."""
     found: list[Problem] = []
     for name in VARIABLES:
         try:
             found += _problems(name, *_load(name, home))
         except SettingsError as error:
-            found.append(Problem(file=_place(name, home), line=1, what=error.what, fix=error.fix))
+            what = error.what.removeprefix(f"{_place(name, home)}:1: ")
+            found.append(Problem(file=_place(name, home), line=1, what=what, fix=error.fix))
     return (*found, *_strays(home))
 
 
@@ -79,7 +80,9 @@ def _load(name: str, home: Path | None) -> tuple[Path, str]:
             data = stream.read(LONGEST_BYTES + 1)
         text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}:1: the prompt cannot be read: {error}", fix="mend or delete the file") from error
+        raise SettingsError(
+            f"{path}:1: the prompt cannot be read: {error}", fix="mend or delete the file"
+        ) from error
     if len(data) > LONGEST_BYTES:
         raise SettingsError(f"{path}:1: the prompt is longer than {LONGEST_BYTES} bytes", fix="shorten it")
     return path, text
@@ -109,7 +112,7 @@ def _problems(name: str, path: Path, text: str) -> Iterator[Problem]:
             file=path,
             line=max(1, len(text.splitlines())),
             what=f"variable {{{{{variable}}}}} is never used",
-            fix=f"put {{{{{variable}}}}} where it belongs (the shipped prompt shows it: {shipped() / path.name})",
+            fix=f"put {{{{{variable}}}}} where it belongs, as in {shipped() / path.name}",
         )
     if not text.strip():
         yield Problem(file=path, line=1, what="the prompt is empty", fix="write it, or delete the file")

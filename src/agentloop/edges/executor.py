@@ -1,4 +1,4 @@
-"""Attempts and gates as processes of this machine: started detached, found again by their claims, ended for certain.
+"""Attempts and gates as processes of this machine: started detached, found by claim, ended for certain.
 
 act(start)   spec.json (durable) -> started -> the process -> claim.json (its own, atomic)
 observe      end record -> ended; living claim -> running; else lost, and what it left behind is ended
@@ -77,7 +77,7 @@ class LocalExecutor:
         """Return how the runs named `attempt:<id>` or `gate:<id>` in `known` stand. Raises OSError."""
         return tuple(self._seen(*name.split(":", 1)) for name in sorted(known))
 
-    def find(self, op: str, effect: ExecutorEffect) -> str | None:  # noqa: ARG002 -- its names are its operations
+    def find(self, op: str, effect: ExecutorEffect) -> str | None:  # noqa: ARG002 -- a run's id names it
         """Return the attempt's id when it was started (a stop: has ended) already, or None."""
         match effect:
             case StartAttempt() | StartGate():
@@ -110,7 +110,7 @@ class LocalExecutor:
     def sweep(self, keep: frozenset[str]) -> tuple[str, ...]:
         """Take trees and scratch of runs away whose attempt is not in `keep`; return the attempts' ids.
 
-        Runs that live, or may still come to live, are never touched. Records (spec, end, ledger, events) stay.
+        Runs that live, or may still come to live, are never touched. Records (spec, end, ledger, log) stay.
         """
         swept = []
         for root, of in ((self._home.attempts, self._home.attempt), (self._home.gates, self._home.gate)):
@@ -325,7 +325,7 @@ def _doing(folder: RunFolder) -> str:
 
 
 def _read(kind: type[_Record], path: Path, *, tag: str = "") -> _Record | None:
-    """Return the record in the file at `path`, or None when there is none of that kind (and tag) to be read."""
+    """Return the record in the file at `path`, or None when there is none of that kind (and tag)."""
     try:
         data = json.loads(path.read_bytes())
         if tag and data.get("is") != tag:

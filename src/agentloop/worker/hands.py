@@ -1,13 +1,14 @@
 """The edit tool, run inside the sandbox: a script of its own that imports nothing but the standard library.
 
-The harness never opens a path in a work tree, because a worker's links could lead it anywhere: it starts this text
-with `python -c` in the sandbox, one JSON object on stdin, one JSON object back: {"ok": bool, "says": str}.
+The harness never opens a path in a work tree, because a worker's links could lead it anywhere: it starts
+this text with `python -c` in the sandbox. One JSON object on stdin, one back: {"ok": bool, "says": str}.
 """
 
 import json
 import os
 import stat
 import sys
+from pathlib import Path
 
 LIMIT_BYTES = 2_000_000
 VIEW_LINES = 400
@@ -39,9 +40,9 @@ def edit(given: dict[str, object]) -> str:
     return command(_inside(_text(given, "path")), given)
 
 
-def view(path: str, given: dict[str, object]) -> str:
+def view(path: Path, given: dict[str, object]) -> str:
     """Numbered lines of a file, or the names in a folder."""
-    if os.path.isdir(path):
+    if path.is_dir():
         names = sorted(f"{entry.name}{'/' if entry.is_dir() else ''}" for entry in os.scandir(path))
         more = f"\n… and {len(names) - VIEW_LINES} more" if len(names) > VIEW_LINES else ""
         return "\n".join(names[:VIEW_LINES]) + more
@@ -54,15 +55,15 @@ def view(path: str, given: dict[str, object]) -> str:
     return (text or "(empty)") + rest
 
 
-def create(path: str, given: dict[str, object]) -> str:
+def create(path: Path, given: dict[str, object]) -> str:
     """Write a whole file, new or not."""
-    existed = os.path.exists(path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    existed = path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, _text(given, "file_text"))
     return f"{'Replaced' if existed else 'Created'} {given['path']}."
 
 
-def str_replace(path: str, given: dict[str, object]) -> str:
+def str_replace(path: Path, given: dict[str, object]) -> str:
     """Replace a text that occurs exactly once."""
     old, new = _text(given, "old_str"), _text(given, "new_str", default="")
     text = _read(path)
@@ -79,7 +80,7 @@ def str_replace(path: str, given: dict[str, object]) -> str:
     return f"Edited {given['path']}:\n{_around(text, at, new.count(chr(10)))}"
 
 
-def insert(path: str, given: dict[str, object]) -> str:
+def insert(path: Path, given: dict[str, object]) -> str:
     """Insert lines after a line (0 = at the top)."""
     text = _read(path)
     lines = text.splitlines(keepends=True)
@@ -94,12 +95,15 @@ def insert(path: str, given: dict[str, object]) -> str:
     return f"Inserted {new.count(chr(10))} lines into {given['path']} after line {line}."
 
 
-def _inside(path: str) -> str:
-    root = os.path.realpath(".")
-    full = os.path.realpath(os.path.join(root, path))
-    if full != root and not full.startswith(root + os.sep):
+def _inside(path: str) -> Path:
+    root = Path.cwd().resolve()
+    try:
+        full = (root / path).resolve()
+    except (ValueError, RuntimeError) as error:  # a NUL, links in a ring
+        raise No(f"that is no path: {error}") from error
+    if not full.is_relative_to(root):
         raise No(f"{path} is outside the repository; edit only files in it (scratch files: use the shell)")
-    if os.path.relpath(full, root).split(os.sep)[0] == ".git":
+    if full.relative_to(root).parts[:1] == (".git",):
         raise No(f"{path} belongs to git, not to the change")
     return full
 
@@ -114,28 +118,31 @@ def _text(given: dict[str, object], key: str, default: "str | None" = None) -> s
 def _range(wanted: object, count: int) -> "tuple[int, int]":
     if wanted is None:
         return 1, count
-    whole = isinstance(wanted, list) and len(wanted) == 2 and all(isinstance(each, int) for each in wanted)
-    first, last = (int(wanted[0]), int(wanted[1])) if whole and isinstance(wanted, list) else (0, 0)
+    match wanted:
+        case [int(first), int(last)]:
+            pass
+        case _:
+            first, last = 0, 0
     last = count if last == -1 else last
     if not 1 <= first <= last:
         raise No(f"view_range must be [first, last], from 1 to {count}; last may be -1")
     return first, last
 
 
-def _read(path: str) -> str:
-    found = os.stat(path)
+def _read(path: Path) -> str:
+    found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise No("it is no regular file")
     if found.st_size > LIMIT_BYTES:
         raise No(f"the file has {found.st_size} bytes; use the shell to look at parts of it")
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
         return stream.read()
 
 
-def _write(path: str, text: str) -> None:
-    if os.path.exists(path) and not os.path.isfile(path):
+def _write(path: Path, text: str) -> None:
+    if path.exists() and not path.is_file():
         raise No("it is no regular file")
-    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         stream.write(text)
 
 

@@ -1,12 +1,11 @@
 """`agentloop attempt ID`: the trusted half of an attempt.
 
-It claims the attempt, reads its spec, holds the model's key, and watches deadline and supervisor while the agent
-works in the sandbox. Whatever happens, it commits what there is, and writes the end record last.
+It claims the attempt, reads its spec, holds the model's key, and watches deadline and supervisor while the
+agent works in the sandbox. Whatever happens, it commits what there is, and writes the end record last.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import dataclasses
 import json
@@ -30,7 +29,6 @@ from agentloop.domain.work import (
     Delivered,
     End,
     GaveUp,
-    LimitedBy,
     NothingDone,
     Outcome,
     Stopped,
@@ -42,7 +40,7 @@ from agentloop.home import Home
 from agentloop.worker import agent
 from agentloop.worker.events import Events
 from agentloop.worker.leash import Leash, Pulled
-from agentloop.worker.workplace import Workplace, WorkplaceError, checks_of, how
+from agentloop.worker.workplace import Workplace, checks_of, how
 
 if TYPE_CHECKING:
     from agentloop.domain.model import Answer, Request
@@ -55,8 +53,10 @@ Connect: TypeAlias = "Callable[[AttemptSpec, str, Path], Model]"
 
 KEY_VARIABLE: Final = "ANTHROPIC_API_KEY"
 CREDENTIAL: Final = "anthropic-key"
+_NAMES: Final = frozenset({"is", "attempt", "tip", "at", "until", "models"})
+"""Fields of the end record that hold names, not a model's words."""
 LATEST: Final = timedelta(seconds=120)
-"""How long after its deadline an attempt may still write what it had; one that wakes up later hands nothing over."""
+"""How long after its deadline an attempt may still hand over what it had; one that wakes up later may not."""
 
 
 def main(attempt_id: str, home: Path, connect: Connect) -> int:
@@ -83,7 +83,7 @@ def main(attempt_id: str, home: Path, connect: Connect) -> int:
 
 
 def claim(folder: RunFolder) -> bool:
-    """Return whether this process now owns the run in `folder`; at most one process ever does. Raises OSError.
+    """Return whether this process now owns the run in `folder`; at most one ever does. Raises OSError.
 
     The claim appears whole, with the owner's identity in it: a link to a finished file, which fails when
     there is one already.
@@ -101,7 +101,7 @@ def claim(folder: RunFolder) -> bool:
 
 
 def take_key_from_environment() -> str:
-    """Return the API key of the environment ("" = none) and wipe it there, so that no child and no /proc shows it."""
+    """Return the environment's API key ("" = none) and wipe it there: no child and no /proc shows it."""
     key = os.environ.get(KEY_VARIABLE, "")
     libc = ctypes.CDLL(None)
     libc.getenv.restype = ctypes.c_void_p
@@ -129,7 +129,7 @@ def find_key(key_file: str, from_environment: str) -> str:
 
 
 def _close_doors() -> None:
-    """Nothing can prompt us, no core file holds the key, and no other process of the same person can look in."""
+    """Let nothing prompt us, no core file hold the key, and no process of the same user look in."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -157,7 +157,7 @@ class _Attempt:
         except Pulled as pulled:
             outcome = pulled.stopped
         except AgentloopError as error:
-            # A command that was stopped makes what stands on it fail: the reason is the pull, not the failure.
+            # A command that was stopped makes what stands on it fail: the reason is the pull, not that.
             outcome = self.leash.stopped or Broken(reason=error.what, fix=error.fix)
         except OSError as error:
             outcome = Broken(
@@ -323,7 +323,7 @@ def _without_secrets(value: object) -> object:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {key: _without_secrets(item) for key, item in value.items()}
+        return {key: item if key in _NAMES else _without_secrets(item) for key, item in value.items()}
     return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 

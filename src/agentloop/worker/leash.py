@@ -1,8 +1,8 @@
 """What ends an attempt from outside: its deadline, a supervisor that stays away, a stop.
 
-A thread looks every few seconds and leaves a heartbeat. When the leash is pulled, a descriptor becomes readable
-(it ends the command in hand), and a model call is broken off by an exception in the main thread. Nowhere else is
-the main thread interrupted: it asks (`check`) between two steps.
+A thread looks every few seconds and leaves a heartbeat. When the leash is pulled, a descriptor becomes
+readable (it ends the command in hand), and a model call is broken off by an exception in the main thread.
+Nowhere else is the main thread interrupted: it asks (`check`) between two steps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from agentloop.domain.codec import stamp
 from agentloop.domain.work import Stopped
@@ -32,7 +32,7 @@ STOP_FILE: Final = "stop"
 """In the run's folder; its text is why."""
 
 
-class Pulled(BaseException):  # noqa: N818 -- no error; and no `except Exception` of a library may swallow it
+class Pulled(BaseException):  # so that no `except Exception` of a library swallows it
     """The attempt has to end; `stopped` says why."""
 
     def __init__(self, stopped: Stopped) -> None:
@@ -60,7 +60,7 @@ class Leash:
         self.stopped: Stopped | None = None
         self.doing = "starting"
 
-    def __enter__(self) -> Leash:
+    def __enter__(self) -> Self:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGUSR1, self._on_pull)

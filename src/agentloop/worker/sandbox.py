@@ -1,17 +1,18 @@
 """Where hands work: one command at a time in bubblewrap, deny by default, nothing left of it afterwards.
 
 Each command gets namespaces of its own (pid, mount, network, user, ipc, uts, cgroup) and no capability. It
-sees the system's programs and what was named to it, and can write to what was named writable, nothing else. When
-the command ends, or its time is over, the kernel ends everything it started with its pid namespace.
+sees the system's programs and what was named to it, and can write to what was named writable, nothing else.
+When the command ends, or its time is over, the kernel ends everything it started with its pid namespace.
 
-`sandbox = "none"` runs the same commands with the person's own rights, in sessions of their own: for a machine
-without bubblewrap, named in the settings and in every pull request.
+`sandbox = "none"` runs the same commands with the person's own rights, in sessions of their own: for a
+machine without bubblewrap, named in the settings and in every pull request.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import selectors
@@ -33,23 +34,25 @@ if TYPE_CHECKING:
     from agentloop.domain.settings import Worker
 
 MARK = "AGENTLOOP_RUN"
-"""Variable of every process on our side of a sandbox, naming the run's folder: what a killed run left is found by it."""
+"""Variable of every process on our side of a sandbox: names the run, so that its leftovers are found."""
 
 DEFAULT_OUTPUT_BYTES = 32_000
 SHM_BYTES = 256 << 20
 FILE_BYTES = 4 << 30
 PROCESSES = 4096
-"""Bounds for one command: shared memory, the largest file, processes (the kernel exempts root from the last)."""
+"""Bounds for a command: shared memory, largest file, processes (the kernel exempts root from the last)."""
 
 _END_SECONDS = 10.0
 _CHUNK = 1 << 16
 _ID = "1000"
+_TMP, _SHM = "/tmp", "/dev/shm"  # noqa: S108 -- inside, both are the run's own
 
 _ETC = (
     "alternatives", "ca-certificates", "debian_version", "fonts", "java-11-openjdk", "java-17-openjdk",
     "java-21-openjdk", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "magic", "mime.types",
     "nsswitch.conf", "os-release", "perl", "pki/tls/certs", "pki/ca-trust/extracted", "protocols", "python3",
-    "python3.11", "python3.12", "python3.13", "services", "ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone",
+    "python3.11", "python3.12", "python3.13", "services", "ssl/certs", "ssl/openssl.cnf", "terminfo",
+    "timezone",
 )  # fmt: skip
 _READ_ONLY_PROC = ("bus", "driver", "fs", "irq", "mtrr", "sys", "sysrq-trigger")
 """What runs for root is root to the kernel, which lets it write these without any capability: a way out."""
@@ -187,7 +190,7 @@ class Sandbox:
             )
 
     def _environment(self) -> dict[str, str]:
-        home = "/tmp" if self.kind == "bubblewrap" else str(self.tmp or "/nonexistent")  # noqa: S108 -- its own
+        home = _TMP if self.kind == "bubblewrap" else str(self.tmp or "/nonexistent")
         return {
             "PATH": self.path,
             "HOME": home,
@@ -268,7 +271,7 @@ def _interpreter() -> tuple[Path, ...]:
 
 @dataclass(slots=True)
 class _Started:
-    """A command under way. `inside` is a pidfd of its namespace's first process, once bubblewrap has told it."""
+    """A command under way; `inside` is a pidfd of its namespace's first process, once bubblewrap told it."""
 
     process: subprocess.Popen[bytes]
     output: IO[bytes]
@@ -344,9 +347,10 @@ def _bubblewrap(
     files = [word for path, fd in data.items() for word in ("--ro-bind-data", str(fd), path)]
     calls = seccomp.program()
     rules = _memory_file(stack, calls) if calls else None
+    bwrap = shutil.which("bwrap") or "bwrap"
     options = [
         *("--unshare-user", "--uid", _ID, "--gid", _ID, "--unshare-ipc", "--unshare-pid", "--unshare-net"),
-        *("--unshare-uts", "--hostname", "sandbox", "--unshare-cgroup-try", "--disable-userns"),
+        *("--unshare-uts", "--hostname", "sandbox", "--unshare-cgroup-try", *_nested(bwrap)),
         *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--json-status-fd", str(status_end)),
         *(("--seccomp", str(rules)) if rules is not None else ()),
         *_system(),
@@ -358,7 +362,17 @@ def _bubblewrap(
     bounds = [shutil.which("prlimit"), "--core=0", f"--fsize={FILE_BYTES}", f"--nproc={PROCESSES}"]
     wrapped = [*(word for word in bounds if bounds[0] and word), *argv]
     fds = (status_end, *data.values(), *((rules,) if rules is not None else ()))
-    return [shutil.which("bwrap") or "bwrap", *options, "--", *wrapped], fds
+    return [bwrap, *options, "--", *wrapped], fds
+
+
+@functools.cache
+def _nested(bwrap: str) -> tuple[str, ...]:
+    """The option that forbids user namespaces within, where this bubblewrap (0.8 and later) has it."""
+    try:
+        said = subprocess.run([bwrap, "--help"], capture_output=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return ("--disable-userns",) if b"--disable-userns" in said else ()
 
 
 def _system() -> Iterator[str]:
@@ -378,17 +392,17 @@ def _system() -> Iterator[str]:
     for name in _EMPTY_PROC:
         if Path("/proc", name).is_dir():
             yield from ("--tmpfs", f"/proc/{name}")
-    yield from ("--dev", "/dev", "--perms", "1777", "--size", str(SHM_BYTES), "--tmpfs", "/dev/shm")  # noqa: S108
+    yield from ("--dev", "/dev", "--perms", "1777", "--size", str(SHM_BYTES), "--tmpfs", _SHM)
 
 
 def _places(sandbox: Sandbox) -> Iterator[str]:
     """Mounts in an order in which the later, more special one wins: tmp, readable, hidden, writable."""
     if sandbox.tmp:
-        yield from ("--bind", str(sandbox.tmp), "/tmp")  # noqa: S108 -- inside, /tmp is the run's own
+        yield from ("--bind", str(sandbox.tmp), _TMP)
         for name in _within_tmp(sandbox):
-            yield from ("--perms", "0755", "--tmpfs", f"/tmp/{name}")  # noqa: S108 -- likewise
+            yield from ("--perms", "0755", "--tmpfs", f"{_TMP}/{name}")
     else:
-        yield from ("--perms", "1777", "--size", str(SHM_BYTES), "--tmpfs", "/tmp")  # noqa: S108 -- likewise
+        yield from ("--perms", "1777", "--size", str(SHM_BYTES), "--tmpfs", _TMP)
     for path in sandbox.readable:
         yield from ("--ro-bind-try", str(path), str(path))
     for path in sandbox.hidden:
@@ -400,23 +414,23 @@ def _places(sandbox: Sandbox) -> Iterator[str]:
     for path in sandbox.writable:
         yield from ("--bind", str(path), str(path))
     for name in _within_tmp(sandbox) if sandbox.tmp else ():
-        yield from ("--remount-ro", f"/tmp/{name}")  # noqa: S108 -- likewise
+        yield from ("--remount-ro", f"{_TMP}/{name}")
 
 
 def _within_tmp(sandbox: Sandbox) -> tuple[str, ...]:
     """First names below /tmp of what is mounted there: of a home in /tmp."""
-    places = (*sandbox.readable, *sandbox.writable)
-    return tuple(
-        dict.fromkeys(path.parts[2] for path in places if path.parts[1:2] == ("tmp",) and len(path.parts) > 2)
-    )  # noqa: PLR2004
+    places = (path.parts for path in (*sandbox.readable, *sandbox.writable) if path.is_relative_to(_TMP))
+    return tuple(dict.fromkeys(parts[2] for parts in places))
 
 
 def _clear_mount_points(sandbox: Sandbox) -> None:
     """Make the mount points in the run's own /tmp anew where a command put something else in their place.
 
-    A link there would lead a mount astray. Nobody writes in there now: whatever a command started ended with it.
+    A link there would lead a mount astray. Nobody writes there now: what a command started ended with it.
     """
-    for name in _within_tmp(sandbox) if sandbox.tmp else ():
+    if sandbox.tmp is None:
+        return
+    for name in _within_tmp(sandbox):
         point = sandbox.tmp / name
         if point.is_symlink() or (point.exists() and not point.is_dir()):
             point.unlink()
@@ -497,7 +511,7 @@ def _finish(started: _Started, kept: _Kept, reason: str) -> int | None:
     if reason != "ended":
         started.process.kill()
     status = started.process.wait()
-    while started.status_fd is not None and started.said.count(b"\n") < 2 and _listen_more(started):  # noqa: PLR2004
+    while started.status_fd is not None and not started.set_up and _listen_more(started):
         pass
     _leave_nothing(started)
     _drain(started, kept)
@@ -546,7 +560,7 @@ def _end_namespace(inside: int) -> None:
 
 
 def _end_descendants(started: _Started) -> None:
-    """Without a pid namespace: orphans come to us, their subreaper, so what is new among our children goes."""
+    """Without a pid namespace orphans come to us, their subreaper: end what is new among our children."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(started.process.pid, signal.SIGKILL)
     until = time.monotonic() + _END_SECONDS

@@ -25,46 +25,24 @@ _TERMINAL_INPUT = (0x5412, 0x541C)
 # Numbers from asm/unistd_64.h and asm-generic/unistd.h; those from 424 on are the same everywhere.
 _BOTH = (428, 429, 430, 431, 432, 433, 442)  # open_tree, move_mount, fsopen … fspick, mount_setattr
 _RINGS = (425, 426, 427)
-_MACHINES: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
-    # machine: (AUDIT_ARCH, socket, ioctl, denied: add_key request_key keyctl bpf perf_event_open userfaultfd
-    # kexec_load kexec_file_load init_module finit_module delete_module mount umount2 pivot_root setns
-    # open_by_handle_at acct swapon swapoff reboot syslog quotactl)
-    "x86_64": (
-        0xC000003E,
-        41,
-        16,
-        (
-            *range(248, 251),
-            321,
-            298,
-            323,
-            246,
-            320,
-            175,
-            313,
-            176,
-            165,
-            166,
-            155,
-            308,
-            304,
-            163,
-            167,
-            168,
-            169,
-            103,
-        )
-        # quotactl, and iopl and ioperm, which exist here only
-        + (179, 172, 173),
-    ),
-    "aarch64": (
-        0xC00000B7,
-        198,
-        29,
-        (217, 218, 219, 280, 241, 282, 104, 294, 105, 273, 106, 40, 39, 41, 268, 265, 89, 224, 225, 142)
-        + (116, 60),
-    ),
-}
+# By machine: AUDIT_ARCH, the numbers of socket and ioctl, and what is denied.
+_MACHINES: dict[str, tuple[int, int, int, dict[str, int]]] = {
+    "x86_64": (0xC000003E, 41, 16, {
+        "add_key": 248, "request_key": 249, "keyctl": 250, "bpf": 321, "perf_event_open": 298,
+        "userfaultfd": 323, "kexec_load": 246, "kexec_file_load": 320, "init_module": 175,
+        "finit_module": 313, "delete_module": 176, "mount": 165, "umount2": 166, "pivot_root": 155,
+        "setns": 308,
+        "open_by_handle_at": 304, "acct": 163, "swapon": 167, "swapoff": 168, "reboot": 169, "syslog": 103,
+        "quotactl": 179, "iopl": 172, "ioperm": 173,
+    }),
+    "aarch64": (0xC00000B7, 198, 29, {
+        "add_key": 217, "request_key": 218, "keyctl": 219, "bpf": 280, "perf_event_open": 241,
+        "userfaultfd": 282, "kexec_load": 104, "kexec_file_load": 294, "init_module": 105,
+        "finit_module": 273, "delete_module": 106, "mount": 40, "umount2": 39, "pivot_root": 41, "setns": 268,
+        "open_by_handle_at": 265, "acct": 89, "swapon": 224, "swapoff": 225, "reboot": 142, "syslog": 116,
+        "quotactl": 60,
+    }),
+}  # fmt: skip
 
 
 def program() -> bytes | None:
@@ -80,7 +58,7 @@ def program() -> bytes | None:
         _line(_LOAD, _NUMBER),
         *_when(_AT_LEAST, _X32, _refuse(_ENOSYS)),
         *(line for number in _RINGS for line in _when(_EQUAL, number, _refuse(_ENOSYS))),
-        *(line for number in denied + _BOTH for line in _when(_EQUAL, number, _refuse(_EPERM))),
+        *(line for number in (*denied.values(), *_BOTH) for line in _when(_EQUAL, number, _refuse(_EPERM))),
         *_only_for(socket, _sockets()),
         *_only_for(ioctl, _terminals()),
         _line(_RETURN, _ALLOW),

@@ -2,14 +2,15 @@
 
 Nothing here opens a path in the tree or in its git directory: all of it happens inside the sandbox. What is
 delivered is made from a git directory of the harness's own (`snapshot/`), in a sandbox that sees the tree but
-cannot write it: whatever a worker did to its git directory (corrupted, reconfigured, removed), the result is the
-files of its tree, as one commit on the base.
+cannot write it: whatever a worker did to its git directory (corrupted, reconfigured, removed), the result is
+the files of its tree, as one commit on the base.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from dataclasses import dataclass
 from importlib import resources
@@ -18,13 +19,13 @@ from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.work import Check
 from agentloop.errors import AgentloopError
-from agentloop.worker.sandbox import sandbox_for
+from agentloop.worker.sandbox import MARK, sandbox_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agentloop.domain.work import AttemptSpec
-    from agentloop.worker.sandbox import Ran, Sandbox
+    from agentloop.worker.sandbox import Ran
 
 LEFT_OUT: Final = (
     "/TASK.md",
@@ -40,7 +41,7 @@ LEFT_OUT: Final = (
     ),
     *(".coverage", ".DS_Store", "*.egg-info/"),
 )
-"""What is never part of a result unless the base has it: the task's own file and the droppings of test runs."""
+"""What is no part of a result unless the base has it: the task's own file and the droppings of test runs."""
 
 GIT_SECONDS: Final = 300.0
 CHECK_OUTPUT_BYTES: Final = 12_000
@@ -55,7 +56,7 @@ class WorkplaceError(AgentloopError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What the checks said about the tree as it was: its id, whether it differs from the base, what failed."""
+    """What the checks said about a tree: its id, whether it differs from the base, what failed and how."""
 
     tree: str
     changed: bool
@@ -70,14 +71,14 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What is handed over: a commit on the base and the pack of its objects; `tip` is "" when nothing changed."""
+    """What is handed over: a commit on the base, its objects as a pack; `tip` is "" when nothing changed."""
 
     tip: str
     pack: bytes
 
 
 class Workplace:
-    """Tree, sandbox and snapshot of one attempt. `interrupt` is a descriptor that ends the command in hand."""
+    """Tree, sandbox and snapshot of an attempt. `interrupt` is a descriptor that ends the command in hand."""
 
     def __init__(self, spec: AttemptSpec, *, interrupt: int | None = None) -> None:
         folder = Path(spec.folder)
@@ -87,13 +88,14 @@ class Workplace:
         lent = (Path(spec.mirror) / "objects",)
         hidden = (folder.parent.parent,)
         tmp = folder / "tmp"
+        mark = os.environ.get(MARK, str(folder))  # as the executor wrote it
         self.sandbox = sandbox_for(
             spec.worker,
             writable=(self.tree, folder / "git"),
             readable=lent,
             hidden=hidden,
             tmp=tmp,
-            mark=str(folder),
+            mark=mark,
             interrupt=interrupt,
         )
         self._scribe = sandbox_for(
@@ -101,7 +103,7 @@ class Workplace:
             writable=(self._snapshot,),
             readable=(self.tree, *lent),
             hidden=hidden,
-            mark=str(folder),
+            mark=mark,
             interrupt=interrupt,
             variables=_git_variables(self._snapshot, self.tree),
         )
@@ -124,7 +126,7 @@ class Workplace:
             if ran.status != 0:
                 raise WorkplaceError(
                     f"the set-up command failed ({how(ran)}): {self.spec.target.setup}\n{ran.text[-2000:]}",
-                    fix=f"mend `setup` of target {self.spec.target.name!r}: it runs in the sandbox, without network",
+                    fix=f"mend `setup` of target {self.spec.target.name!r}; it runs without network",
                 )
             left = self._git("ls-files", "-z", "--others", "--exclude-standard", "--directory").split("\0")
             self._leave_out(f"/{_escaped(path)}" for path in left if path)
@@ -150,7 +152,10 @@ class Workplace:
         return bool(answer["ok"]), str(answer["says"]).encode("utf-8", "replace").decode()
 
     def prove(self) -> Proof:
-        """Run the contract's checks and the target's verify commands on the tree as it is now. Raises WorkplaceError."""
+        """Run the contract's checks and the target's verify commands on the tree as it is now.
+
+        Raises WorkplaceError, UnsafeError.
+        """
         try:
             tree = self._tree()
         except WorkplaceError as error:
@@ -159,7 +164,7 @@ class Workplace:
             return Proof(tree=tree, changed=False)
         foreign = self._foreign()
         if foreign:
-            says = f"{', '.join(foreign)}: a repository within the repository cannot be delivered; remove its .git"
+            says = f"{', '.join(foreign)}: a repository within it cannot be delivered; remove its .git"
             return Proof(tree=tree, changed=True, failed=("deliverable",), report=says)
         failed, words = [], []
         for check in checks_of(self.spec):
@@ -224,7 +229,7 @@ class Workplace:
             stream.writelines(f"{pattern}\n" for pattern in patterns)
 
     def _tree(self, *, careless: bool = False) -> str:
-        """Return the id of the tree as it is now. `careless` leaves out what cannot be read instead of raising."""
+        """Return the id of the tree as it is now; `careless` leaves out what cannot be read."""
         (self._snapshot / "index.lock").unlink(missing_ok=True)  # of a git that was stopped
         options = ("--ignore-errors",) if careless else ()
         self._git("add", "-A", *options, "--", ".", may_fail=careless)
@@ -246,7 +251,7 @@ class Workplace:
 
 
 def checks_of(spec: AttemptSpec) -> tuple[Check, ...]:
-    """Return what must pass: the contract's checks, then the target's verify commands that it does not name."""
+    """Return what must pass: the contract's checks, then those verify commands that it does not name."""
     named = {check.command for check in spec.task.contract.checks}
     verify = (Check(name=command, command=command) for command in spec.target.verify if command not in named)
     return (*spec.task.contract.checks, *verify)
