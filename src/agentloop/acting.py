@@ -311,6 +311,7 @@ class Actor:
             parents=parents if not (view.head and state.from_scratch) else (view.head, head),
             branch=branch_of(view.task),
             base_branch=branch,
+            trunk=_trunk(view, base, head),
             evidence=evidence_for(view, state),
             slice_micros=micros(limits.attempt_usd),
             deadline=now + timedelta(minutes=limits.attempt_minutes),
@@ -460,6 +461,7 @@ class Actor:
                 notes=self._notes(view.task),
                 context=self._context(view, queued, target),
             ),
+            issue_text=self._issue_text(view.task.issue),
         )
 
     def _gate_spec(self, effect: e.StartGate) -> GateSpec:
@@ -471,9 +473,8 @@ class Actor:
         return GateSpec(
             attempt=one.attempt,
             task=view.task,
-            # The whole change is judged: what the branch held before this attempt is part of the pull
-            # request.
-            base=view.tries[0].base if view.head and one.base == view.head else one.base,
+            # The whole change is judged: what the branch held before this attempt is part of it.
+            base=one.trunk,
             commit=effect.commit,
             folder=self._out.gate_folder(one.attempt),
             mirror=str(self._out.repositories.folder(target)),
@@ -483,6 +484,10 @@ class Actor:
             target=target,
             scan=self._settings.layers.gate,
         )
+
+    def _issue_text(self, issue: str) -> str:
+        found = next((one for one in self._out.tracker.observe(frozenset({issue})) if one.id == issue), None)
+        return "" if found is None else wording.issue_words(found)
 
     def _notes(self, task: Task) -> str:
         if not self._settings.layers.memory:
@@ -500,6 +505,11 @@ class Actor:
         base = next((each.base for each in view.tries if each.commit == earlier), one.base)
         diff = self._out.repositories.diff(target, base, earlier, 20_000)
         return f"## The work so far, as a diff (not applied here)\n\n```diff\n{diff}\n```"
+
+
+def _trunk(view: TaskView, base: str, head: str) -> str:
+    # On top of our own branch, the change still starts where the branch left the base branch.
+    return view.last.trunk if view.last is not None and base != head else head
 
 
 def branch_of(task: Task) -> str:
@@ -573,4 +583,4 @@ def _started_on(view: TaskView) -> s.Queued:
 
 
 def _findings_text(findings: tuple[Finding, ...]) -> str:
-    return "\n\n".join(f"**{one.kind}: {one.about}**\n\n{one.says.strip()}" for one in findings)
+    return "\n\n".join(f"**{one.kind}: {one.about}**\n\n{wording.quoted(one.says)}" for one in findings)

@@ -7,7 +7,6 @@ What is heavy is imported where it is used: an idle cycle never loads an SDK.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -316,13 +315,13 @@ def run_cycle(root: Path, *, dry: bool = False) -> str:
     if dry:
         from agentloop.rehearsal import rehearse
 
-        return rehearse(home, with_prices(settings))
+        return rehearse(home, settings)
     make_folder(home.run)
     with locked(home.lock):
         # Before anything is looked at: what a person saves while the cycle runs differs from this, and wakes
         # the next.
         saw = _saw(home)
-        ended = cycle.run(parts(home, with_prices(settings), Log().tell))
+        ended = cycle.run(parts(home, settings, Log().tell))
         _tell_supervisor(home, ended, complaint, {**saw, **_own_relay(home)})
         if lightstatus.snapshot(str(root)) is None:
             seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
@@ -343,13 +342,6 @@ def run_gate(attempt: str, root: Path) -> int:
     from agentloop.gate import run
 
     return run.main(attempt, root)
-
-
-def with_prices(settings: Settings) -> Settings:
-    """Return the settings with the shipped prices under those of a person."""
-    from agentloop.edges.metered import shipped_prices
-
-    return replace(settings, prices={**shipped_prices().models, **settings.prices})
 
 
 def _tell_supervisor(home: Home, ended: Ended, complaint: str, saw: dict[str, runtime.Stamp]) -> None:

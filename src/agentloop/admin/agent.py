@@ -148,7 +148,7 @@ def _answered(talk: _Talk, answer: Answered, look: Callable[[Look], str], turn: 
 
 
 def _finished(talk: _Talk, answer: Answered, turn: int) -> Reply | None:
-    if talk.decisions:
+    if talk.decisions or talk.delta is not None:
         return Proposal(
             decisions=tuple(talk.decisions), delta=talk.delta, models=tuple(talk.models), turns=turn
         )

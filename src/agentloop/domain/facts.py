@@ -110,6 +110,8 @@ class AttemptStarted:
     evidence: str
     slice_micros: int
     deadline: datetime
+    trunk: str = ""
+    """The commit of the base branch that the whole change is measured against."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,6 +254,7 @@ class Try:
     base_branch: str
     slice_micros: int
     deadline: datetime
+    trunk: str
     ended: datetime | None = None
     outcome: Outcome | None = None
     commit: str = ""

@@ -8,6 +8,7 @@ from agentloop.domain.states import Cancelled, Merged, Noted, TaskView, Try
 
 if TYPE_CHECKING:
     from agentloop.domain import decisions as d
+    from agentloop.domain.issue import Issue
     from agentloop.domain.work import Delivered, Task, Verdict
     from agentloop.domain.world import IssueView
 
@@ -167,6 +168,17 @@ def one_line(text: str, limit: int = 300) -> str:
 def tail(text: str, lines: int = OUTPUT_LINES) -> str:
     """Return the last `lines` lines of a check's output."""
     return "\n".join(text.rstrip().splitlines()[-lines:])
+
+
+def quoted(text: str) -> str:
+    """Return somebody's words or a program's output as a Markdown quotation, which they cannot break out of."""
+    return "\n".join(f"> {line}" for line in text.strip().splitlines())
+
+
+def issue_words(issue: Issue) -> str:
+    """Return what trusted people wrote in an issue, as one text. It is data: whoever shows it fences it."""
+    said = [f"{one.author}:\n{one.body}" for one in issue.comments if one.trusted and not one.ours]
+    return "\n\n".join([issue.title, issue.body, *said])
 
 
 def task_brief(task: Task, view: TaskView, *, guidance: str, findings: str, notes: str, context: str) -> str:

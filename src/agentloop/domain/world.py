@@ -256,6 +256,7 @@ def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entr
         base_branch=fact.base_branch,
         slice_micros=fact.slice_micros,
         deadline=fact.deadline,
+        trunk=fact.trunk or fact.base,
     )
     view = world.tasks[fact.task]
     world.tasks[fact.task] = replace(view, tries=(*view.tries, one))

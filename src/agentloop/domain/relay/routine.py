@@ -40,6 +40,7 @@ def routine_delta(
             done_means=judged.done_means,
         )
     return RelayDelta(
+        phase=None if _is_open(scene.world) else "Nothing to do",
         done=tuple(line for one in carried_out if (line := _told(one))),
         active=active,
         next_action=_next(scene),
@@ -102,6 +103,10 @@ def _questions(world: World) -> tuple[str, ...]:
         for view in world.issues.values()
         if isinstance(view.state, Waiting)
     )
+
+
+def _is_open(world: World) -> bool:
+    return bool(world.live) or any(not isinstance(view.state, Closed) for view in world.issues.values())
 
 
 def _next(scene: Scene) -> str:
