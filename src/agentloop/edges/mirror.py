@@ -213,11 +213,12 @@ def _remote(listed: str) -> Remote:
     branches: dict[str, str] = {}
     for line in listed.splitlines():
         value, _, name = line.partition("\t")
-        if value.startswith("ref: "):
+        # A pattern fits the end of a name: a clone's refs/remotes/origin/HEAD is listed with HEAD.
+        if name == "HEAD" and value.startswith("ref: "):
             default = value.removeprefix("ref: ").removeprefix("refs/heads/")
         elif name == "HEAD":
             head = value
-        else:
+        elif name.startswith("refs/heads/"):
             branches[name.removeprefix("refs/heads/")] = value
     return Remote(default=default, head=head, branches=branches)
 

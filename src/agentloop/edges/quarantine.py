@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -56,6 +57,7 @@ def take_result(
     ref = f"refs/agentloop/results/{spec.id}"
     known = mirror.git.text("for-each-ref", "--format=%(objectname)", ref)
     if known:
+        shutil.rmtree(_folder(mirror, spec.id), ignore_errors=True)
         return Taken(commit=known)
     tip = _tip(end)
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", tip):
@@ -85,7 +87,7 @@ def _finding(kind: str, about: str, says: str) -> Finding:
 
 @contextmanager
 def _quarantine(mirror: Mirror, attempt: str) -> Iterator[Git]:
-    folder = mirror.folder.parent / f".quarantine-{mirror.target}-{attempt}"
+    folder = _folder(mirror, attempt)
     shutil.rmtree(folder, ignore_errors=True)
     make_git_directory(folder, lender=mirror.folder, branch="result", commit="", worker="quarantine")
     try:
@@ -94,6 +96,10 @@ def _quarantine(mirror: Mirror, attempt: str) -> Iterator[Git]:
         yield Git(folder, durable=False, env=env)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(mirror: Mirror, attempt: str) -> Path:
+    return mirror.folder.parent / f".quarantine-{mirror.target}-{attempt}"
 
 
 def _unpack(git: Git, path: Path, limit_mb: int) -> None:
@@ -141,9 +147,11 @@ def _judged_tree(git: Git, spec: AttemptSpec, tip: str) -> str:
     kind = _asked(git, "cat-file", "-t", tip).strip()
     if kind != b"commit":
         raise _RefusedError(_finding("hostile", tip, f"is a {kind.decode()}, not a commit"))
-    _asked(git, "rev-list", "--objects", "--quiet", f"{tip}^{{tree}}", "--not", f"{spec.base}^{{tree}}")
+    _refuse_odd_trees(git, spec.base, tip)
+    before = _names(git, spec.base, None)
+    after = _names(git, tip, before.size + _LISTING_BYTES)
     changes = _changes(git, spec.base, tip)
-    findings = [*_bad_entries(changes), *_collisions(git, spec.base, tip, changes)]
+    findings = [*_bad_entries(changes), *_collisions(before, after)]
     findings += _too_heavy(git, changes, spec.limits.pack_mb * _GROWTH)
     if findings:
         raise _RefusedError(*_bounded(findings))
@@ -177,23 +185,66 @@ def _mode_says(mode: str) -> str:
     return f"a change may add or alter plain files only, not {names.get(mode, f'an entry of mode {mode}')}"
 
 
-def _collisions(git: Git, base: str, tip: str, changes: tuple[Change, ...]) -> list[Finding]:
-    if all(change.old_mode != _GONE for change in changes):
-        return []
-    new = collisions(_names(git, tip)) - collisions(_names(git, base))
+def _refuse_odd_trees(git: Git, base: str, tip: str) -> None:
+    """Every new tree, as it is written: git itself reads mode 104755 as 100755 and says nothing.
+
+    Asking for them is also what proves that nothing the tip needs is missing.
+    """
+    span = (f"{tip}^{{tree}}", "--not", f"{base}^{{tree}}")
+    _asked(git, "rev-list", "--objects", "--quiet", *span)
+    words = ("--objects", "--no-object-names", "--filter=object:type=tree", "--filter-provided-objects")
+    trees = _asked(git, "rev-list", *words, *span)
+    written = _asked(git, "cat-file", "--batch", stream=trees, limit_bytes=_LISTING_BYTES)
+    if len(written) > _LISTING_BYTES:
+        raise _RefusedError(_finding("size", "tree", "its folders are too large to look at"))
+    odd = _modes(written) - FILE_MODES - {"40000", "120000", "160000"}
+    if odd:
+        raise _RefusedError(_finding("mode", "tree", f"it has entries of mode {', '.join(sorted(odd))}"))
+
+
+def _modes(written: bytes) -> set[str]:
+    """The modes in what `git cat-file --batch` prints of trees: `mode name NUL id`, again and again."""
+    found: set[str] = set()
+    at = 0
+    while at < len(written):
+        end = written.index(b"\n", at)
+        oid, _, size = written[at:end].decode("ascii").split(" ")
+        stop = end + 1 + int(size)
+        at = end + 1
+        while at < stop:
+            space, zero = written.index(b" ", at), written.index(b"\0", at)
+            found.add(written[at:space].decode("ascii", "replace"))
+            at = zero + 1 + len(oid) // 2
+        at = stop + 1
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    names: frozenset[str]
+    size: int
+
+
+def _names(git: Git, commit: str, limit_bytes: int | None) -> _Names:
+    """All files and folders of a commit; that of a result is cut short: ten trees can name a billion."""
+    words = ("ls-tree", "-r", "-t", "-z", "--name-only", commit)
+    listed = _asked(git, *words, limit_bytes=limit_bytes)
+    if limit_bytes is not None and len(listed) > limit_bytes:
+        raise _RefusedError(_finding("size", "tree", "holds too many files to list"))
+    names = frozenset(name.decode("utf-8", "surrogateescape") for name in listed.split(b"\0") if name)
+    return _Names(names=names, size=len(listed))
+
+
+def _collisions(before: _Names, after: _Names) -> list[Finding]:
+    new = collisions(after.names) - collisions(before.names) if after.names - before.names else ()
     says = "is the same name as another one where case or Unicode form does not count"
     return [_finding("hostile", " = ".join(sorted(each)), says) for each in sorted(new, key=sorted)]
 
 
-def _names(git: Git, commit: str) -> list[str]:
-    listed = _asked(git, "ls-tree", "-r", "-t", "-z", "--name-only", commit, limit_bytes=_LISTING_BYTES)
-    if len(listed) > _LISTING_BYTES:
-        raise _RefusedError(_finding("size", "tree", "holds too many files to list"))
-    return [name.decode("utf-8", "surrogateescape") for name in listed.split(b"\0") if name]
-
-
 def _too_heavy(git: Git, changes: tuple[Change, ...], limit_mb: int) -> list[Finding]:
     new = [change.new_id for change in changes if change.new_mode in FILE_MODES]
+    if not new:
+        return []
     asked = "\n".join(new).encode() + b"\n"
     sizes = _asked(git, "cat-file", "--batch-check=%(objecttype) %(objectsize)", stream=asked).split(b"\n")
     known = [line.split() for line in sizes if line]

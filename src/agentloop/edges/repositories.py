@@ -92,9 +92,12 @@ class GitRepositories:
         Text beyond `limit_bytes` is cut, and it says so. Raises TargetError for an unknown commit.
         """
         git = self._git(target, commit)
-        listed = git.text("--literal-pathspecs", "ls-tree", "-z", commit, "--", _plain(path))
+        path = path.removeprefix("./")
+        if {"", ".", ".."} & set(path.split("/")):
+            return None
+        listed = git.text("--literal-pathspecs", "ls-tree", "-z", commit, "--", path)
         entry = re.match(r"\d+ blob ([0-9a-f]+)\t", listed)
-        if entry is None or path.endswith("/"):
+        if entry is None:
             return None
         return _cut(git.run("cat-file", "blob", entry[1], limit_bytes=limit_bytes), limit_bytes)
 
@@ -153,10 +156,6 @@ def _name(text: str) -> str:
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}", text) or ".." in text or text.endswith(".lock"):
         raise TargetError(f"{text!r} cannot be used as a name", fix="use letters, digits, '.', '_' and '-'")
     return text
-
-
-def _plain(path: str) -> str:
-    return path.removeprefix("./").strip("/") or "."
 
 
 def _cut(data: bytes, limit_bytes: int) -> str:
