@@ -105,7 +105,8 @@ def test_a_program_reads_stable_json(terminal: Terminal) -> None:
     assert created.endswith("Z")
     assert made == {
         "id": "1", "number": 1, "title": "It crashes", "state": "open", "priority": "normal",
-        "labels": ["bug"], "target": "", "author": made["author"], "path": str(terminal.home / "tracker/issues/0001.md"),
+        "labels": ["bug"], "target": "", "author": made["author"],
+        "path": str(terminal.home / "tracker/issues/0001.md"),
         "problems": [], "comment_count": 0, "body": "From a pipe.", "comments": [],
     }  # fmt: skip
     assert terminal.json("issue", "comment", "1", "--stdin", stdin="Piped.") == {

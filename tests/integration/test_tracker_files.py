@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -329,6 +330,24 @@ def test_a_look_at_the_tracker_writes_nothing(tracker: FileTracker, folder: Path
     tracker.observe(frozenset({"9"}))
     tracker.find("op-1", Say(issue=issue, body="Looking."))
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_what_is_no_file_does_not_hold_the_others_up(tracker: FileTracker, folder: Path) -> None:
+    """A pipe or a folder under an issue's name is shown as a problem."""
+    tracker.new("One", "", author="alice")
+    os.mkfifo(folder / "issues" / "0002.md")
+    (folder / "issues" / "0003.md").mkdir()
+    problems = [filed.problems for filed in tracker.filed()]
+    assert problems == [(), *[("the file cannot be read: it is no regular file",)] * 2]
+    assert tracker.new("Four", "", author="alice") == "4"
+
+
+def test_what_a_killed_writer_left_is_swept(tracker: FileTracker, folder: Path) -> None:
+    """By the next one who writes."""
+    tracker.new("One", "", author="alice")
+    (folder / "issues" / ".agentloop-tmp-0123456789ab").write_text("half")
+    tracker.new("Two", "", author="alice")
+    assert list((folder / "issues").glob(".agentloop-tmp-*")) == []
 
 
 def test_threads_of_one_process_take_turns_too(tracker: FileTracker) -> None:

@@ -8,7 +8,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -126,12 +127,26 @@ def moment_text(moment: datetime) -> str:
 
 
 def wake(home: Path, reason: str) -> None:
-    """Wake the loop, and say so when nobody is there to be woken."""
-    runfolder.append_wake(str(home), reason)
+    """Wake the loop, and say so when nobody is there to be woken. What was done stays done if that fails."""
+    try:
+        runfolder.append_wake(str(home), reason)
+    except OSError as error:
+        warn(f"the loop was not woken, it will see it when it next looks: {error}")
+        return
     if runfolder.supervisor_of(str(home)) is None:
         note("no loop runs on this home; start it with: agentloop run")
     elif (home / runfolder.PAUSE).exists():
         note("the loop is paused: agentloop resume")
+
+
+@contextmanager
+def working(on: str) -> Iterator[None]:
+    """Say on standard error, to people only, that this takes a while; gone when it is done."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True, highlight=False, emoji=False).status(on, spinner="dots"):
+        yield
 
 
 def note(words: str) -> None:

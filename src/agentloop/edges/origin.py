@@ -68,15 +68,19 @@ class Origin:
             (folder / "objects" / "info").mkdir(exist_ok=True)
             (folder / "objects" / "info" / "alternates").write_text(lenders, encoding="utf-8")
             bench = Git(folder, durable=False)
-            specs = [f"+refs/heads/{branch}:refs/heads/{branch}" for branch in branches]
-            try:
-                bench.look(
-                    "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *self._upload_pack(), "--",
-                    self.address, *specs, timeout_seconds=FETCH_SECONDS,
-                )  # fmt: skip
-            except GitError as error:
-                raise self._unusable(error) from error
+            self._fetch(bench, [f"+refs/heads/{branch}:refs/heads/{branch}" for branch in branches])
             yield bench
+
+    def _fetch(self, bench: Git, specs: list[str]) -> None:
+        if not specs:
+            return  # git would take this as a wish for all there is
+        try:
+            bench.look(
+                "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *self._upload_pack(), "--",
+                self.address, *specs, timeout_seconds=FETCH_SECONDS,
+            )  # fmt: skip
+        except GitError as error:
+            raise self._unusable(error) from error
 
     def push(self, repository: Git, branch: str, commit: str, *, expected: str) -> None:
         """Set `branch` to `commit` ("" = take it away), which is in `repository`, if it stands at `expected`.

@@ -19,6 +19,7 @@ import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agentloop.edges import files, records
@@ -122,13 +123,17 @@ class RecordFolder:
         """Return one record. Raises NotFoundError."""
         entry = self._get(record)
         if self._needs_settling(entry):
-            self._settle()
+            with self._held():
+                self._settle_one(record)
             entry = self._get(record)
         return entry
 
     def add(self, make: Callable[[str], str]) -> str:
         """Write the record that `make` returns for its id, and return the id."""
         with self._held():
+            # What a killed writer left: nobody else writes here while we hold the lock.
+            files.sweep_temps(self._open)
+            files.sweep_temps(self._closed)
             record = self._next()
             create_durable(self._open / _name(record), _encoded(make(record)))
         return record
@@ -225,9 +230,8 @@ class RecordFolder:
         with self._held():
             for path in tuple(self._unnumbered()):
                 self._adopt(path)
-            for folder in (self._open, self._closed):
-                for entry in filter(self._needs_settling, self._entries(folder)):
-                    self._settle_one(entry.id)
+            for entry in filter(self._needs_settling, self._entries(self._open)):
+                self._settle_one(entry.id)
 
     def _settle_one(self, record: str) -> None:
         def edit(entry: Entry) -> str | None:
@@ -370,23 +374,11 @@ def is_finished(path: Path) -> bool:
 def _read(path: Path, *, closed: bool) -> Entry | None:
     """What the file holds; None when there is none (any more)."""
     try:
-        data, cut = files.read_bounded(path, FILE_LIMIT_BYTES)
-        status = path.stat()
+        data, cut, status = _bytes_of(path)
     except FileNotFoundError:
         return None
     except OSError as error:
-        problem = f"the file cannot be read: {error.strerror}"
-        record = records.Record(fields={}, body="", problems=(problem,))
-        return Entry(
-            id=_id_of(path),
-            path=path,
-            closed=closed,
-            text="",
-            record=record,
-            changed_at=_EPOCH,
-            owner="",
-            whole=False,
-        )
+        return _unreadable(path, closed=closed, problem=f"the file cannot be read: {error.strerror}")
     text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     record = records.parse(text)
     if cut:
@@ -401,6 +393,26 @@ def _read(path: Path, *, closed: bool) -> Entry | None:
         changed_at=datetime.fromtimestamp(int(status.st_mtime), UTC),
         owner=_user(status.st_uid),
         whole=not cut,
+    )
+
+
+def _bytes_of(path: Path) -> tuple[bytes, bool, os.stat_result]:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")  # reading a pipe would wait for its writer
+    return *files.read_bounded(path, FILE_LIMIT_BYTES), status
+
+
+def _unreadable(path: Path, *, closed: bool, problem: str) -> Entry:
+    return Entry(
+        id=_id_of(path),
+        path=path,
+        closed=closed,
+        text="",
+        record=records.Record(fields={}, body="", problems=(problem,)),
+        changed_at=_EPOCH,
+        owner="",
+        whole=False,
     )
 
 
@@ -459,6 +471,7 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+@cache
 def _user(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 OURS: Final = "agentloop"
 """The name our own words are signed with. What makes them ours is their mark."""
 
+_FIELDS: Final = frozenset({"id", "title", "state", "author", "created"})
 LABEL_LIMIT: Final = 50
 
 Wanted: TypeAlias = Literal["open", "closed", "all"]
@@ -299,6 +300,8 @@ def _bad_fields(entry: Entry) -> tuple[str, ...]:
 def _missing(entry: Entry) -> dict[str, Value]:
     """The fields that a file written by hand lacks."""
     have = entry.record.fields
+    if have.keys() >= _FIELDS:
+        return {}
     fields: dict[str, Value] = {
         "id": entry.id,
         "title": title_of(entry.record.body) or f"Issue {entry.id}",
