@@ -38,6 +38,7 @@ GATES_AT_MOST = 3
 
 The machine, not the change, is what fails then.
 """
+NO_DECISION = "the admin agent came to no usable decision about it"
 
 
 def reconcile(scene: Scene) -> tuple[d.RuleDecision | d.Publish, ...]:

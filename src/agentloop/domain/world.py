@@ -133,6 +133,8 @@ class World:
     limited_why: str = ""
     next_actions: tuple[NextAction, ...] = ()
     refusals: tuple[RefusedOnce, ...] = ()
+    last_refusals: dict[str, str] = field(default_factory=dict)
+    """Why the admin's latest decision about an issue was refused, by the issue's id."""
     notes: dict[str, str] = field(default_factory=dict)
     sleep: facts.Slept | None = None
     live: dict[str, str] = field(default_factory=dict)
@@ -359,6 +361,9 @@ def _refused(world: World, fact: facts.Refused, entry: facts.Entry) -> None:
     if fact.by == "admin":
         once = RefusedOnce(cycle=entry.cycle, decision=fact.decision, why=fact.why)
         world.refusals = (*world.refusals, once)
+        issue = getattr(fact.decision, "issue", None)
+        if isinstance(issue, str):
+            world.last_refusals[issue] = fact.why
 
 
 def _cycle_ended(world: World, fact: facts.CycleEnded, entry: facts.Entry) -> None:
