@@ -139,6 +139,27 @@ def test_merging_twice_is_merging_once(case: tuple[str, str, list[str]], ours: R
     assert merge(base, once, theirs).relay == once
 
 
+STEPS = st.tuples(st.integers(0, 99), st.integers(0, 99), st.booleans(), st.booleans())
+
+
+@settings(max_examples=120)
+@given(human=HUMAN, steps=st.lists(STEPS, max_size=12))
+def test_stale_saves_one_after_another_lose_no_line(
+    human: str, steps: list[tuple[int, int, bool, bool]]
+) -> None:
+    """Each step saves some version with a line put in anywhere, ended or not: all lines stay."""
+    relay = replace(FIRST, human=human)
+    texts = [render(relay)]
+    for number, (version, at, cut, newest) in enumerate(steps):
+        base = texts[-1] if newest else texts[version % len(texts)]
+        lines = base.split("\n")
+        lines.insert(len(lines) if cut else at % (len(lines) + 1), f"line {number}")
+        relay = replace(merge(base, relay, "\n".join(lines)).relay, version=len(texts) + 1)
+        texts.append(render(relay))
+    kept = keys(relay.human)
+    assert [number for number in range(len(steps)) if f"line {number}" not in kept] == []
+
+
 @given(ours=RELAYS, version=st.integers(1, 9))
 def test_nothing_done_is_nothing_moved(ours: Relay, version: int) -> None:
     """Against a file that nobody touched, what the core wants is what is written."""
@@ -192,6 +213,14 @@ def test_a_stale_buffer_loses_nothing() -> None:
     theirs = render(old).replace("a\nb\n", "a\nd\n")
     merged = merge(render(old), ours, theirs).relay
     assert merged.human == "a\nd\n\n> Moved here from “Facts” of version 2:\n\nc\n"
+
+
+def test_a_block_between_a_persons_own_lines_takes_none_of_them_along() -> None:
+    """They wrote right above and below what was moved; an old buffer moves it again: lines stay lines."""
+    theirs = render(FIRST).replace("Starting", "Stopping")
+    moved = merge(render(FIRST), FIRST, theirs).moved[0]
+    ours = replace(FIRST, human=f"above\n{moved}below\n")
+    assert merge(render(FIRST), ours, theirs).relay.human == f"\n\nabove\nbelow\n\n{moved}"
 
 
 def test_line_ends_are_no_edit() -> None:

@@ -35,7 +35,7 @@ from agentloop.edges.displaced import Displaced, Late
 from agentloop.edges.exchange import read_settled, swap
 from agentloop.edges.files import append_durable, locked, make_folder, sync_folder, write_all
 from agentloop.edges.homegit import CommitOutcome, HomeGit
-from agentloop.edges.versions import Version, Versions
+from agentloop.edges.versions import FIRST_TEXT, Version, Versions
 from agentloop.errors import HomeError, NotFoundError
 
 if TYPE_CHECKING:
@@ -213,7 +213,8 @@ class RelayFile:
     ) -> tuple[Relay, tuple[str, ...]]:
         moved: tuple[str, ...] = ()
         for text in theirs:
-            merged = merge(self._base_of(text, None if last is None else last.text), ours, text)
+            # When nothing is known of what was written, every word may be a human's.
+            merged = merge(self._base_of(text, FIRST_TEXT if last is None else last.text), ours, text)
             ours, moved = merged.relay, (*moved, *merged.moved)
         return ours, moved
 

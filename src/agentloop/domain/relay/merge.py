@@ -46,8 +46,7 @@ def merge(base_text: str | None, ours: Relay, theirs_text: str | None) -> Merged
     moved = tuple(block for block in _edits(base, theirs, theirs_text) if block not in (theirs.human or ""))
     rest = ours.human
     for block in moved:
-        # With the blank line that was put before it, so that nothing grows when this is done again.
-        rest = rest.replace("\n" + block if "\n" + block in rest else block, "", 1)
+        rest = _without(rest, block)
     human = rest if theirs.human is None else merge_human(base.human or "", rest, theirs.human)
     for block in moved:
         human += _gap(human) + block
@@ -81,6 +80,15 @@ def _extra(ours: list[str], known: set[str]) -> str:
 def _key(line: str) -> str:
     # Line ends and trailing blanks are an editor's doing, not an edit.
     return line.rstrip(" \t\r\n").removeprefix("\ufeff")
+
+
+def _without(text: str, block: str) -> str:
+    """`text` without `block` and the blank line `_gap` put before it: moving twice adds nothing."""
+    at = text.find(block)
+    if at < 0 or (at > 0 and text[at - 1] != "\n"):
+        return text
+    before = text[:at]
+    return (before[:-1] if before == "\n" or before.endswith("\n\n") else before) + text[at + len(block) :]
 
 
 def _gap(text: str) -> str:
