@@ -140,6 +140,9 @@ def test_errors_say_what_to_do(terminal: Terminal, tmp_path: Path) -> None:
     assert "there are no words" in terminal("issue", "comment", "9", code=exits.CONFLICT)
     assert "needs a title" in terminal("issue", "new", "--no-input", code=exits.CONFLICT)
     assert "no terminal for an editor" in terminal("issue", "new", code=exits.CONFLICT)
+    assert "the targets in agentloop.toml: web" in terminal(
+        "issue", "new", "It crashes", "--target", "wbe", code=exits.NOT_FOUND
+    )
     assert "agentloop init" in terminal("issue", "list", "--home", str(tmp_path), code=exits.HOME)
     terminal("issue", "nonsense", code=exits.USAGE)
 

@@ -49,7 +49,8 @@ def list_(
     home: HomeOption = None,
 ) -> None:
     """List pull requests, newest first."""
-    found = _forge(common.find_home(home)).proposed(state)
+    with common.working("looking at the origins"):
+        found = _forge(common.find_home(home)).proposed(state)
     shown, more = common.bounded(found[::-1], limit, f"agentloop pr list --state {state}")
     if as_json:
         pulls = [_for_program(each, whole=False) for each in shown]
@@ -115,7 +116,8 @@ def show(
     home: HomeOption = None,
 ) -> None:
     """Show a pull request, its reviews and its checks."""
-    proposed = _forge(common.find_home(home)).get(number)
+    with common.working("looking at the origin"):
+        proposed = _forge(common.find_home(home)).get(number)
     if as_json:
         common.print_json({"pull": _for_program(proposed)}, compact=compact)
         return
@@ -182,7 +184,8 @@ def _print_checks(to: Console, pull: Pull) -> None:
 @app.command()
 def diff(number: NumberArgument, *, home: HomeOption = None) -> None:
     """Show what a pull request changes."""
-    data = _forge(common.find_home(home)).diff(number)
+    with common.working("looking at the origin"):
+        data = _forge(common.find_home(home)).diff(number)
     if not sys.stdout.isatty():
         sys.stdout.buffer.write(data)
         return
@@ -280,7 +283,8 @@ def merge(
     forge = _forge(root)
     for words in _doubts(forge.get(number).pull):
         common.warn(words)
-    merged = forge.merge(number, squash=squash, author=light.user_name())
+    with common.working("merging"):
+        merged = forge.merge(number, squash=squash, author=light.user_name())
     if as_json:
         checkout = str(merged.checkout) if merged.checkout else None
         common.print_json(
