@@ -83,7 +83,8 @@ class FileBaton:
     def take(self) -> HeldRelay:
         """Return the relay as it is. Raises HomeError."""
         self._found = self._file.read()
-        return HeldRelay(text=self._found.text or "", relay=self._found.relay)
+        text = (self._found.text or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return HeldRelay(text=text, relay=self._found.relay)
 
     def hand_on(self, new: Relay, *, message: str, notes: tuple[str, ...]) -> HandedOn:
         """Write the relay and commit it with the archive and the notes. Raises HomeError, OSError."""

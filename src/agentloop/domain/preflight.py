@@ -31,7 +31,8 @@ def problems(
         found.append("the plan has no tasks: ask or answer instead")
     if len(plan.tasks) > settings.limits.tasks_per_issue:
         found.append(
-            f"{len(plan.tasks)} tasks are more than limits.tasks_per_issue = {settings.limits.tasks_per_issue}: "
+            f"{len(plan.tasks)} tasks are more than limits.tasks_per_issue = "
+            f"{settings.limits.tasks_per_issue}: "
             "make fewer, larger ones"
         )
     if ground.problem:

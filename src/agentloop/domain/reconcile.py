@@ -221,9 +221,8 @@ def _of_issue(scene: Scene, issue: IssueView) -> list[d.RuleDecision | d.Publish
         return []
     matter = issue_matter(issue.id, issue.evidence)
     if issue.evidence != issue.handled and worn_out(scene.world, matter):
-        why = (
-            "the admin agent came to no usable decision about it; change its words to have it looked at again"
-        )
+        refused = scene.world.last_refusals.get(issue.id)
+        why = f"the admin agent's last decision was refused: {refused}" if refused else NO_DECISION
         return [d.ParkIssue(issue=issue.id, rationale=why)]
     if not isinstance(issue.state, InWork):
         return []
