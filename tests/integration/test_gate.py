@@ -33,6 +33,16 @@ sys.exit(main(sys.argv[1], Path(sys.argv[2])))
 """
 PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider"
 
+PATCHY = [
+    "diff --git a/x b/x\n",
+    "+++ b/x\n",
+    "--- a/x\n",
+    "@@ -0,0 +1,9 @@\n",
+    "\\ No newline\n",
+    "a\rb\n",
+    "\n",
+]
+
 BASE = {
     "calc.py": "def add(a, b):\n    return a - b\n",
     "conftest.py": "",
@@ -205,7 +215,7 @@ CHEATS: dict[str, tuple[dict[str, str | bytes | None], str]] = {
     "adds a nested pytest.ini": ({"tests/pytest.ini": "[pytest]\npython_files = test_old.py\n"}, "tests"),
     "adds setup.cfg": ({"setup.cfg": "[tool:pytest]\naddopts = --co\n"}, "tests"),
     "adds sitecustomize.py": ({"sitecustomize.py": "import os\nos._exit(0)\n"}, "tests"),
-    "adds a .pth file": ({"x.pth": "import os\n"}, "tests"),
+    "adds to an environment": ({".venv/lib/site-packages/x.pth": "import os\n"}, "tests"),
     "shadows pytest by a module": ({"pytest.py": "print('9 passed')\n"}, "tests"),
     "shadows pytest by a package": ({"pytest/__main__.py": "print('9 passed')\n"}, "tests"),
     "adds a GNUmakefile before the Makefile": ({"GNUmakefile": "check:\n\ttrue\n"}, "tests"),
@@ -300,6 +310,42 @@ def test_all_honest_twins_together_are_green(land: Land) -> None:
     every = {path: text for files in HONEST.values() for path, text in files.items()}
     verdict = land.judged(land.spec(land.commit(every, land.base)))
     assert verdict.green, verdict
+
+
+def test_a_test_that_became_a_folder_is_run_as_the_file_it_was(land: Land) -> None:
+    """File and folder of one name: what stood on the base wins."""
+    verdict = land.judged(land.spec(land.commit({"tests/test_add.py/x.py": "x = 1\n"}, land.base)))
+    assert "1 failed, 1 passed" in verdict.checks[0].output
+
+
+def test_added_lines_are_told_by_counting_not_by_looks(land: Land) -> None:
+    """Files full of what patches are made of are read line by line, each under its own name and number."""
+    files: dict[str, str | bytes | None] = {
+        f"f{number}": "".join(choice * (number + 1) for choice in (PATCHY[number:] + PATCHY[:number]))
+        for number in range(len(PATCHY))
+    }
+    before = land.commit(dict.fromkeys(list(files)[::2], "first\nlast"), land.base)
+    commit = land.commit({**files, "tests/test_old.py": None}, before)
+    diff = read_diff(replace(land.spec(commit), base=before))
+    assert {change.path: change.added for change in diff.changes if change.added} == {
+        path: len(lines) for path, lines in diff.added.items()
+    }
+    for path, lines in diff.added.items():
+        whole = str(files[path]).split("\n")
+        assert [whole[number - 1] for number, _ in lines] == [text for _, text in lines]
+
+
+def test_a_link_that_became_a_file_does_not_shift_the_rest(land: Land) -> None:
+    """Such a change is two entries in a patch; what follows keeps its name."""
+    land.git("read-tree", land.base)
+    link = land.git("hash-object", "-w", "--stdin", input=b"calc.py")
+    land.git("update-index", "--add", "--cacheinfo", f"120000,{link},a-link")
+    before = land.git("commit-tree", land.git("write-tree"), "-p", land.base, "-m", "a link")
+    land.git("read-tree", before)
+    commit = land.commit({"a-link": "text\n", "z.py": f"K = '{KEY}'\n"}, before)
+    spec = replace(land.spec(commit), base=before)
+    found = scan(read_diff(spec), spec.task.contract, spec.target, spec.limits)
+    assert [(finding.kind, finding.about) for finding in found] == [("secret", "z.py")]
 
 
 def test_a_contract_can_open_tests_and_nothing_else(land: Land) -> None:

@@ -36,7 +36,8 @@ PROTECTED: Final = (
 HARMLESS_GIT_FILES: Final = frozenset({".gitignore", ".gitkeep"})
 
 STEERING: Final = (
-    "**/{conftest,sitecustomize,usercustomize}.py", "**/*.pth", "**/{.coveragerc,.npmrc,.rspec,.mocharc*}",
+    "**/{conftest,sitecustomize,usercustomize}.py", "**/site-packages/**",
+    "**/{.coveragerc,.npmrc,.rspec,.mocharc*}",
     "**/{pytest.ini,.pytest.ini,tox.ini,setup.cfg}", "**/{jest,vitest,karma,playwright,cypress}.conf*",
     "{,src/,lib/}{pytest,_pytest,py,unittest,doctest,pluggy,coverage,nose,nose2,tox,nox}.py",
     "{,src/,lib/}{pytest,_pytest,py,unittest,doctest,pluggy,coverage,nose,nose2,tox,nox}/**",
