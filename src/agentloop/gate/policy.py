@@ -39,8 +39,7 @@ STEERING: Final = (
     "**/{conftest,sitecustomize,usercustomize}.py", "**/site-packages/**",
     "**/{.coveragerc,.npmrc,.rspec,.mocharc*}",
     "**/{pytest.ini,.pytest.ini,tox.ini,setup.cfg}", "**/{jest,vitest,karma,playwright,cypress}.conf*",
-    "{,src/,lib/}{pytest,_pytest,py,unittest,doctest,pluggy,coverage,nose,nose2,tox,nox}.py",
-    "{,src/,lib/}{pytest,_pytest,py,unittest,doctest,pluggy,coverage,nose,nose2,tox,nox}/**",
+    "{pytest,_pytest,unittest,pluggy}.py", "{pytest,_pytest,unittest,pluggy}/**",
     "{GNUmakefile,makefile,Justfile,.justfile}", "**/phpunit.xml*",
 )  # fmt: skip
 """Files that change what a test run does without being a test: pytest's and others' documents name them."""
