@@ -227,10 +227,21 @@ def _brief(value: object) -> object:
 def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
     stuck: list[d.Decision] = []
     for _ in range(ROUNDS):
-        decisions = [one for one in reconcile(scene) if one not in stuck]
+        decisions = [one for one in reconcile(_as_looked_at(scene, course)) if one not in stuck]
         if not decisions:
             return
         stuck += [one for one in decisions if not _admit_and_act(parts, actor, scene, one, "rules", course)]
+
+
+def _as_looked_at(scene: Scene, course: _Course) -> Scene:
+    """Return the scene without pull requests that this cycle has pushed to since.
+
+    The head that was seen is not the one we left: it would look like a person's push.
+    """
+    pushed = {one.task for one in course.carried_out if isinstance(one, d.Publish)}
+    ours = {scene.world.tasks[task].pull for task in pushed}
+    pulls = tuple(one for one in scene.observed.pulls if one.id not in ours)
+    return replace(scene, observed=replace(scene.observed, pulls=pulls))
 
 
 def _admit_and_act(
@@ -434,7 +445,7 @@ def _nap(parts: Parts, scene: Scene, course: _Course) -> Nap:
     return nap(
         scene,
         quiet_cycles=0 if course.acted else parts.quiet_cycles,
-        more=more and (unseen or _to_do(scene)) and scene.money_left()[1] > 0,
+        more=more and (unseen or _to_do(_as_looked_at(scene, course))) and scene.money_left()[1] > 0,
         asked=asked,
     )
 

@@ -245,9 +245,10 @@ def _verdict(*, approve: bool, changes: str | None, comment: str | None) -> tupl
         given.append(("changes_requested", changes))
     if comment is not None and not given:
         given.append(("commented", comment))
-    if len(given) != 1:
+    option = next((words for _, words in given if words.startswith("--")), None)
+    if len(given) != 1 or option:
         raise ConflictError(
-            "say one thing about it",
+            f"{option} is an option, not words" if option else "say one thing about it",
             fix="--approve, --request-changes 'what must change', or --comment 'words'",
         )
     return given[0]

@@ -91,7 +91,7 @@ def _about_the_sandbox(stage: Stage, screen: Screen) -> None:
     if stage.sandbox_off is not None:
         screen.say(
             'It runs with sandbox = "none", so that agents\' commands run with your own rights: '
-            f"{stage.sandbox_off.what}.",
+            f"{stage.sandbox_off.what.partition(', so no')[0]}.",
             "yellow",
         )
         screen.say(f"To have the sandbox: {stage.sandbox_off.fix.partition(', or set worker')[0]}", "yellow")
