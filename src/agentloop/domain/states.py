@@ -224,12 +224,7 @@ def after(state: TaskState, fact: facts.Fact, at: datetime) -> TaskState:  # noq
 def _judged(verdict: Verdict) -> TaskState:
     if verdict.green:
         return Green(attempt=verdict.attempt, commit=verdict.commit)
-    failed = tuple(
-        Finding(kind="check", about=check.command, says=check.output)
-        for check in verdict.checks
-        if not check.passed
-    )
-    return Red(attempt=verdict.attempt, findings=verdict.findings + failed)
+    return Red(attempt=verdict.attempt, findings=verdict.findings)
 
 
 def _reviewed(attempt: str, commit: str, reviewed: facts.Reviewed) -> TaskState:

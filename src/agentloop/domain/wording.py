@@ -187,7 +187,8 @@ def task_brief(task: Task, view: TaskView, *, guidance: str, findings: str, note
     rules = [
         "Work only in this folder. Commit nothing: your work is taken over as it stands.",
         "You are done when the checks below pass and the criteria hold. Say what keeps you from it.",
-        "The change is judged in a clean checkout, with existing tests and build configuration as they were.",
+        "The change is judged in a clean checkout, with existing tests and build configuration as they were: "
+        "put new tests into new files.",
     ]
     parts = [
         f"# Task {task.id}: {one_line(task.title)}",

@@ -224,7 +224,10 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the gate saw on one commit: `.agentloop/gates/<attempt>/verdict.json`. Green = no findings."""
+    """What the gate saw on one commit: `.agentloop/gates/<attempt>/verdict.json`.
+
+    Green = no findings; a check that failed is one of them.
+    """
 
     attempt: str
     commit: str
