@@ -27,6 +27,7 @@ TOOLBOX = (
     "edges.sdnotify",
 )
 JOINED = ("acting", "admin", "compiled", "cycle", "gate", "memory", "prompts", "rehearsal", "settings", "worker")
+SIGHT = ("lightstatus", "looking")
 FORGE = ("edges.forge", "edges.merge", "edges.records")
 CORE = ("domain", "errors", "exits", "home")
 
@@ -68,18 +69,26 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         ("domain.settings", "domain.codec", "errors", "exits", "home", *TOOLBOX),
         "the supervisor stays thin",
     ),
+    "lightstatus": (
+        ("looking", "edges.runfolder", "edges.runtime"),
+        "`status --json` reads a snapshot; what is heavier is loaded when there is none",
+    ),
+    "looking": (
+        (*CORE, "compiled", "lightstatus", "settings.sources", "edges.journal", "edges.tracker", *TOOLBOX),
+        "who looks sees settings and journal, and changes nothing",
+    ),
     "light": (
-        (*CORE, "compiled", "supervisor", "supervision", "wiring", *TOOLBOX),
+        (*CORE, "compiled", "lightstatus", "supervisor", "supervision", "wiring", *TOOLBOX),
         "light commands load what they need, when they need it",
     ),
     "wiring": (
-        (*CORE, "ports", *JOINED, "edges"),
+        (*CORE, "ports", *JOINED, *SIGHT, "edges"),
         "wiring joins all",
     ),
     "cli": (
         (
             *(*CORE, "compiled", "doctor", "initialise", "light", "ports"),
-            *("settings", "supervisor", "supervision", "wiring", *TOOLBOX),
+            *("settings", "supervisor", "supervision", "wiring", "rehearsal", *SIGHT, *TOOLBOX),
         ),
         "commands reach edges through wiring",
     ),
@@ -117,7 +126,7 @@ VENDORS: dict[str, tuple[tuple[str, ...], str]] = {
 
 # Loading these loads the standard library only, however far their imports reach: `status --json`, `run`,
 # `wake`, `stop` and an idle cycle take as long as the interpreter, not as long as an SDK.
-LIGHT = ("__main__", "compiled", "cycle", "light", "ports", "supervision", "supervisor", *CORE, *TOOLBOX)
+LIGHT = ("__main__", "compiled", "cycle", "light", "lightstatus", "ports", "supervision", "supervisor", *CORE, *TOOLBOX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,9 @@ def assemble(standing: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     progress = {(one["role"], one["attempt"]): one for one in now["progress"]}
     money = standing["money"]
     running = [{**one, **progress.get((one["role"], one["attempt"]), {})} for one in standing["running"]]
-    limit = {"until": standing["limit_until"], "why": standing["limit_why"]} if standing["limit_until"] else None
+    limit = (
+        {"until": standing["limit_until"], "why": standing["limit_why"]} if standing["limit_until"] else None
+    )
     return {
         "home": now["home"],
         "at": now["at"],
@@ -83,7 +85,10 @@ def assemble(standing: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         "limit": limit,
         "problems": now["problems"],
         "warnings": standing["warnings"],
-        "fallbacks": [*standing["fallbacks"], *(one["fallback"] for one in now["progress"] if one["fallback"])],
+        "fallbacks": [
+            *standing["fallbacks"],
+            *(one["fallback"] for one in now["progress"] if one["fallback"]),
+        ],
         "open_issues": standing["open_issues"],
         "merged": standing["merged"],
     }
@@ -105,13 +110,17 @@ def snapshot(home: str) -> dict[str, Any] | None:
     found = runfolder.read_object(os.path.join(home, SNAPSHOT))
     if found is None or found.get("program") != __version__ or found.get("valid_until", 0) <= time.time():
         return None
-    if found.get("overrides") != overrides(os.environ) or found.get("marks") != marks(home, found.get("files", ())):
+    if found.get("overrides") != overrides(os.environ) or found.get("marks") != marks(
+        home, found.get("files", ())
+    ):
         return None
     standing = found.get("standing")
     return standing if isinstance(standing, dict) else None
 
 
-def write_snapshot(home: str, standing: dict[str, Any], *, files: list[str], made_from: object, until: float) -> None:
+def write_snapshot(
+    home: str, standing: dict[str, Any], *, files: list[str], made_from: object, until: float
+) -> None:
     """Leave `standing`; it counts until `until` (seconds since the epoch), or until what it was made from changes.
 
     `files` are the settings files, `made_from` the `marks` taken before any of it was read: what changed meanwhile

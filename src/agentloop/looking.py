@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from agentloop import compiled, lightstatus
 from agentloop.domain import report
+from agentloop.domain.observed import Observed
+from agentloop.domain.scene import Scene
 from agentloop.domain.states import Queued
+from agentloop.domain.tasklist import meant
 from agentloop.domain.world import World
 from agentloop.edges.journal import Journal
+from agentloop.errors import AgentloopError, NotFoundError
 from agentloop.home import Home
 from agentloop.settings import sources
 
@@ -70,7 +74,9 @@ def keep_snapshot(seen: Sight, world: World, made_from: list[Any] | None = None)
     standing: dict[str, Any] = report.plain(report.stand(world, seen.settings, seen.now, warnings))
     marks = lightstatus.marks(root, files) if made_from is None else made_from
     with contextlib.suppress(OSError):
-        lightstatus.write_snapshot(root, standing, files=files, made_from=marks, until=_until(world, seen.now))
+        lightstatus.write_snapshot(
+            root, standing, files=files, made_from=marks, until=_until(world, seen.now)
+        )
     return standing
 
 
@@ -83,5 +89,28 @@ def _until(world: World, now: datetime) -> float:
     """When the first of the times that the report mentions is over: the day, a limit, a wait."""
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     times = [view.state.not_before for view in world.live_tasks() if isinstance(view.state, Queued)]
-    moments = [moment for moment in (midnight, world.limited_until, *times) if moment is not None and moment > now]
+    moments = [
+        moment for moment in (midnight, world.limited_until, *times) if moment is not None and moment > now
+    ]
     return min(moments).timestamp()
+
+
+def scene(root: str) -> Scene:
+    """Return the world, the settings and the time, as the rules get them. Raises AgentloopError."""
+    seen = sight(root)
+    return Scene(world=world_of(seen.home), observed=Observed(now=seen.now), settings=seen.settings)
+
+
+def unknown(home: Home, world: World, what: str) -> NotFoundError:
+    """Return the error for an issue, task or attempt that the journal does not know, with what may have been meant."""
+    from agentloop.edges.tracker import FileTracker
+
+    issue, *rest = what.split(".")
+    if not rest and issue not in world.issues:
+        with contextlib.suppress(AgentloopError):
+            title = FileTracker(home.tracker).get(issue).issue.title
+            return NotFoundError(f"no cycle has seen issue {issue} yet: {title}", fix="agentloop wake")
+    near = meant(what, [*world.issues, *world.tasks])
+    kind = "task" if rest else "issue"
+    listing = "agentloop tasks --all" if rest else "agentloop issue list --state all"
+    return NotFoundError(f"there is no {kind} {what}", fix=f"{near} All: {listing}" if near else listing)

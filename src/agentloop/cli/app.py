@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentloop.cli import common, config, home, issue, pr
+from agentloop.cli import common, config, cost, explain, home, issue, logs, loop, pr, relay, status, tasks
+from agentloop.cli.grouped import Grouped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 app = typer.Typer(
     name="agentloop",
+    cls=Grouped,
     help="Turns issues into pull requests, day and night. A person merges.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -23,6 +25,19 @@ app.command()(home.doctor)
 app.add_typer(config.app, name="config")
 app.add_typer(issue.app, name="issue")
 app.add_typer(pr.app, name="pr")
+app.add_typer(relay.app, name="relay")
+app.command()(status.status)
+app.command()(tasks.tasks)
+app.command()(logs.logs)
+app.command()(explain.explain)
+app.command()(cost.cost)
+# These are dispatched before typer is loaded (see `agentloop.__main__`); they are here for help and completion.
+app.command()(loop.run)
+app.command()(loop.wake)
+app.command()(loop.pause)
+app.command()(loop.resume)
+app.command()(loop.stop)
+app.command()(loop.cycle)
 
 
 def run(args: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -141,12 +142,19 @@ def wake(home: Path, reason: str) -> None:
 
 @contextmanager
 def working(on: str) -> Iterator[None]:
-    """Say on standard error, to people only, that this takes a while; gone when it is done."""
+    """Say on standard error, to people only, what takes longer than a second; gone when it is done."""
     if not sys.stderr.isatty():
         yield
         return
-    with Console(stderr=True, highlight=False, emoji=False).status(on, spinner="dots"):
+    spinner = Console(stderr=True, highlight=False, emoji=False).status(on, spinner="dots")
+    patience = threading.Timer(1.0, spinner.start)
+    patience.daemon = True
+    patience.start()
+    try:
         yield
+    finally:
+        patience.cancel()
+        spinner.stop()
 
 
 def note(words: str) -> None:

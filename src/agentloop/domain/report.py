@@ -219,18 +219,19 @@ def _listed(
 
 def _needs(scene: Scene) -> tuple[Need, ...]:
     world = scene.world
-    found = [(view.task.issue, need) for view in world.live_tasks() if (need := _need_of_task(view))]
+    found = [(view.task.issue, need) for view in world.live_tasks() if (need := need_of_task(view))]
     issues = [issue for issue in world.issues.values() if not isinstance(issue.state, w.Closed)]
     found += [(issue.id, need) for issue in issues if (need := need_of_issue(issue))]
-    ordered = sorted(found, key=lambda pair: PRIORITIES.index(_priority(world, pair[0])))
+    ordered = sorted(found, key=lambda pair: [*PRIORITIES].index(_priority(world, pair[0])))
     return (*_money_needed(scene), *(need for _, need in ordered))
 
 
-def _priority(world: World, issue: str) -> Any:
+def _priority(world: World, issue: str) -> str:
     return world.issues[issue].priority if issue in world.issues else "normal"
 
 
-def _need_of_task(view: s.TaskView) -> Need | None:
+def need_of_task(view: s.TaskView) -> Need | None:
+    """Return what a person is asked for on a task, or None."""
     task = view.task
     match view.state:
         case s.InReview(pull=pull, theirs=theirs):
@@ -288,10 +289,16 @@ def _money_needed(scene: Scene) -> list[Need]:
     name, left = scene.money_left()
     if left >= micros(scene.settings.limits.attempt_usd) or not in_order(scene):
         return []
-    says = f"{dollars(left)} is left under {name}, an attempt may need ${scene.settings.limits.attempt_usd:.2f}"
+    says = (
+        f"{dollars(left)} is left under {name}, an attempt may need ${scene.settings.limits.attempt_usd:.2f}"
+    )
     back = " (it starts anew at midnight UTC)" if name == "limits.day_usd" else ""
     raise_it = f"raise {name} in agentloop.toml"
-    return [Need(kind="money", about="money", title=raise_it, says=says + back, since=None, do=("agentloop cost",))]
+    return [
+        Need(
+            kind="money", about="money", title=raise_it, says=says + back, since=None, do=("agentloop cost",)
+        )
+    ]
 
 
 # --- what goes on by itself -------------------------------------------------------------------------------------
@@ -322,7 +329,9 @@ def _run(view: s.TaskView) -> Run:
 def _coming(scene: Scene) -> tuple[Coming, ...]:
     moving = s.Returned | s.Red | s.Green | s.Accepted | s.Judging
     tasks = [
-        Coming(about=f"task {view.task.id}", title=one_line(view.task.title, 100), says=_next_step(view.state))
+        Coming(
+            about=f"task {view.task.id}", title=one_line(view.task.title, 100), says=_next_step(view.state)
+        )
         for view in scene.world.live_tasks()
         if isinstance(view.state, moving) and not _is_running(view.state)
     ]
@@ -337,7 +346,11 @@ def _coming(scene: Scene) -> tuple[Coming, ...]:
 def _next_step(state: s.TaskState) -> str:
     match state:
         case s.Red(findings=findings):
-            return f"goes back to a worker: {finding_words(findings[0], 120)}" if findings else "goes back to a worker"
+            return (
+                f"goes back to a worker: {finding_words(findings[0], 120)}"
+                if findings
+                else "goes back to a worker"
+            )
         case s.Green():
             return "is green; the admin reviews it next"
         case _:
@@ -391,12 +404,18 @@ def _fallbacks(world: World, settings: Settings) -> tuple[str, ...]:
 
 def _warnings(settings: Settings) -> list[str]:
     said = [
-        (not settings.targets, "no [[target]]: name a repository in agentloop.toml, there is nothing to work on"),
+        (
+            not settings.targets,
+            "no [[target]]: name a repository in agentloop.toml, there is nothing to work on",
+        ),
         (
             settings.worker.sandbox == "none",
             'no sandbox (worker.sandbox = "none"): agents\' commands run with your rights',
         ),
-        (not settings.layers.gate, "the gate is off (layers.gate = false): only a contract's own checks are run"),
+        (
+            not settings.layers.gate,
+            "the gate is off (layers.gate = false): only a contract's own checks are run",
+        ),
         (not settings.layers.workers, "workers are off (layers.workers = false): the loop only plans"),
         (not settings.layers.memory, "memory is off (layers.memory = false): notes are not handed on"),
     ]
@@ -406,7 +425,7 @@ def _warnings(settings: Settings) -> list[str]:
 # --- as plain values --------------------------------------------------------------------------------------------
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> Any:  # noqa: ANN401 -- anything that JSON has
     """Return `value` as what JSON has: dataclasses as objects of their fields, times in ISO 8601 UTC to the second."""
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

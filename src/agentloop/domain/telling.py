@@ -126,7 +126,9 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912, PLR0915
     """Return what a decision does, in the imperative."""
     match decision:
         case d.Plan(issue=issue, tasks=tasks):
-            return f"plan issue {issue} as {count(len(tasks), 'task')}: " + "; ".join(one_line(each.title, 80) for each in tasks)
+            return f"plan issue {issue} as {count(len(tasks), 'task')}: " + "; ".join(
+                one_line(each.title, 80) for each in tasks
+            )
         case d.Ask(issue=issue, question=question):
             return f"ask on issue {issue}: {one_line(question, 160)}"
         case d.Assign(task=task):

@@ -1,0 +1,41 @@
+"""The help of the whole command: its commands in groups, in the order in which one meets them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    import click
+
+GROUPS = {
+    "To begin": ("init", "doctor", "config"),
+    "Say what you want, judge what comes back": ("issue", "pr", "relay"),
+    "See": ("status", "tasks", "logs", "explain", "cost"),
+    "The loop": ("run", "wake", "pause", "resume", "stop", "cycle"),
+}
+
+
+class Grouped(TyperGroup):
+    """Lists commands under the headings of GROUPS; a command that is in none comes last, under `Also`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of GROUPS."""
+        known = [name for names in GROUPS.values() for name in names]
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the groups; those that are hidden stay so."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        shown = {name: command for name, command in found.items() if command and not command.hidden}
+        grouped = {name for names in GROUPS.values() for name in names}
+        widest = max(map(len, shown), default=0)
+        for title, names in {**GROUPS, "Also": tuple(name for name in shown if name not in grouped)}.items():
+            rows = [
+                (f"{name:<{widest}}", shown[name].get_short_help_str(200)) for name in names if name in shown
+            ]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)

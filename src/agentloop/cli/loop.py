@@ -1,0 +1,94 @@
+"""The commands of the loop itself. `agentloop.__main__` runs them before typer is there; this is what `--help` tells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentloop import light
+from agentloop.cli import common
+from agentloop.cli.common import CompactOption, HomeOption, JsonOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def run(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="One cycle, then end.")] = False,
+    max_cycles: Annotated[
+        int | None, typer.Option("--max-cycles", min=1, help="End after so many cycles.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Work until told to stop: cycle, sleep, wake early. This is what runs day and night."""
+    root = str(common.find_home(home))
+    _end(lambda: light.supervise(root, once=once, max_cycles=max_cycles))
+
+
+def wake(
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Shown in the log.")] = "",
+    home: HomeOption = None,
+) -> None:
+    """Have the loop look around now instead of sleeping on."""
+    root = str(common.find_home(home))
+    _end(lambda: light.wake(root, reason))
+
+
+def pause(
+    *,
+    length: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="90s, 15m, 2h or 3d: a pause has an end.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown to everybody who looks.")],
+    home: HomeOption = None,
+) -> None:
+    """Let no cycle start for a while; what runs goes on."""
+    root = str(common.find_home(home))
+    _end(lambda: light.pause(root, length, reason))
+
+
+def resume(*, home: HomeOption = None) -> None:
+    """End the pause."""
+    root = str(common.find_home(home))
+    _end(lambda: light.resume(root))
+
+
+def stop(
+    *,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for the cycle in hand.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Stop the supervisor; it finishes the cycle in hand first."""
+    root = str(common.find_home(home))
+    _end(lambda: light.stop(root, now=now))
+
+
+def cycle(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show briefing, decisions and effects; have no effect.")
+    ] = False,
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="With --dry-run: do not ask the admin agent; costs nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+    compact: CompactOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Run one cycle by hand, as the supervisor would."""
+    root = common.find_home(home)
+    if not dry_run:
+        _end(lambda: light.cycle(str(root)))
+        return
+    from agentloop.cli.rehearsing import rehearse
+
+    rehearse(root, ask=not no_model, as_json=as_json or compact, compact=compact)
+
+
+def _end(act: Callable[[], int]) -> None:
+    code = act()
+    if code:
+        raise typer.Exit(code)
