@@ -21,7 +21,7 @@ from rich.text import Text
 
 from agentloop import exits, light
 from agentloop.edges import runfolder
-from agentloop.errors import AgentloopError, ConflictError, HomeError
+from agentloop.errors import AgentloopError, ConflictError, HomeError, NotFoundError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,6 +57,17 @@ def find_home(given: Path | None) -> Path:
             f"{home} is no home: it has no agentloop.toml", fix=f"agentloop init {shlex.quote(str(home))}"
         )
     return home
+
+
+def refuse_unknown_target(target: str, home: Path) -> None:
+    """Raise NotFoundError, naming those there are, when the settings have no such target."""
+    from agentloop import compiled
+    from agentloop.home import Home
+
+    settings, _ = compiled.in_force(Home(home))
+    if settings.target(target) is None:
+        names = ", ".join(each.name for each in settings.targets) or "none yet"
+        raise NotFoundError(f"there is no target {target!r}", fix=f"the targets in agentloop.toml: {names}")
 
 
 def console() -> Console:

@@ -11,7 +11,6 @@ from rich.text import Text
 from agentloop import light
 from agentloop.cli import common
 from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption, NoInputOption
-from agentloop.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +50,7 @@ def new(  # noqa: PLR0913 -- an argument for each option
     """File an issue."""
     root = common.find_home(home)
     if target:
-        _refuse_unknown(target, root)
+        common.refuse_unknown_target(target, root)
     if stdin:
         body = common.words_from(body or None, stdin=True)
     elif (editor or not (title or body)) and not no_input:
@@ -255,16 +254,6 @@ def _done(words: str, data: dict[str, object], *, as_json: bool) -> None:
         common.print_json(data)
     else:
         common.console().print(Text(words))
-
-
-def _refuse_unknown(target: str, home: Path) -> None:
-    from agentloop import compiled
-    from agentloop.home import Home
-
-    settings, _ = compiled.in_force(Home(home))
-    if settings.target(target) is None:
-        names = ", ".join(each.name for each in settings.targets) or "none yet"
-        raise NotFoundError(f"there is no target {target!r}", fix=f"the targets in agentloop.toml: {names}")
 
 
 def _from_editor(title: str, body: str) -> tuple[str, str]:
