@@ -26,7 +26,7 @@ TOOLBOX = (
     "edges.runtime",
     "edges.sdnotify",
 )
-JOINED = ("acting", "admin", "compiled", "cycle", "gate", "memory", "prompts", "rehearsal", "settings", "worker")
+JOINED = ("acting", "admin", "compiled", "cycle", "gate", "memory", "prompts", "settings", "worker")
 SIGHT = ("lightstatus", "looking")
 FORGE = ("edges.forge", "edges.merge", "edges.records")
 CORE = ("domain", "errors", "exits", "home")
@@ -41,7 +41,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "admin": (("domain", "errors", "ports"), "the admin proposes; it touches nothing"),
     "cycle": ((*CORE, "ports", "acting"), "the cycle sees the world through ports only"),
     "acting": ((*CORE, "ports"), "effects go through ports only"),
-    "rehearsal": ((*CORE, "ports", "cycle", "acting", "wiring", "admin"), "the cycle again, with ports that only tell"),
+    "rehearsal": (
+        (*CORE, "ports", "cycle", "acting", "wiring", "admin", "edges.executor", "edges.journal", *TOOLBOX),
+        "the cycle again, with ports that only tell; executor and journal are looked at",
+    ),
     "prompts": (("errors",), "templates are text and nothing else"),
     "worker": ((*CORE, "ports", "prompts", *TOOLBOX), "vendors reach the worker through ports"),
     "gate": (
@@ -126,7 +129,10 @@ VENDORS: dict[str, tuple[tuple[str, ...], str]] = {
 
 # Loading these loads the standard library only, however far their imports reach: `status --json`, `run`,
 # `wake`, `stop` and an idle cycle take as long as the interpreter, not as long as an SDK.
-LIGHT = ("__main__", "compiled", "cycle", "light", "lightstatus", "ports", "supervision", "supervisor", *CORE, *TOOLBOX)
+LIGHT = (
+    *("__main__", "compiled", "cycle", "light", "lightstatus", "ports", "supervision", "supervisor"),
+    *(*CORE, *TOOLBOX),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

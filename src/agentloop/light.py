@@ -33,7 +33,7 @@ STOP_MARGIN_SECONDS = 15
 FLAG = True
 VALUE = False
 OPTIONS = {
-    "cycle": {"--home": VALUE, "--dry-run": FLAG},
+    "cycle": {"--home": VALUE},
     "run": {"--home": VALUE, "--once": FLAG, "--max-cycles": VALUE},
     "wake": {"--home": VALUE, "--reason": VALUE},
     "stop": {"--home": VALUE, "--now": FLAG},
@@ -60,7 +60,7 @@ def run(name: str, args: Sequence[str]) -> int:  # noqa: C901 -- one line a comm
             case "run":
                 return supervise(home, once="--once" in said, max_cycles=_count(said.get("--max-cycles")))
             case "cycle":
-                return cycle(home, dry="--dry-run" in said)
+                return cycle(home)
             case "wake":
                 return wake(home, said.get("--reason", ""))
             case "stop":
@@ -129,7 +129,7 @@ def supervise(home: str, *, once: bool = False, max_cycles: int | None = None) -
     return supervisor.run(Path(home), once=once, max_cycles=max_cycles)
 
 
-def cycle(home: str, *, dry: bool = False) -> int:
+def cycle(home: str) -> int:
     """Run one cycle in this process and return its exit code; a failed one says why.
 
     Raises AgentloopError.
@@ -138,7 +138,7 @@ def cycle(home: str, *, dry: bool = False) -> int:
 
     from agentloop import wiring
 
-    failed = wiring.run_cycle(Path(home), dry=dry)
+    failed = wiring.run_cycle(Path(home))
     if failed:
         print(f"agentloop cycle: {failed}", file=sys.stderr)
         return exits.MODEL

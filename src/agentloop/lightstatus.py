@@ -1,12 +1,12 @@
 """`agentloop status --json`, in milliseconds: what a cycle left, and a look at what runs now.
 
-What follows from the journal is read from a snapshot, `.agentloop/run/standing.json` (`report.Standing` as plain JSON),
-which is an index and may be deleted at any moment. It counts only while everything it was made from is as it was: the
-journal's newest file, the settings and their files, the environment, the program, and the times it mentions.
-Otherwise `agentloop.looking` reads the whole journal and leaves a new one. Values here are plain JSON; a test holds
-them to the classes in `agentloop.domain.report`.
+What follows from the journal is read from a snapshot, `.agentloop/run/standing.json` (`report.Standing` as
+plain JSON), which is an index and may be deleted at any moment. It counts only while all that it was made from is
+as it was: the journal's newest file, the settings and their files, the environment, the program, and the
+times it mentions. Otherwise `agentloop.looking` reads the whole journal and leaves a new one. Values here are plain
+JSON; a test holds them to the classes in `agentloop.domain.report`.
 """
-# ruff: noqa: PTH110, PTH116, PTH118, PTH123, PTH202, PTH208, T201
+# ruff: noqa: PTH110, PTH116, PTH118, PTH123, PTH208, T201
 # (pathlib alone takes half of the time that this command has; what it prints is its result)
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ SCHEMA = 1
 """As `cli.common.SCHEMA`."""
 SNAPSHOT = ".agentloop/run/standing.json"
 SETTINGS = ".agentloop/settings.json"
+SECONDS = len("2026-11-20T11:08:46")
 EVENTS_READ_BYTES = 16 << 20
 """No event log is longer; see `worker.events`."""
 BOOKKEEPING = ("AGENTLOOP_HOME", "AGENTLOOP_RUN")
@@ -34,7 +35,10 @@ BOOKKEEPING = ("AGENTLOOP_HOME", "AGENTLOOP_RUN")
 
 
 def print_status(home: str, *, compact: bool = False) -> int:
-    """Print the status of the home at `home` as JSON and return the exit code. Raises AgentloopError, OSError."""
+    """Print the status of the home at `home` as JSON and return the exit code.
+
+    Raises AgentloopError, OSError.
+    """
     said = {"schema": SCHEMA, **status(home)}
     if compact:
         print(json.dumps(without_empty(said), ensure_ascii=False, separators=(",", ":")))
@@ -50,7 +54,10 @@ def status(home: str) -> dict[str, Any]:
 
 
 def standing_of(home: str) -> dict[str, Any]:
-    """Return `report.Standing`, plain: from the snapshot when it is good, else from the journal. Raises AgentloopError."""
+    """Return `report.Standing`, plain: from the snapshot when it is good, else from the journal.
+
+    Raises AgentloopError.
+    """
     found = snapshot(home)
     if found is None:
         from agentloop import looking
@@ -102,7 +109,7 @@ def without_empty(value: Any) -> Any:  # noqa: ANN401 -- anything that JSON has
     return [without_empty(each) for each in value] if isinstance(value, list) else value
 
 
-# --- the snapshot ------------------------------------------------------------------------------------------------
+# --- the snapshot -------------------------------------------------------------------------------------------
 
 
 def snapshot(home: str) -> dict[str, Any] | None:
@@ -121,10 +128,10 @@ def snapshot(home: str) -> dict[str, Any] | None:
 def write_snapshot(
     home: str, standing: dict[str, Any], *, files: list[str], made_from: object, until: float
 ) -> None:
-    """Leave `standing`; it counts until `until` (seconds since the epoch), or until what it was made from changes.
+    """Leave `standing`; it counts until `until` (seconds since the epoch), or what it was made from changes.
 
-    `files` are the settings files, `made_from` the `marks` taken before any of it was read: what changed meanwhile
-    makes it useless, never wrong. Raises OSError.
+    `files` are the settings files, `made_from` the `marks` taken before any of it was read: what changed
+    meanwhile makes it useless, never wrong. Raises OSError.
     """
     said = {
         "program": __version__,
@@ -138,7 +145,7 @@ def write_snapshot(
 
 
 def marks(home: str, files: Iterable[str]) -> list[Any]:
-    """Return what tells whether journal and settings are as they were: names and [mtime in ns, size, inode]."""
+    """Return what tells whether journal and settings are as they were: [mtime in ns, size, inode] each."""
     newest = _newest(os.path.join(home, "journal"))
     paths = [os.path.join(home, "journal", newest), os.path.join(home, SETTINGS), *files]
     return [newest, *(_mark(path) for path in paths)]
@@ -165,11 +172,11 @@ def _mark(path: str) -> list[int] | None:
     return [found.st_mtime_ns, found.st_size, found.st_ino]
 
 
-# --- what happens now --------------------------------------------------------------------------------------------
+# --- what happens now ---------------------------------------------------------------------------------------
 
 
 def live(home: str, runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return `report.Live`, plain: supervisor, pause, wake trigger, and how far `runs` (of `Standing`) are."""
+    """Return `report.Live`, plain: supervisor, pause, wake trigger, how far `runs` (of `Standing`) are."""
     asleep = runfolder.read_object(os.path.join(home, ".agentloop/run/sleep.json")) or {}
     pause = _pause(home)
     problems = asleep.get("problems")
@@ -255,7 +262,7 @@ def _doing(folder: str) -> str:
 
 
 def spent_micros(ledger: bytes) -> int:
-    """Return what a ledger says was spent, what was never settled at its ceiling; as `domain.money.spent` says."""
+    """Return what a ledger says was spent, the unsettled at its ceiling; as `domain.money.spent` does."""
     reserved: dict[str, int] = {}
     settled: dict[str, int] = {}
     for line in ledger.split(b"\n"):
@@ -290,4 +297,4 @@ def _bytes(path: str) -> bytes:
 
 def _second(text: object) -> str | None:
     """A time of ours, whole seconds."""
-    return f"{text[:19]}Z" if isinstance(text, str) and len(text) > 19 and text.endswith("Z") else None  # noqa: PLR2004 - the length of a time without its zone
+    return f"{text[:SECONDS]}Z" if isinstance(text, str) and text[SECONDS:].endswith("Z") else None

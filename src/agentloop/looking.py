@@ -1,4 +1,7 @@
-"""Reading a home for those who only look: its settings and all that its journal says. Changes nothing but a snapshot."""
+"""Reading a home for those who only look: its settings and all that its journal says.
+
+Changes nothing but a snapshot.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """A home as somebody who looks sees it. `complaint` says why the settings in force are not those written now."""
+    """A home as somebody who looks sees it.
+
+    `complaint` says why the settings in force are not those written now.
+    """
 
     home: Home
     settings: Settings
@@ -56,7 +62,10 @@ def world_of(home: Home) -> World:
 
 
 def leave_snapshot(root: str) -> dict[str, Any]:
-    """Return `report.Standing`, plain, from the whole journal, and leave it for the next who looks. Raises AgentloopError."""
+    """Return `report.Standing`, plain, from the whole journal, and leave it for the next who looks.
+
+    Raises AgentloopError.
+    """
     # Before anything is read: what somebody writes meanwhile makes the snapshot useless, never wrong.
     made_from = lightstatus.marks(root, _files(Home(Path(root))))
     seen = sight(root)
@@ -66,7 +75,7 @@ def leave_snapshot(root: str) -> dict[str, Any]:
 def keep_snapshot(seen: Sight, world: World, made_from: list[Any] | None = None) -> dict[str, Any]:
     """Return `report.Standing`, plain, and leave it as the snapshot; a disk that says no costs only time.
 
-    Without `made_from` (marks), the caller is the journal's writer: what is there now is what `world` was made from.
+    Without `made_from` (marks), the caller is the journal's writer: `world` was made from what is there now.
     """
     root = str(seen.home.root)
     files = _files(seen.home)
@@ -102,7 +111,7 @@ def scene(root: str) -> Scene:
 
 
 def unknown(home: Home, world: World, what: str) -> NotFoundError:
-    """Return the error for an issue, task or attempt that the journal does not know, with what may have been meant."""
+    """Return the error for an id that the journal does not know, with what may have been meant."""
     from agentloop.edges.tracker import FileTracker
 
     issue, *rest = what.split(".")

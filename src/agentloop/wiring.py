@@ -104,10 +104,13 @@ class FileBaton:
 class Admin:
     """The admin agent of a home: its model, metered; its prompt; its bounded reads."""
 
-    def __init__(self, home: Home, settings: Settings, outside: Outside) -> None:
+    def __init__(
+        self, home: Home, settings: Settings, outside: Outside, *, folder: Path | None = None
+    ) -> None:
         self._home = home
         self._settings = settings
         self._out = outside
+        self._folder = folder
 
     def __call__(
         self, scene: Scene, matters: tuple[Matter, ...], *, stall: str, relay: str, purse_micros: int
@@ -121,7 +124,7 @@ class Admin:
 
         models = self._settings.models
         briefing = brief(scene, matters, relay=relay, stall=stall)
-        folder = self._home.runtime / "cycles" / str(scene.world.cycle + 1)
+        folder = self._folder or self._home.runtime / "cycles" / str(scene.world.cycle + 1)
         make_folder(folder)
         ledger = Ledger(folder / "ledger.jsonl")
         (folder / "briefing.md").write_text(briefing.text, "utf-8", "replace")
@@ -149,6 +152,20 @@ class Admin:
             micros=spend.settled_micros, unresolved_micros=spend.unresolved_micros, model=models.admin
         )
         return reply, spent, shown
+
+    def spent_in(self, cycle: int) -> Spent | None:
+        """Return what asking in an earlier cycle cost, or None when its ledger is gone."""
+        from agentloop.edges.ledger import Ledger
+
+        ledger = Ledger(self._home.runtime / "cycles" / str(cycle) / "ledger.jsonl")
+        if not ledger.path.parent.is_dir():
+            return None
+        spend = ledger.spent()
+        return Spent(
+            micros=spend.settled_micros,
+            unresolved_micros=spend.unresolved_micros,
+            model=self._settings.models.admin,
+        )
 
     def _model(self, ledger: Ledger, purse_micros: int) -> Model:
         from agentloop.domain.money import Limit
@@ -256,6 +273,7 @@ def parts(home: Home, settings: Settings, tell: Callable[[str, dict[str, Any]], 
     """Return what a cycle on `home` is made of."""
     ports = outside(home, settings)
     last = runtime.read_sleep(home.root)
+    admin = Admin(home, settings, ports)
     return Parts(
         version=__version__,
         settings=settings,
@@ -263,7 +281,8 @@ def parts(home: Home, settings: Settings, tell: Callable[[str, dict[str, Any]], 
         journal=Journal(home),
         outside=ports,
         baton=FileBaton(home),
-        ask_admin=Admin(home, settings, ports),
+        ask_admin=admin,
+        spent_in=admin.spent_in,
         ground=lambda target: ground(ports, settings, target),
         take_wake=lambda: runtime.take_wake(home.root),
         tell=tell,
@@ -305,7 +324,7 @@ def _quiet_cycles(last: runtime.SleepRecord | None) -> int:
     return int(number) if word == "idle" and number.isdigit() else 0
 
 
-def run_cycle(root: Path, *, dry: bool = False) -> str:
+def run_cycle(root: Path) -> str:
     """Run one cycle on the home at `root` under its lock, and tell the supervisor how long to sleep.
 
     Returns "" or why the cycle counts as failed. Raises BusyError when another cycle holds the home,
@@ -313,10 +332,6 @@ def run_cycle(root: Path, *, dry: bool = False) -> str:
     """
     home = Home(root)
     settings, complaint = compiled.in_force(home)
-    if dry:
-        from agentloop.rehearsal import rehearse
-
-        return rehearse(home, settings)
     make_folder(home.run)
     with locked(home.lock):
         # Before anything is looked at: what a person saves while the cycle runs differs from this, and wakes

@@ -31,7 +31,7 @@ app.command()(tasks.tasks)
 app.command()(logs.logs)
 app.command()(explain.explain)
 app.command()(cost.cost)
-# These are dispatched before typer is loaded (see `agentloop.__main__`); they are here for help and completion.
+# Dispatched before typer is loaded (see `agentloop.__main__`); they are here for help and completion.
 app.command()(loop.run)
 app.command()(loop.wake)
 app.command()(loop.pause)

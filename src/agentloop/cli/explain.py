@@ -66,7 +66,7 @@ def _story(root: str, what: str) -> Story:
     return story(scene, issue, events, task)
 
 
-# --- for a person ------------------------------------------------------------------------------------------------
+# --- for a person -------------------------------------------------------------------------------------------
 
 
 def _print(to: Console, told: Story, *, whole: bool) -> None:

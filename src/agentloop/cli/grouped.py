@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    import click
+    from typer._click import Context, HelpFormatter  # where typer keeps its click
 
 GROUPS = {
     "To begin": ("init", "doctor", "config"),
@@ -20,13 +20,13 @@ GROUPS = {
 class Grouped(TyperGroup):
     """Lists commands under the headings of GROUPS; a command that is in none comes last, under `Also`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Context) -> list[str]:
         """Return the names in the order of GROUPS."""
         known = [name for names in GROUPS.values() for name in names]
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the groups; those that are hidden stay so."""
         found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         shown = {name: command for name, command in found.items() if command and not command.hidden}

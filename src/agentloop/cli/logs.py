@@ -74,7 +74,7 @@ def logs(
         _for_person(job, limit, follow=follow)
 
 
-# --- which one ---------------------------------------------------------------------------------------------------
+# --- which one ----------------------------------------------------------------------------------------------
 
 
 def _job(root: Path, attempt: str, *, gate: bool) -> Job:
@@ -137,7 +137,7 @@ def _is_over(job: Job) -> bool:
     return claim is not None and not runfolder.is_alive(claim)
 
 
-# --- reading -----------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------
 
 
 def _lines(job: Job, *, follow: bool) -> Iterator[str]:
@@ -199,7 +199,7 @@ def _ending(job: Job) -> tuple[str, str]:
     return ("green", f"{name}: green") if green else ("red", f"{name}: red")
 
 
-# --- showing -----------------------------------------------------------------------------------------------------
+# --- showing ------------------------------------------------------------------------------------------------
 
 
 def _for_program(job: Job, limit: int, *, follow: bool, compact: bool) -> None:
@@ -217,8 +217,10 @@ def _for_program(job: Job, limit: int, *, follow: bool, compact: bool) -> None:
     shown = events[-limit:]
     more = f"agentloop logs {job.attempt} --limit {len(events)}" if len(shown) < len(events) else None
     data = {"attempt": job.attempt, "role": job.role, "state": state, "says": says}
-    data["spent_micros"] = lightstatus.spent_micros(_from(job.folder.ledger, 0))
-    common.print_json({**data, "events": shown, "total": len(events), "more": more}, compact=compact)
+    spent = lightstatus.spent_micros(_from(job.folder.ledger, 0))
+    common.print_json(
+        {**data, "spent_micros": spent, "events": shown, "total": len(events), "more": more}, compact=compact
+    )
 
 
 def _for_person(job: Job, limit: int, *, follow: bool) -> None:
@@ -232,7 +234,8 @@ def _for_person(job: Job, limit: int, *, follow: bool) -> None:
     else:
         lines = list(_lines(job, follow=False))
         if len(lines) > limit:
-            words = f"the last {limit} of {len(lines)} lines; all: agentloop logs {job.attempt} --limit {len(lines)}"
+            every = f"agentloop logs {job.attempt} --limit {len(lines)}"
+            words = f"the last {limit} of {len(lines)} lines; all: {every}"
             to.print(Text(words, style="dim"))
             printer.skip(lines[:-limit])
         for line in lines[-limit:]:
@@ -285,7 +288,7 @@ class _Printer:
         return f"{_dollars(cost)}" if cost > 0 else ""
 
     def _settled(self, until: str) -> int:
-        """What was settled up to a moment; both are ISO 8601 with microseconds, so their order is that of text."""
+        """What was settled up to a moment; both are ISO 8601 with microseconds, so they sort as text."""
         total = 0
         for line in _from(self._job.folder.ledger, 0).splitlines():
             try:

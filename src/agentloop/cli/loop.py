@@ -1,4 +1,7 @@
-"""The commands of the loop itself. `agentloop.__main__` runs them before typer is there; this is what `--help` tells."""
+"""The commands of the loop itself.
+
+`agentloop.__main__` runs them before typer is there; this is what `--help` tells.
+"""
 
 from __future__ import annotations
 

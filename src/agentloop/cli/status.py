@@ -62,7 +62,7 @@ def _lines(standing: Standing, live: Live, width: int, height: int | None) -> li
     return screen(standing, live, width=width, height=height)
 
 
-# --- watching ----------------------------------------------------------------------------------------------------
+# --- watching -----------------------------------------------------------------------------------------------
 
 
 def _watch(root: str, *, as_json: bool) -> None:

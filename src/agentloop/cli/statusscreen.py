@@ -59,13 +59,13 @@ class Section:
 
 
 def screen(standing: Standing, live: Live, *, width: int, height: int | None = None) -> list[Text]:
-    """Return the status as lines of at most `width` columns, and at most `height` of them where that can be."""
+    """Return the status as lines of at most `width` columns, and `height` of them where that can be."""
     head = [*_loop(standing, live, width), *_troubles(standing, live, width)]
     foot = _money(standing, live, width)
     sections = [_needs(standing, live), _running(standing, live), _coming(standing), _queue(standing)]
     there = [one for one in sections if one.blocks]
     if not there:
-        head.append(Text(f"nothing to do: {_nothing(standing)}", style="dim"))
+        head.append(Text(_nothing(standing, live), style="dim"))
     fitted = _fitted(there, None if height is None else height - len(head) - len(foot) - 1)
     lines = [*head, *(line for one in fitted for line in _drawn(one)), *foot]
     for line in lines:
@@ -74,10 +74,12 @@ def screen(standing: Standing, live: Live, *, width: int, height: int | None = N
     return lines
 
 
-def _nothing(standing: Standing) -> str:
+def _nothing(standing: Standing, live: Live) -> str:
+    if live.woken_by:
+        return "nothing in hand yet: the next cycle looks at what asked for it"
     if standing.open_issues:
-        return f"{count(standing.open_issues, 'issue')} open, none waits for the loop"
-    return 'file an issue with: agentloop issue new "…"'
+        return f"nothing to do: {count(standing.open_issues, 'issue')} open, none waits for the loop"
+    return 'nothing to do; file an issue with: agentloop issue new "…"'
 
 
 def _fitted(sections: Sequence[Section], room: int | None) -> list[Section]:
@@ -109,7 +111,7 @@ def _row(left: str, *parts: str | tuple[str, str], style: str = "") -> Text:
     return Text.assemble((f" {left:<{LEFT - 1}}", style), *parts)
 
 
-# --- the loop ----------------------------------------------------------------------------------------------------
+# --- the loop -----------------------------------------------------------------------------------------------
 
 
 def _loop(standing: Standing, live: Live, width: int) -> list[Text]:
@@ -184,7 +186,7 @@ def _wrapped(line: Text, width: int) -> list[Text]:
     return [*parts[:1], *indented]
 
 
-# --- sections ----------------------------------------------------------------------------------------------------
+# --- sections -----------------------------------------------------------------------------------------------
 
 
 def _needs(standing: Standing, live: Live) -> Section:
@@ -258,7 +260,7 @@ def _waits(waits: Waits) -> tuple[Text, ...]:
     return (_row(waits.task, why, (f"  {waits.title}", "dim"), style=urgent or "bold"),)
 
 
-# --- money -------------------------------------------------------------------------------------------------------
+# --- money --------------------------------------------------------------------------------------------------
 
 
 def _money(standing: Standing, live: Live, width: int) -> list[Text]:
@@ -287,7 +289,7 @@ def _tightness(spent: int, limit: int) -> str:
     return "bold red" if share >= 1 else "yellow" if share >= 0.8 else "bold"  # noqa: PLR2004 -- four fifths
 
 
-# --- times -------------------------------------------------------------------------------------------------------
+# --- times --------------------------------------------------------------------------------------------------
 
 
 def clock(moment: datetime, now: datetime) -> str:

@@ -16,7 +16,7 @@ TEXT = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One line: `at` is HH:MM:SS UTC as the log has it (ISO 8601 in `moment`), `who` names a model or a tool."""
+    """One line: `moment` is ISO 8601 as the log has it, `who` names a model or a tool."""
 
     moment: str
     kind: Kind

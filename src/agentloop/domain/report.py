@@ -1,8 +1,8 @@
 """What `status` tells: a pure report, made of what the journal says and what the processes say.
 
-`standing` is everything that follows from journal and settings: it changes only when a cycle writes, so it is kept
-as a snapshot beside the journal. `Live` is what changes between cycles: supervisor, pause, running attempts. People's
-screens and programs' JSON are both made of these two values, and of nothing else.
+`Standing` is everything that follows from journal and settings: it changes only when a cycle writes, so it is
+kept as a snapshot beside the journal. `Live` is what changes between cycles: supervisor, pause, progress.
+People's screens and programs' JSON are both made of these two values, and of nothing else.
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ class Waits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
-    """Micro-dollars. Spent = settled and unresolved at its ceiling; reserved is set aside for what runs now."""
+    """Micro-dollars.
+
+    Spent = settled and unresolved at its ceiling; reserved is set aside for what runs now.
+    """
 
     day: str
     spent_today_micros: int
@@ -214,7 +217,7 @@ def _listed(
     )
 
 
-# --- what a person has to do ------------------------------------------------------------------------------------
+# --- what a person has to do --------------------------------------------------------------------------------
 
 
 def _needs(scene: Scene) -> tuple[Need, ...]:
@@ -258,7 +261,7 @@ def need_of_task(view: s.TaskView) -> Need | None:
 
 
 def need_of_issue(issue: IssueView) -> Need | None:
-    """Return what a person is asked for on `issue`, or None; new words that no cycle has weighed yet are an answer."""
+    """Return what a person is asked for on `issue`, or None; words not yet read are an answer."""
     if issue.evidence != issue.handled:
         return None
     match issue.state:
@@ -301,7 +304,7 @@ def _money_needed(scene: Scene) -> list[Need]:
     ]
 
 
-# --- what goes on by itself -------------------------------------------------------------------------------------
+# --- what goes on by itself ---------------------------------------------------------------------------------
 
 
 def _running(world: World) -> tuple[Run, ...]:
@@ -373,7 +376,7 @@ def _queue(scene: Scene) -> tuple[Waits, ...]:
     )
 
 
-# --- money, models, settings ------------------------------------------------------------------------------------
+# --- money, models, settings --------------------------------------------------------------------------------
 
 
 def _money(world: World, settings: Settings, now: datetime) -> Money:
@@ -422,11 +425,11 @@ def _warnings(settings: Settings) -> list[str]:
     return [words for applies, words in said if applies]
 
 
-# --- as plain values --------------------------------------------------------------------------------------------
+# --- as plain values ----------------------------------------------------------------------------------------
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 -- anything that JSON has
-    """Return `value` as what JSON has: dataclasses as objects of their fields, times in ISO 8601 UTC to the second."""
+    """Return `value` as what JSON has: dataclasses as objects, times in ISO 8601 UTC to the second."""
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     if is_dataclass(value) and not isinstance(value, type):

@@ -1,4 +1,7 @@
-"""What `explain` tells: the story of an issue, or of one of its tasks, with every reason that was recorded. Pure."""
+"""What `explain` tells: the story of an issue, or of one of its tasks, with every reason that was recorded.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One attempt. `outcome` names how it ended (`running`, `killed`), `verdict` what the gate said ("": nothing yet)."""
+    """One attempt.
+
+    `outcome` names how it ended (`running`, `killed`), `verdict` what the gate said ("": nothing yet).
+    """
 
     attempt: str
     started: datetime
@@ -160,7 +166,7 @@ def story(scene: Scene, issue: str, events: tuple[Event, ...], task: str = "") -
     )
 
 
-# --- what happened -----------------------------------------------------------------------------------------------
+# --- what happened ------------------------------------------------------------------------------------------
 
 
 def _event(fact: f.Fact, entry: f.Entry, issue: str, known: IssueView | None) -> Event | None:
@@ -235,7 +241,7 @@ def _against(verdict: Verdict) -> str:
     return "; ".join(told) or f"{count(passed, 'check')} passed on {verdict.commit[:10]}"
 
 
-# --- tasks -------------------------------------------------------------------------------------------------------
+# --- tasks --------------------------------------------------------------------------------------------------
 
 
 def _task(scene: Scene, view: s.TaskView) -> TaskStory:
@@ -293,7 +299,7 @@ def _tried(scene: Scene, view: s.TaskView, one: s.Try) -> Tried:
     )
 
 
-# --- what it waits for -------------------------------------------------------------------------------------------
+# --- what it waits for --------------------------------------------------------------------------------------
 
 
 def _waits(

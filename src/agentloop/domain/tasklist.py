@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRow:
-    """A task in a list. `says` holds its state in words, with every reason why a queued one is not started."""
+    """A task in a list.
+
+    `says` holds its state in words, with every reason why a queued one is not started.
+    """
 
     id: str
     issue: str

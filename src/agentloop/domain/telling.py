@@ -1,7 +1,7 @@
-"""Words for what the domain holds: where things stand, what was decided, what an effect does, how attempts end.
+"""Words for what the domain holds: where things stand, what was decided, what effects do, how attempts end.
 
-The same words go to the admin's briefing, to people's screens and into programs' JSON, so that nobody has to learn
-two languages.
+The same words go to the admin's briefing, to people's screens and into programs' JSON, so that nobody has to
+learn two languages.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def finding_words(finding: Finding, limit: int = 300) -> str:
     return f"{finding.kind} {one_line(finding.about, 100)}: {one_line(tail(finding.says, 3), limit)}"
 
 
-def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912, PLR0915 -- one line a decision
+def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one line a decision
     """Return what a decision does, in the imperative."""
     match decision:
         case d.Plan(issue=issue, tasks=tasks):
@@ -173,7 +173,7 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912, PLR0915
             assert_never(decision)
 
 
-def effect_words(effect: e.Effect) -> str:
+def effect_words(effect: e.Effect) -> str:  # noqa: C901 -- one line an effect
     """Return what an effect does outside, in the imperative."""
     match effect:
         case e.Say(issue=issue, body=body):

@@ -59,7 +59,8 @@ _Record = TypeVar("_Record")
 class LocalExecutor:
     """The executor port on this machine, for the home at `home`.
 
-    `command` starts agentloop; `stop_seconds` is how long a stopped run may take to hand over what it has.
+    `command` starts agentloop; `stop_seconds` is how long a stopped run may take to hand over what it has. With
+    `only_look`, `observe` leaves lost runs as they are instead of making sure that they stay lost.
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class LocalExecutor:
         *,
         command: tuple[str, ...] = (sys.executable, "-m", "agentloop"),
         stop_seconds: float = STOP_SECONDS,
+        only_look: bool = False,
     ) -> None:
         self._home = Home(home.absolute())
         self._command = command
         self._stop_seconds = stop_seconds
+        self._only_look = only_look
 
     def observe(self, known: frozenset[str]) -> tuple[Seen, ...]:
         """Return how the runs named `attempt:<id>` or `gate:<id>` in `known` stand. Raises OSError."""
@@ -85,7 +88,7 @@ class LocalExecutor:
                 there = folder.claim.exists() or folder.end.exists() or folder.verdict.exists()
                 return effect.attempt if there or _is_coming(folder) else None
             case StopAttempt():
-                runs = (self._home.attempt(effect.attempt), self._home.gate(effect.attempt))
+                runs = (self._home.attempt(effect.attempt), *self._gates_of(effect.attempt))
                 return None if any(_living(folder) for folder in runs) else effect.attempt
             case _:
                 assert_never(effect)
@@ -102,7 +105,8 @@ class LocalExecutor:
                 self._start(effect, spec)
             case StopAttempt():
                 self._stop(self._home.attempt(effect.attempt), effect.why)
-                self._stop(self._home.gate(effect.attempt), effect.why)
+                for gate in self._gates_of(effect.attempt):
+                    self._stop(gate, effect.why)
             case _:
                 assert_never(effect)
         return effect.attempt
@@ -116,7 +120,7 @@ class LocalExecutor:
         for root, of in ((self._home.attempts, self._home.attempt), (self._home.gates, self._home.gate)):
             for path in sorted(root.iterdir()) if root.is_dir() else ():
                 folder = of(path.name)
-                if path.name in keep or _living(folder) or _is_coming(folder):
+                if path.name.partition("@")[0] in keep or _living(folder) or _is_coming(folder):
                     continue
                 big = [str(path / name) for name in BIG if (path / name).exists()]
                 if big:
@@ -131,18 +135,23 @@ class LocalExecutor:
         make_folder(folder.root)
         write_durable(folder.spec, json.dumps(encode(spec), ensure_ascii=False).encode("utf-8", "replace"))
         role = "attempt" if isinstance(effect, StartAttempt) else "gate"
-        words = (*self._command, role, effect.attempt, "--home", str(self._home.root))
+        words = (*self._command, role, folder.root.name, "--home", str(self._home.root))
         _detach(words, folder, _environment(folder, with_key=role == "attempt"))
 
     def _folder(self, effect: StartAttempt | StartGate) -> RunFolder:
-        of = self._home.attempt if isinstance(effect, StartAttempt) else self._home.gate
-        return of(effect.attempt)
+        if isinstance(effect, StartGate):
+            return self._home.gate(effect.run)
+        return self._home.attempt(effect.attempt)
+
+    def _gates_of(self, attempt: str) -> tuple[RunFolder, ...]:
+        later = sorted(path.name for path in self._home.gates.glob(f"{attempt}@*"))
+        return tuple(self._home.gate(name) for name in (attempt, *later))
 
     # Looking
 
     def _seen(self, role: str, attempt: str) -> Seen:
         if role == "gate":
-            return self._seen_gate(self._home.gate(attempt), attempt)
+            return self._seen_gate(self._home.gate(attempt), attempt.partition("@")[0])
         folder = self._home.attempt(attempt)
         running = self._running(folder, attempt)
         # Looked for after the process: one that ends between the two looks has left its record.
@@ -151,6 +160,9 @@ class LocalExecutor:
             return ended
         if running is not None:
             return running
+        if not self._only_look:
+            if not folder.root.is_dir():
+            return Lost(attempt=attempt, role="attempt", spent_micros=None)
         _bury(folder)
         return _ended(folder) or Lost(
             attempt=attempt, role="attempt", spent_micros=_spend(folder).most_micros
@@ -163,7 +175,8 @@ class LocalExecutor:
             return GateEnded(attempt=attempt, verdict=verdict)
         if running is not None:
             return running
-        _bury(folder)
+        if not self._only_look:
+            _bury(folder)
         verdict = _verdict(folder)
         return GateEnded(attempt=attempt, verdict=verdict) if verdict else Lost(attempt=attempt, role="gate")
 
@@ -229,7 +242,7 @@ def _bury(folder: RunFolder) -> None:
 
 def _is_coming(folder: RunFolder) -> bool:
     """Whether a process was started that has not claimed its run yet."""
-    return not folder.claim.exists() and any(_marked(folder))
+    return not folder.claim.exists() and any(marked(folder.root))
 
 
 def _forestall(folder: RunFolder) -> None:
@@ -265,15 +278,16 @@ def _ask_to_end(identity: Identity, seconds: float) -> None:
 def _end_leftovers(folder: RunFolder) -> None:
     """SIGKILL every process that carries the run's mark; a sandbox's processes go with its first one."""
     until = time.monotonic() + GONE_SECONDS
-    while (left := tuple(_marked(folder))) and time.monotonic() < until:
+    while (left := tuple(marked(folder.root))) and time.monotonic() < until:
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
 
 
-def _marked(folder: RunFolder) -> Iterator[int]:
-    mark = f"{MARK}={folder.root}".encode()
+def marked(folder: Path) -> Iterator[int]:
+    """Yield the pids of the processes that belong to the run in `folder`, outside its sandbox."""
+    mark = f"{MARK}={folder}".encode()
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             if mark in path.read_bytes().split(b"\0") and int(path.parent.name) != os.getpid():
