@@ -160,10 +160,10 @@ class LocalExecutor:
             return ended
         if running is not None:
             return running
-        if not self._only_look:
-            if not folder.root.is_dir():
+        if not folder.root.is_dir():
             return Lost(attempt=attempt, role="attempt", spent_micros=None)
-        _bury(folder)
+        if not self._only_look:
+            _bury(folder)
         return _ended(folder) or Lost(
             attempt=attempt, role="attempt", spent_micros=_spend(folder).most_micros
         )
