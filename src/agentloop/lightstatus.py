@@ -1,10 +1,10 @@
 """`agentloop status --json`, in milliseconds: what a cycle left, and a look at what runs now.
 
 What follows from the journal is read from a snapshot, `.agentloop/run/standing.json` (`report.Standing` as
-plain JSON), which is an index and may be deleted at any moment. It counts only while all that it was made from is
-as it was: the journal's newest file, the settings and their files, the environment, the program, and the
-times it mentions. Otherwise `agentloop.looking` reads the whole journal and leaves a new one. Values here are plain
-JSON; a test holds them to the classes in `agentloop.domain.report`.
+plain JSON), which is an index and may be deleted at any moment. It counts only while all it was made from
+is as it was: the journal's newest file, the settings and their files, the environment, the program, and the
+times it mentions. Otherwise `agentloop.looking` reads the whole journal and leaves a new one. Values here are
+plain JSON; a test holds them to the classes in `agentloop.domain.report`.
 """
 # ruff: noqa: PTH110, PTH116, PTH118, PTH123, PTH208, T201
 # (pathlib alone takes half of the time that this command has; what it prints is its result)
