@@ -231,7 +231,12 @@ def _of_issue(scene: Scene, issue: IssueView) -> list[d.RuleDecision | d.Publish
         return []
     if any(s.finished(view.state) for view in tasks):
         return [d.Conclude(issue=issue.id, rationale="everything planned for it is merged or dropped")]
-    return [d.ParkIssue(issue=issue.id, rationale="every task planned for it was dropped")]
+    return [d.ParkIssue(issue=issue.id, rationale=f"every task planned for it was dropped: {_reasons(tasks)}")]
+
+
+def _reasons(tasks: tuple[s.TaskView, ...]) -> str:
+    told = [view.state.reason for view in tasks if isinstance(view.state, s.Cancelled)]
+    return "; ".join(dict.fromkeys(told))
 
 
 def _start_next(scene: Scene) -> Iterator[d.Start]:

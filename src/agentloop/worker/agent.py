@@ -56,6 +56,8 @@ SUMMARY_WORDS: Final = 800
 RESULT_CHARS: Final = 30_000
 CHARS_A_TOKEN: Final = 3
 """Fewer than code usually has, so that the estimate errs on the safe side."""
+NAME_CHARS: Final = 120
+"""Of a model's name with the reason why it stood in for another: a line on the pull request's receipt."""
 
 
 class Tools(Protocol):
@@ -232,7 +234,8 @@ def _note(course: Course, answer: Answered, tell: Tell) -> None:
     course.cut_off = 0
     course.tokens = used.input_tokens + used.cache_read_tokens + used.cache_write_tokens + used.output_tokens
     name = answer.answered_by or answer.model
-    course.models[name] = None
+    fell_back = f" (fallback: {answer.fell_back_because})" if answer.fell_back_because else ""
+    course.models[f"{name}{fell_back}"[:NAME_CHARS]] = None
     fields = {"model": name, "tokens": course.tokens, "text": answer.text}
     tell(
         "model.answered", fields | ({"because": answer.fell_back_because} if answer.fell_back_because else {})
