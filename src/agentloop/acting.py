@@ -17,9 +17,9 @@ from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import wording
 from agentloop.domain.settings import micros
-from agentloop.domain.signals import evidence_for
+from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.work import AttemptSpec, Contract, Delivered, End, Finding, GateSpec, Task
-from agentloop.errors import ConflictError, NotFoundError
+from agentloop.errors import ConflictError, NotFoundError, TargetError
 from agentloop.ports import Rejected
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class Actor:
         self._out = outside
         self._journal = journal
         self._settings = settings
-        self._now: datetime | None = None
+        self.written = 0
+        """Entries that this cycle has added to the journal."""
 
     def record(self, now: datetime, *facts: f.Fact) -> None:
         """Write facts that are true together into the journal, and fold them in. Raises JournalError."""
@@ -75,6 +76,7 @@ class Actor:
             entry = f.Entry(at=now, cycle=self.cycle, facts=facts)
             self._journal.append(entry)
             self.world.apply(entry)
+            self.written += 1
 
     def perform(self, now: datetime, op: str, effect: e.Effect) -> str:
         """Do the effect exactly once and return the id of what it made.
@@ -100,12 +102,27 @@ class Actor:
     def finish_intents(self, now: datetime) -> None:
         """Look for every effect that a killed cycle intended; do those that are not there."""
         for op in tuple(self.world.open_ops):
+            if self._given_up(self.world.effects[op].effect):
+                self.record(now, f.EffectFailed(op=op, why="its task has gone on without it"))
+                continue
             try:
                 self.perform(now, op, self.world.effects[op].effect)
             except NotFoundError as error:
                 self.record(now, f.EffectFailed(op=op, why=error.what))
             except ConflictError:
                 continue  # recorded; the rules see the state it left
+
+    def _given_up(self, effect: e.Effect) -> bool:
+        # An attempt that could not be started is counted as lost and another follows: it must not start then.
+        match effect:
+            case e.StartAttempt(attempt=attempt):
+                state = self._try(attempt)[0].state
+                return not (isinstance(state, s.Working) and state.attempt == attempt)
+            case e.StartGate(attempt=attempt):
+                state = self._try(attempt)[0].state
+                return not (isinstance(state, s.Judging) and state.started and state.attempt == attempt)
+            case _:
+                return False
 
     def carry_out(self, scene: Scene, decision: d.Decision, by: Literal["admin", "rules"]) -> None:
         """Do an admitted decision. Raises what a port raises; then the rules will propose it again."""
@@ -239,28 +256,35 @@ class Actor:
         self.perform(now, op, say)
 
     def _drop(self, now: datetime, decided: f.Decided, task: str, why: str) -> None:
-        state = self.world.tasks[task].state
-        if isinstance(state, s.Working):
-            stop = e.StopAttempt(attempt=state.attempt, why=why)
-            self.perform(now, e.operation("stop", state.attempt), stop)
-            self.record(now, *self._give_back(state.attempt))
-        self.record(now, decided, f.Cancelled(task=task, reason=why))
+        ended = self._stop(now, task, why)
+        self.record(now, *ended, decided, f.Cancelled(task=task, reason=why))
 
-    def _give_back(self, attempt: str) -> tuple[f.Fact, ...]:
-        # A stopped attempt's money is unresolved until its ledger says more: all of its slice counts.
-        purse = f"attempt:{attempt}"
-        slice_micros = self.world.purses.get(purse)
-        if slice_micros is None:
+    def _stop(self, now: datetime, task: str, why: str) -> tuple[f.Fact, ...]:
+        """End what runs for the task; return what became of it, with its money as its ledger has it."""
+        state = self.world.tasks[task].state
+        match state:
+            case s.Working(attempt=attempt):
+                op = e.operation("stop", attempt)
+            case s.Judging(attempt=attempt, started=True, round=number):
+                op = e.operation("stop-gate", attempt, str(number))
+            case _:
+                return ()
+        self.perform(now, op, e.StopAttempt(attempt=attempt, why=why))
+        if isinstance(state, s.Judging):
             return ()
-        return (f.Settled(purse=purse, micros=0, unresolved_micros=slice_micros),)
+        seen = self._out.executor.observe(frozenset({f"attempt:{attempt}"}))
+        ended = tuple(fact for one in seen for fact in job_news(self.world, one))
+        return ended or self._all_of_it(attempt)
+
+    def _all_of_it(self, attempt: str) -> tuple[f.Fact, ...]:
+        # It could not be ended and nobody will look at it again: all that it may spend counts.
+        purse = f"attempt:{attempt}"
+        left = self.world.purses.get(purse)
+        return () if left is None else (f.Settled(purse=purse, micros=0, unresolved_micros=left),)
 
     def _merged(self, now: datetime, decided: f.Decided, task: str, pull: str, commit: str) -> None:
-        state = self.world.tasks[task].state
-        if isinstance(state, s.Working):
-            stop = e.StopAttempt(attempt=state.attempt, why="its pull request was merged")
-            self.perform(now, e.operation("stop", state.attempt), stop)
-            self.record(now, *self._give_back(state.attempt))
-        self.record(now, decided, f.Merged(task=task, pull=pull, commit=commit))
+        ended = self._stop(now, task, "its pull request was merged")
+        self.record(now, *ended, decided, f.Merged(task=task, pull=pull, commit=commit))
 
     def _let_go(self, now: datetime, decided: f.Decided, let_go: d.LetGo) -> None:
         op = e.operation("hands-off", let_go.pull)
@@ -288,7 +312,13 @@ class Actor:
             )
             view = self.world.tasks[task]
             state = replace(state, guidance=guidance.strip())
-        started = self._attempt_of(scene.now, view, state)
+        try:
+            started = self._attempt_of(scene.now, view, state)
+        except TargetError as error:
+            # Its target cannot be used now: it waits, so that what stands behind it in the queue may start.
+            wait = timedelta(seconds=self._settings.worker.backoff_seconds * 2**view.requeues)
+            self.record(scene.now, f.Requeued(task=task, not_before=scene.now + wait, why=error.what))
+            raise
         op = e.operation("start", started.attempt)
         effect = e.StartAttempt(attempt=started.attempt)
         reserved = f.Reserved(purse=f"attempt:{started.attempt}", micros=started.slice_micros)
@@ -346,7 +376,7 @@ class Actor:
         view, _ = self._try(attempt)
         number = view.state.round if isinstance(view.state, s.Judging) else 1
         op = e.operation("gate", attempt, str(number))
-        effect = e.StartGate(attempt=attempt, commit=commit)
+        effect = e.StartGate(attempt=attempt, commit=commit, round=number)
         started = f.GateStarted(attempt=attempt, commit=commit, round=number)
         self.record(now, decided, started, f.EffectIntended(op=op, effect=effect))
         self.perform(now, op, effect)
@@ -360,18 +390,14 @@ class Actor:
             return
         target = self._target(view.task.target)
         push = e.Push(target=target.name, branch=one.branch, commit=state.commit, expected=view.head)
-        self.perform(now, e.operation("push", view.task.id, state.commit), push)
         title = wording.one_line(publish.title or view.task.title, 100)
-        body = self._pull_body(view, one, state)
-        if view.pull:
-            edit = e.EditPull(pull=view.pull, title=title, body=body)
-            self.perform(now, e.operation("edit-pull", view.task.id, state.commit), edit)
-            pull = view.pull
-        else:
-            opened = e.OpenPull(
-                target=target.name, branch=one.branch, base=one.base_branch, title=title, body=body
-            )
-            pull = self.perform(now, e.operation("pull", view.task.id), opened)
+        try:
+            self.perform(now, e.operation("push", view.task.id, state.commit), push)
+            pull = self._show_pull(now, view, one, state, title)
+        except ConflictError as error:
+            # The forge will say so again: a person has to look.
+            self._park(now, decided, view.task.id, f"its result cannot be published: {error.what}")
+            return
         op = e.operation("tell-pull", view.task.id, state.commit)
         say = e.Say(issue=view.task.issue, body=wording.pull_comment(view, pull))
         published = f.Published(
@@ -379,6 +405,17 @@ class Actor:
         )
         self.record(now, decided, published, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
+
+    def _show_pull(self, now: datetime, view: TaskView, one: Try, state: s.Accepted, title: str) -> str:
+        body = self._pull_body(view, one, state)
+        if view.pull:
+            edit = e.EditPull(pull=view.pull, title=title, body=body)
+            self.perform(now, e.operation("edit-pull", view.task.id, state.commit), edit)
+            return view.pull
+        opened = e.OpenPull(
+            target=view.task.target, branch=one.branch, base=one.base_branch, title=title, body=body
+        )
+        return self.perform(now, e.operation("pull", view.task.id), opened)
 
     def _pull_body(self, view: TaskView, one: Try, state: s.Accepted) -> str:
         outcome = one.outcome
@@ -476,7 +513,7 @@ class Actor:
             # The whole change is judged: what the branch held before this attempt is part of it.
             base=one.trunk,
             commit=effect.commit,
-            folder=self._out.gate_folder(one.attempt),
+            folder=self._out.gate_folder(effect.run),
             mirror=str(self._out.repositories.folder(target)),
             deadline=(self.world.at or one.deadline) + timedelta(minutes=minutes),
             limits=self._settings.limits,
@@ -508,8 +545,8 @@ class Actor:
 
 
 def _trunk(view: TaskView, base: str, head: str) -> str:
-    # On top of our own branch, the change still starts where the branch left the base branch.
-    return view.last.trunk if view.last is not None and base != head else head
+    # On top of our own branch, the change still starts where that branch left the base branch.
+    return next((each.trunk for each in view.tries if each.commit == base), head)
 
 
 def branch_of(task: Task) -> str:

@@ -7,7 +7,7 @@ instruction: what it had begun is in the journal, and the next one finishes it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor, Outside
@@ -15,6 +15,7 @@ from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain import signals
 from agentloop.domain.admission import refusal
+from agentloop.domain.effects import gate_run
 from agentloop.domain.observed import Observed
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.reconcile import reconcile
@@ -22,7 +23,6 @@ from agentloop.domain.relay import apply, stalled
 from agentloop.domain.relay.facts import facts_of
 from agentloop.domain.relay.routine import routine_delta
 from agentloop.domain.scene import Scene
-from agentloop.domain.settings import micros
 from agentloop.domain.sleeping import Nap, nap
 from agentloop.domain.states import Judging, Working
 from agentloop.domain.world import Closed
@@ -46,6 +46,8 @@ ROUNDS = 30
 What is left then is done in the next, at once.
 """
 CLOCK_SLACK_SECONDS = 300
+LIMIT_AT_LEAST = timedelta(seconds=60)
+"""Shortest wait for a provider's limit: its reset is not hit to the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,10 @@ class Spent:
     micros: int
     unresolved_micros: int
     model: str
+
+
+def _unknown(_cycle: int) -> Spent | None:
+    return None
 
 
 class AskAdmin(Protocol):
@@ -81,6 +87,8 @@ class Parts:
     take_wake: Callable[[], tuple[str, ...]]
     tell: Callable[[str, dict[str, Any]], None]
     """Logs one event with its fields."""
+    spent_in: Callable[[int], Spent | None] = _unknown
+    """What asking the admin in an earlier cycle cost, by its ledger; None when the ledger is gone."""
     quiet_cycles: int = 0
     """Cycles in a row, before this one, in which nothing happened."""
 
@@ -110,6 +118,7 @@ class _Course:
     shown: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
     carried_out: list[d.Decision] = field(default_factory=list)
+    stuck: set[str] = field(default_factory=set)
     refused: bool = False
     acted: bool = False
 
@@ -146,7 +155,7 @@ def run(parts: Parts) -> Ended:
     _follow_rules(parts, actor, scene, course)
 
     # 5. Nothing new and nothing due: no model, no tokens, no write.
-    matters = signals.matters(world, scene.observed)
+    matters = signals.matters(world, scene.observed) if scene.may_ask() else ()
     if not (course.acted or matters):
         return _idle(parts, actor, scene, course)
 
@@ -168,10 +177,15 @@ def run(parts: Parts) -> Ended:
 
 
 def _recover(parts: Parts, actor: Actor, course: _Course) -> None:
-    if not actor.world.open_ops:
-        return
-    _attempted(course, "recovering", lambda: actor.finish_intents(parts.clock.now()))
-    course.acted = True
+    for purse in [name for name in actor.world.purses if name.startswith("admin:")]:
+        # A cycle that was killed while it asked: what it may have spent counts on this day, and no longer.
+        spent = parts.spent_in(int(purse.partition(":")[2]))
+        settled = f.Settled(purse=purse, micros=0, unresolved_micros=actor.world.purses[purse])
+        if spent is not None:
+            settled = _settled(purse, spent)
+        _record(parts, actor, course, parts.clock.now(), settled)
+    if actor.world.open_ops:
+        _attempted(actor, course, "recovering", lambda: actor.finish_intents(parts.clock.now()))
 
 
 def _look(parts: Parts, world: World, relay: Relay, course: _Course) -> Scene:
@@ -184,7 +198,7 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course) -> Scene:
     pulls = frozenset(view.pull for view in tasks if view.pull)
     jobs = [f"attempt:{view.state.attempt}" for view in tasks if isinstance(view.state, Working)]
     jobs += [
-        f"gate:{view.state.attempt}"
+        f"gate:{gate_run(view.state.attempt, view.state.round)}"
         for view in tasks
         if isinstance(view.state, Judging) and view.state.started
     ]
@@ -257,10 +271,11 @@ def _admit_and_act(
             _record(parts, actor, course, scene.now, f.Refused(by="admin", decision=decision, why=why))
         return False
     parts.tell("decided", {"by": by, "decision": name, **_named(decision), "why": decision.rationale})
-    course.acted = True
-    done = _attempted(course, _subject(decision), lambda: actor.carry_out(scene, decision, by))
+    done = _attempted(actor, course, _subject(decision), lambda: actor.carry_out(scene, decision, by))
     if done:
         course.carried_out.append(decision)
+    else:
+        course.stuck.add(_subject(decision))
     return done
 
 
@@ -273,7 +288,8 @@ def _subject(decision: d.Decision) -> str:
     return f"{type(decision).__name__.lower()} {about}".strip()
 
 
-def _attempted(course: _Course, what: str, act: Callable[[], None]) -> bool:
+def _attempted(actor: Actor, course: _Course, what: str, act: Callable[[], None]) -> bool:
+    before = actor.written
     try:
         act()
     except JournalError:
@@ -282,6 +298,9 @@ def _attempted(course: _Course, what: str, act: Callable[[], None]) -> bool:
         # What was begun is in the journal: the next cycle looks again. The rest of this one goes on.
         course.problems.append(f"{what}: {error}")
         return False
+    finally:
+        # What failed as it did before, and left no trace, is no reason to call a cycle anything but idle.
+        course.acted |= actor.written > before
     return True
 
 
@@ -295,22 +314,22 @@ def _ask(
     fresh: bool,
     course: _Course,
 ) -> None:
-    _, left = scene.money_left()
-    purse = min(micros(parts.settings.limits.cycle_usd), left)
-    if scene.limited() or purse <= 0:
-        return
+    purse = scene.cycle_purse()
     name = f"admin:{actor.cycle}"
     actor.record(scene.now, f.Reserved(purse=name, micros=purse))
     reply, spent, shown = parts.ask_admin(
         scene, matters, stall=_stall(actor.world, fresh=fresh), relay=relay, purse_micros=purse
     )
     course.acted = True
-    settled = f.Settled(
-        purse=name, micros=spent.micros, unresolved_micros=spent.unresolved_micros, model=spent.model
-    )
-    actor.record(parts.clock.now(), settled)
+    actor.record(parts.clock.now(), _settled(name, spent))
     course.shown = shown
     _hear(parts, actor, course, reply)
+
+
+def _settled(purse: str, spent: Spent) -> f.Settled:
+    return f.Settled(
+        purse=purse, micros=spent.micros, unresolved_micros=spent.unresolved_micros, model=spent.model
+    )
 
 
 def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
@@ -319,12 +338,15 @@ def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
             course.proposal = reply
             parts.tell("admin.answered", {"models": ", ".join(reply.models), "turns": reply.turns})
         case Wait(until=until, why=why):
-            course.shown = ()
+            now = parts.clock.now()
             if until is None:
-                course.problems.append(why)
+                # It was given all that one cycle may spend, and that was too little for what it was shown.
+                course.failed = f"{why}; raise limits.cycle_usd"
             else:
-                reached = f.LimitReached(until=until, detail=why)
-                _record(parts, actor, course, parts.clock.now(), reached)
+                course.shown = ()
+                # A reset that is due, or over, is not asked about again in the same breath.
+                until = max(until, now + LIMIT_AT_LEAST)
+                _record(parts, actor, course, now, f.LimitReached(until=until, detail=why))
         case NoAnswer(why=why, fix=fix, service=service):
             course.failed = f"the admin agent gave no usable answer: {why}" + (f"; {fix}" if fix else "")
             course.shown = () if service else course.shown
@@ -368,7 +390,7 @@ def _hand_on(parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Co
             written = f.RelayWritten(version=handed.version, next_action=action, signal=fresh)
             actor.record(parts.clock.now(), written)
 
-    _attempted(course, "writing the relay", write)
+    _attempted(actor, course, "writing the relay", write)
 
 
 def _is_closed(world: World, issue: str) -> bool:
@@ -402,11 +424,10 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
     outcome = _outcome(course, after)
     fingerprint = signals.fingerprint(scene.observed)
     found = _said(_nap(parts, after, course), course)
-    wake = _hibernation(course)
     actor.record(
         now,
         f.CycleEnded(outcome=outcome, fingerprint=fingerprint, reason=course.failed, matters=course.shown),
-        f.Slept(until=found.until, kind=found.kind, reason=found.reason, wake=wake.until if wake else ()),
+        f.Slept(until=found.until, kind=found.kind, reason=found.reason, wake=_wakes(actor.world, course)),
     )
     said = {"cycle": actor.cycle, "outcome": outcome, "woken_by": "; ".join(wakes) or None}
     parts.tell("cycle.ended", {**said, "until": found.until, "reason": found.reason})
@@ -430,33 +451,29 @@ def _outcome(course: _Course, scene: Scene) -> Literal["acted", "quiet", "failed
 
 
 def _nap(parts: Parts, scene: Scene, course: _Course) -> Nap:
-    asked = next(
-        (
-            one
-            for one in reversed(course.proposal.decisions if course.proposal else ())
-            if isinstance(one, d.Sleep | d.Hibernate)
-        ),
-        None,
-    )
+    rests = [one for one in course.carried_out if isinstance(one, d.Sleep | d.Hibernate)]
     # What the admin left open waits; but after a refusal it is told why, and may decide again at once.
     left = () if course.refused else course.shown
     unseen = any(one.id not in left for one in signals.matters(scene.world, scene.observed))
-    more = not course.failed and not scene.limited() and not course.problems
+    to_do = (unseen and scene.may_ask()) or _to_do(_as_looked_at(scene, course), course)
     return nap(
         scene,
         quiet_cycles=0 if course.acted else parts.quiet_cycles,
-        more=more and (unseen or _to_do(_as_looked_at(scene, course))) and scene.money_left()[1] > 0,
-        asked=asked,
+        more=to_do and not course.failed and not scene.limited(),
+        asked=rests[-1] if rests else None,
     )
 
 
-def _to_do(scene: Scene) -> bool:
-    return any(refusal(one, scene) is None for one in reconcile(scene))
+def _to_do(scene: Scene, course: _Course) -> bool:
+    # What has just failed is not tried again at once.
+    return any(refusal(one, scene) is None and _subject(one) not in course.stuck for one in reconcile(scene))
 
 
-def _hibernation(course: _Course) -> d.Hibernate | None:
-    decisions = course.proposal.decisions if course.proposal else ()
-    return next((one for one in decisions if isinstance(one, d.Hibernate)), None)
+def _wakes(world: World, course: _Course) -> tuple[d.Wake, ...]:
+    """Return what ends the hibernation that begins here, or that nobody has decided to end yet."""
+    if course.proposal is None and not course.carried_out:
+        return world.sleep.wake if world.sleep else ()
+    return next((one.until for one in reversed(course.carried_out) if isinstance(one, d.Hibernate)), ())
 
 
 def _said(found: Nap, course: _Course) -> Nap:

@@ -86,10 +86,16 @@ class StartAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartGate:
-    """Start the gate on an attempt's result, detached."""
+    """Start the gate on an attempt's result, detached. `round` counts the gates that were set on it."""
 
     attempt: str
     commit: str
+    round: int = 1
+
+    @property
+    def run(self) -> str:
+        """The name of this run of the gate, and of its folder."""
+        return gate_run(self.attempt, self.round)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,11 @@ TrackerEffect: TypeAlias = Say | CloseIssue | Label
 ForgeEffect: TypeAlias = Push | OpenPull | EditPull | SayOnPull
 ExecutorEffect: TypeAlias = StartAttempt | StartGate | StopAttempt
 Effect: TypeAlias = TrackerEffect | ForgeEffect | ExecutorEffect
+
+
+def gate_run(attempt: str, number: int) -> str:
+    """Return the name of the gate's n-th run on an attempt: `7.1.2`, then `7.1.2@2`, …"""
+    return attempt if number == 1 else f"{attempt}@{number}"
 
 
 def operation(*parts: str) -> str:

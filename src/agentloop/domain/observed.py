@@ -29,11 +29,14 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """An attempt or gate whose process is gone without an end record (killed), or never came to be."""
+    """An attempt or gate whose process is gone without an end record (killed), or never came to be.
+
+    `spent_micros` is None when its ledger is gone too: then nobody knows.
+    """
 
     attempt: str
     role: Literal["attempt", "gate"]
-    spent_micros: int = 0
+    spent_micros: int | None = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

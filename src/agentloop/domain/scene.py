@@ -50,6 +50,16 @@ class Scene:
         name, left = ("limits.day_usd", day) if day <= total else ("limits.total_usd", total)
         return name, max(0, left)
 
+    def cycle_purse(self) -> int:
+        """Return what asking the admin may cost now, in micro-dollars: all that a cycle may, or 0."""
+        limits = self.settings.limits
+        needed = micros(min(limits.cycle_usd, limits.day_usd, limits.total_usd))
+        return needed if self.money_left()[1] >= needed else 0
+
+    def may_ask(self) -> bool:
+        """Whether the admin may be asked now."""
+        return not self.limited() and self.cycle_purse() > 0
+
     def next_day(self) -> datetime:
         """The next midnight, UTC: when the day's limit starts anew."""
         return (self.now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)

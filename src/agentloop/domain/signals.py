@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Literal
 
 from agentloop.domain import facts
 from agentloop.domain.codec import encode
+from agentloop.domain.effects import operation
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
 from agentloop.domain.states import Green, Queued, Returned, TaskView, own_verdict
-from agentloop.domain.work import Delivered, GateBroken, Verdict
+from agentloop.domain.work import Delivered, GateBroken, LimitedBy, Verdict
 from agentloop.domain.world import Closed, World
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def news(world: World, observed: Observed) -> tuple[facts.Fact, ...]:
     for issue in observed.issues:
         found += _issue_news(world, issue)
     for seen in observed.seen:
-        found += _job_news(seen)
+        found += job_news(world, seen)
     return tuple(found)
 
 
@@ -106,7 +107,8 @@ def _issue_news(world: World, issue: Issue) -> list[facts.Fact]:
     return found
 
 
-def _job_news(seen: Seen) -> list[facts.Fact]:
+def job_news(world: World, seen: Seen) -> list[facts.Fact]:
+    """Return what a look at one attempt or gate says that the journal does not, as facts."""
     match seen:
         case Running():
             return []
@@ -118,17 +120,29 @@ def _job_news(seen: Seen) -> list[facts.Fact]:
                 sandboxed=end.sandboxed,
                 models=end.models,
             )
-            return [ended, _settled(end.attempt, seen.settled_micros, seen.unresolved_micros, end.models)]
+            spent = _settled(end.attempt, seen.settled_micros, seen.unresolved_micros, end.models)
+            match end.outcome:
+                case LimitedBy(until=until, detail=detail):
+                    # It holds for the whole house: whoever is started or asked before then meets it too.
+                    return [ended, spent, facts.LimitReached(until=until, detail=detail)]
+                case _:
+                    return [ended, spent]
         case Lost(role="attempt"):
-            # What a killed attempt spent and what it may have spent both count, the latter at its ceiling.
-            return [
-                facts.AttemptLost(attempt=seen.attempt),
-                _settled(seen.attempt, seen.spent_micros, 0),
-            ]
+            return [facts.AttemptLost(attempt=seen.attempt), _lost_money(world, seen)]
         case Lost():
             return [facts.GateLost(attempt=seen.attempt, reason="its process was killed")]
         case GateEnded():
             return [_gate_news(seen.attempt, seen.verdict)]
+
+
+def _lost_money(world: World, lost: Lost) -> facts.Settled:
+    # What a killed attempt spent and what it may have spent both count, the latter at its ceiling. When its
+    # ledger is gone that is all it was given, unless it never came to be.
+    if lost.spent_micros is not None:
+        return _settled(lost.attempt, lost.spent_micros, 0)
+    start = world.effects.get(operation("start", lost.attempt))
+    began = start is not None and start.result is not None
+    return _settled(lost.attempt, 0, world.purses.get(f"attempt:{lost.attempt}", 0) if began else 0)
 
 
 def _gate_news(attempt: str, verdict: Verdict | GateBroken) -> facts.Fact:
