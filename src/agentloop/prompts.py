@@ -1,8 +1,8 @@
 """Prompts: Markdown files with `{{variable}}` in them, shipped with the package, each replaceable in a home.
 
 `HOME/prompts/<name>.md` is used instead of the shipped file when there is one. A prompt must use exactly
-the variables that `VARIABLES` lists for it: one that nobody fills would reach the model as braces, and without
-one that is left out the model would not know what it must know.
+the variables that `VARIABLES` lists for it: one that nobody fills would reach the model as braces; without
+one that is left out the model would miss something.
 """
 
 from __future__ import annotations

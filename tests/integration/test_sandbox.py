@@ -91,7 +91,7 @@ SEEN = {
     "the ledger": "cat {attempt}/ledger.jsonl",
     "the spec through a link": "ln -s {attempt}/spec.json s; cat s",
     "the spec through a link to the root of a process": "cat /proc/*/root{attempt}/spec.json",
-    "the spec through a descriptor of the first process": "cat /proc/1/fd/* /proc/1/cwd/{attempt}/spec.json",
+    "the spec through the first process": "timeout 1 cat /proc/1/fd/*; cat /proc/1/cwd/{attempt}/spec.json",
     "any of them": "grep -rs canary-5f1d0c / --include=*.json --exclude-dir=proc --exclude-dir=usr",
     "the environment of any process": "cat /proc/*/environ | tr '\\0' '\\n'; env",
     "password hashes": "cat /etc/shadow /etc/gshadow; getent shadow",
@@ -343,21 +343,37 @@ def test_an_interrupt_ends_the_command_in_hand(cell: Cell) -> None:
     assert not running("sleep", "5355")
 
 
-@needs_bubblewrap
-def test_it_dies_with_its_harness(cell: Cell) -> None:
-    """SIGKILL on the process that started it ends the sandbox."""
-    code = (
-        "import sys; from pathlib import Path; from agentloop.domain.settings import Worker\n"
-        "from agentloop.worker.sandbox import sandbox_for\n"
-        "tree = Path(sys.argv[1])\n"
-        "sandbox_for(Worker(), writable=(tree,)).run(['sleep', '5456'], cwd=tree, timeout_seconds=60)"
-    )
+HARNESS = """
+import sys
+from pathlib import Path
+from agentloop.domain.settings import Worker
+from agentloop.worker.sandbox import sandbox_for
+tree = Path(sys.argv[1])
+box = sandbox_for(Worker(sandbox=sys.argv[2]), writable=(tree,), mark=str(tree))
+box.run(["true"], cwd=tree, timeout_seconds=9)
+print("ready", flush=True)
+while True:
+    box.run(["sh", "-c", "setsid sleep 5456 & sleep 0.003"], cwd=tree, timeout_seconds=60)
+"""
+
+
+@pytest.mark.parametrize("kind", ["none", pytest.param("bubblewrap", marks=needs_bubblewrap)])
+def test_nothing_outlives_a_harness_whenever_it_is_killed(cell: Cell, kind: str) -> None:
+    """SIGKILL at any moment, also while a sandbox is being set up, leaves nothing running."""
     path = os.pathsep.join(path for path in sys.path if path)
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(cell.tree)], env={**os.environ, "PYTHONPATH": path}
-    ) as harness:
-        wait_until(lambda: running("sleep", "5456"))
-        harness.kill()
+    for tried in range(10):
+        tree = cell.tree / str(tried)
+        tree.mkdir()
+        with subprocess.Popen(
+            [sys.executable, "-c", HARNESS, str(tree), kind],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+        ) as harness:
+            assert harness.stdout is not None
+            assert harness.stdout.readline() == b"ready\n"
+            time.sleep(tried * 0.003)
+            harness.kill()
+        wait_until(lambda tree=tree: not marked(tree))  # type: ignore[misc]
     wait_until(lambda: not running("sleep", "5456"))
 
 
@@ -531,6 +547,11 @@ def running(*words: str) -> bool:
         except OSError:
             continue
     return False
+
+
+def marked(folder: Path) -> bool:
+    """Whether a process of the run in `folder` is there, its lifeline apart."""
+    return any(True for _ in executor.marked(folder))
 
 
 def wait_until(sign: Callable[[], bool], seconds: float = 10) -> None:

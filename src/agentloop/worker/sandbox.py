@@ -10,6 +10,7 @@ machine without bubblewrap, named in the settings and in every pull request.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -269,6 +271,29 @@ def _interpreter() -> tuple[Path, ...]:
 # Starting
 
 
+@functools.cache
+def _hold_lifeline(mark: str) -> None:
+    """Start, once for each mark, what ends all that carries it when this process is gone, however it went."""
+    script = resources.files("agentloop.worker").joinpath("lifeline.py").read_text("utf-8")
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    try:
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", script, f"{MARK}={mark}"],
+            cwd="/",
+            env={"PATH": os.defpath},
+            stdin=read_end,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise UnsafeError(f"{sys.executable} cannot be started: {error}", fix="agentloop doctor") from error
+    finally:
+        os.close(read_end)
+    # An orderly exit leaves nothing to end, and says so.
+    atexit.register(os.write, write_end, b".")
+
+
 @dataclass(slots=True)
 class _Started:
     """A command under way; `inside` is a pidfd of its namespace's first process, once bubblewrap told it."""
@@ -290,6 +315,8 @@ class _Started:
 def _opened(
     sandbox: Sandbox, argv: Sequence[str], cwd: Path, env: dict[str, str], given: bytes | None
 ) -> Iterator[_Started]:
+    if sandbox.mark:
+        _hold_lifeline(sandbox.mark)
     with contextlib.ExitStack() as stack:
         stdin = _memory_file(stack, given) if given is not None else subprocess.DEVNULL
         if sandbox.kind == "bubblewrap":
