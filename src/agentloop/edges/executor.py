@@ -59,8 +59,8 @@ _Record = TypeVar("_Record")
 class LocalExecutor:
     """The executor port on this machine, for the home at `home`.
 
-    `command` starts agentloop; `stop_seconds` is how long a stopped run may take to hand over what it has. With
-    `only_look`, `observe` leaves lost runs as they are instead of making sure that they stay lost.
+    `command` starts agentloop; `stop_seconds` is how long a stopped run may take to hand over what it has.
+    With `only_look`, `observe` leaves lost runs as they are instead of making sure that they stay lost.
     """
 
     def __init__(
