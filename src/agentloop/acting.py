@@ -193,7 +193,7 @@ class Actor:
         target = self._target(view.target)
         first = view.planned_tasks + 1
         tasks = tuple(_task(plan, number, first, target.name) for number in range(len(plan.tasks)))
-        op = e.operation("plan", plan.issue, view.evidence)
+        op = self._operation("plan", plan.issue)
         say = e.Say(issue=plan.issue, body=wording.plan_comment(plan, tasks))
         planned = f.Planned(issue=plan.issue, tasks=tasks, evidence=view.evidence)
         # Facts and intent are one line: a kill between plan and comment cannot lose the comment.
@@ -202,7 +202,7 @@ class Actor:
 
     def _ask(self, now: datetime, decided: f.Decided, ask: d.Ask) -> None:
         evidence = self.world.issues[ask.issue].evidence
-        op = e.operation("ask", ask.issue, evidence)
+        op = self._operation("ask", ask.issue)
         say = e.Say(issue=ask.issue, body=wording.question_comment(ask))
         asked = f.Asked(issue=ask.issue, question=ask.question, choices=ask.choices, evidence=evidence)
         self.record(now, decided, asked, f.EffectIntended(op=op, effect=say))
@@ -210,7 +210,7 @@ class Actor:
 
     def _answer(self, now: datetime, decided: f.Decided, answer: d.Answer) -> None:
         evidence = self.world.issues[answer.issue].evidence
-        op = e.operation("answer", answer.issue, evidence)
+        op = self._operation("answer", answer.issue)
         say = e.Say(issue=answer.issue, body=answer.text.strip())
         answered = f.Answered(issue=answer.issue, evidence=evidence)
         self.record(now, decided, answered, f.EffectIntended(op=op, effect=say))
@@ -218,7 +218,7 @@ class Actor:
 
     def _park_issue(self, now: datetime, decided: f.Decided, issue: str, why: str) -> None:
         evidence = self.world.issues[issue].evidence
-        op = e.operation("park-issue", issue, evidence)
+        op = self._operation("park-issue", issue)
         say = e.Say(issue=issue, body=wording.parked_comment(f"issue {issue}", why))
         parked = f.IssueParked(issue=issue, reason=why, evidence=evidence)
         self.record(now, decided, parked, f.EffectIntended(op=op, effect=say))
@@ -228,9 +228,15 @@ class Actor:
         view = self.world.issues[issue]
         tasks = self.world.tasks_of(issue)
         body = wording.closing_comment(view, tasks, spent_on_issue(self.world, issue))
-        op = e.operation("close", issue, view.evidence)
+        op = self._operation("close", issue)
         self.perform(now, op, e.CloseIssue(issue=issue, body=body))
         self.record(now, decided, f.IssueClosed(issue=issue, by="loop"))
+
+    def _operation(self, verb: str, issue: str) -> str:
+        # What was done on the same words before a person opened it again is another operation.
+        view = self.world.issues[issue]
+        again = (f"reopened {view.reopened}",) if view.reopened else ()
+        return e.operation(verb, issue, view.evidence, *again)
 
     # Tasks.
 

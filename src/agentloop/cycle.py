@@ -147,7 +147,7 @@ def run(parts: Parts) -> Ended:
     held = parts.baton.take()
     scene = _look(parts, world, held.relay, course)
     news = signals.news(world, scene.observed)
-    fresh = bool(news) or signals.fingerprint(scene.observed) != world.fingerprint
+    fresh = bool(news) or signals.fingerprint(world, scene.observed) != world.fingerprint
 
     # 4. Reconcile: what follows without a model.
     if news:
@@ -167,6 +167,7 @@ def run(parts: Parts) -> Ended:
     scene = _with_grounds(parts, scene, course.proposal.decisions if course.proposal else ())
     for decision in course.proposal.decisions if course.proposal else ():
         _admit_and_act(parts, actor, scene, decision, "admin", course)
+    _note_heard(parts, actor, scene, course)
     _follow_rules(parts, actor, scene, course)
 
     # 9. Relay: the admin's delta and the facts, merged with what a person wrote meanwhile, in one commit.
@@ -279,6 +280,16 @@ def _admit_and_act(
     return done
 
 
+def _note_heard(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
+    """Count an issue's words as heard when a task of it was retried, cancelled or assigned with guidance."""
+    about = [one.task for one in course.carried_out if isinstance(one, d.Retry | d.Cancel | d.Assign)]
+    views = {scene.world.issues[task.rpartition(".")[0]].id: None for task in about}
+    for view in (scene.world.issues[issue] for issue in views):
+        if view.evidence != view.handled and signals.issue_matter(view.id, view.evidence) in course.shown:
+            heard = f.Heard(issue=view.id, evidence=view.evidence)
+            _record(parts, actor, course, parts.clock.now(), heard)
+
+
 def _subject(decision: d.Decision) -> str:
     about = (
         getattr(decision, "task", None)
@@ -354,9 +365,12 @@ def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
 
 def _stall(world: World, *, fresh: bool) -> str:
     """Return what the admin is told when the relay goes in circles, or "" when it does not."""
-    if fresh:
+    if fresh or not world.next_actions or world.outcome == "failed":
         return ""
-    match stalled((one.cycle, one.action, one.signal) for one in world.next_actions):
+    # Nothing is new: if this cycle named the last one's next action again, it would go in circles.
+    again = (world.cycle + 1, world.next_actions[-1].action, False)
+    steps = [(one.cycle, one.action, one.signal) for one in world.next_actions]
+    match stalled([*steps, again]):
         case "no":
             return ""
         case "warn":
@@ -406,7 +420,7 @@ def _idle(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> Ended:
     hibernating = d.Hibernate(until=asked.wake, rationale=asked.reason) if asked and asked.wake else None
     found = nap(scene, quiet_cycles=parts.quiet_cycles, more=False, asked=hibernating)
     found = _said(found, course)
-    fingerprint = signals.fingerprint(scene.observed)
+    fingerprint = signals.fingerprint(actor.world, scene.observed)
     parts.tell("cycle.idle", {"fingerprint": fingerprint, "until": found.until, "reason": found.reason})
     return Ended(
         cycle=actor.world.cycle,
@@ -422,7 +436,7 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
     now = parts.clock.now()
     after = replace(scene, world=actor.world, observed=replace(scene.observed, now=now))
     outcome = _outcome(course, after)
-    fingerprint = signals.fingerprint(scene.observed)
+    fingerprint = signals.fingerprint(actor.world, scene.observed)
     found = _said(_nap(parts, after, course), course)
     actor.record(
         now,

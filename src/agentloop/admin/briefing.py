@@ -126,7 +126,7 @@ def _attempt(scene: Scene, attempt: str) -> str:
         "\n".join(lines),
         fence("the worker says", said, 2000),
         "\n".join([f"Gate ({size}):", *checks]) if verdict else "",
-        f"{view.verdicts} of {scene.settings.limits.attempts_per_task} attempts used",
+        f"{view.verdicts} of {scene.attempts_allowed(view)} attempts used",
     ]
     return "\n\n".join(part for part in parts if part)
 

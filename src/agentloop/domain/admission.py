@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from agentloop.domain import decisions as d
 from agentloop.domain import preflight
 from agentloop.domain.order import held_back
-from agentloop.domain.signals import evidence_for, used_up
+from agentloop.domain.signals import evidence_for, time_of, used_up
 from agentloop.domain.states import (
     Accepted,
     Green,
@@ -62,12 +62,24 @@ def refusal(decision: d.Decision, scene: Scene) -> str | None:
             return _open_issue(decision.issue, scene)
         case d.Assign() | d.Start():
             return _start(decision.task, scene)
-        case d.Hibernate(until=()):
-            return "a hibernation needs at least one thing that ends it"
-        case d.Sleep() | d.Hibernate():
+        case d.Hibernate():
+            return _hibernate(decision, scene)
+        case d.Sleep():
             return None
         case _:
             return _task_refusal(decision, scene)
+
+
+def _hibernate(decision: d.Hibernate, scene: Scene) -> str | None:
+    if not decision.until:
+        return "a hibernation needs at least one thing that ends it"
+    for wake in decision.until:
+        moment = time_of(wake)
+        if wake.on == "time" and moment is None:
+            return f"{wake.which!r} is no moment: write it as {scene.next_day():%Y-%m-%dT%H:%M:%SZ}"
+        if moment is not None and moment <= scene.now:
+            return f"{wake.which} is over: it is {scene.now:%Y-%m-%dT%H:%M:%SZ} now"
+    return None
 
 
 def _task_refusal(decision: _OfTask, scene: Scene) -> str | None:
@@ -186,7 +198,7 @@ def _retry(decision: d.Retry, scene: Scene) -> str | None:
         return f"task {decision.task} has just been delivered: its gate comes first"
     if not decision.guidance.strip():
         return "a retry needs new guidance"
-    if view.verdicts >= scene.settings.limits.attempts_per_task:
+    if view.verdicts >= scene.attempts_allowed(view):
         had = f"task {decision.task} had {view.verdicts} attempts (limits.attempts_per_task)"
         return f"{had}: ask or cancel"
     queued = Queued(guidance=decision.guidance, from_scratch=decision.from_scratch)

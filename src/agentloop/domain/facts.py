@@ -74,6 +74,14 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """The issue's words were acted on by what was decided about its tasks."""
+
+    issue: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssueParked:
     """The loop cannot go on with the issue by itself; a change of its words wakes it."""
 
@@ -359,6 +367,7 @@ Fact: TypeAlias = (
     | Planned
     | Asked
     | Answered
+    | Heard
     | IssueParked
     | IssueClosed
     | IssueReopened

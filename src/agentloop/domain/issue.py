@@ -15,6 +15,14 @@ PRIORITIES: Final = ("critical", "high", "normal", "low")
 
 Priority: TypeAlias = Literal["critical", "high", "normal", "low"]
 
+
+def urgency(priority: str, issue: str) -> tuple[int, int, str]:
+    """Return what issues are sorted by, most urgent first: by priority, then the older one."""
+    number = issue.rpartition("#")[2]
+    rank = PRIORITIES.index(priority) if priority in PRIORITIES else PRIORITIES.index("normal")
+    return rank, int(number) if number.isdecimal() else 0, issue
+
+
 TITLE_LIMIT: Final = 200
 BODY_LIMIT: Final = 20_000
 COMMENT_LIMIT: Final = 8_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentloop.domain.issue import PRIORITIES
+from agentloop.domain.issue import urgency
 from agentloop.domain.settings import micros
 from agentloop.domain.signals import evidence_for, used_up
 from agentloop.domain.states import Cancelled, Parked, Queued, TaskView, finished
@@ -26,18 +26,8 @@ def in_order(scene: Scene) -> tuple[TaskView, ...]:
 
 
 def _rank(scene: Scene, view: TaskView) -> tuple[int, int, tuple[int, str], int]:
-    priority = scene.world.issues[view.task.issue].priority
-    return (
-        PRIORITIES.index(priority),
-        0 if view.pull else 1,
-        _age(view.task.issue),
-        int(view.task.id.rpartition(".")[2]),
-    )
-
-
-def _age(issue: str) -> tuple[int, str]:
-    number = issue.rpartition("#")[2]
-    return (int(number) if number.isdigit() else 0, issue)
+    rank, number, issue = urgency(scene.world.issues[view.task.issue].priority, view.task.issue)
+    return rank, 0 if view.pull else 1, (number, issue), int(view.task.id.rpartition(".")[2])
 
 
 def place(scene: Scene, view: TaskView) -> str:
@@ -59,7 +49,8 @@ def held_back(scene: Scene, view: TaskView) -> tuple[str, ...]:
 
 def _own_reasons(scene: Scene, view: TaskView, state: Queued) -> list[str]:
     reasons = [_needs(scene, task) for task in view.task.needs]
-    if state.not_before is not None and scene.now < state.not_before:
+    # A clock that was set back behind the moment the wait began says nothing about its end.
+    if state.not_before is not None and view.since <= scene.now < state.not_before:
         reasons.append(f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.why}")
     if used_up(view, evidence_for(view, state)):
         reasons.append(

@@ -97,7 +97,7 @@ def _not_runnable(command: str, ground: Ground) -> list[str]:
 def _impossible_paths(task: PlannedTask, ground: Ground) -> list[str]:
     if not ground.paths:
         return []
-    folders = {path.rpartition("/")[0] for path in ground.paths}
+    folders = {path[:at] for path in ground.paths for at, char in enumerate(path) if char == "/"}
     found = []
     for glob in task.scope:
         # A path that does not exist yet may be created, but only in a folder that does.
@@ -112,6 +112,10 @@ def _impossible_paths(task: PlannedTask, ground: Ground) -> list[str]:
 
 
 def _contradictions(task: PlannedTask, standing: tuple[KeyDecision, ...]) -> list[str]:
+    limits = [one for one in standing if one.off_limits]
+    if limits and not task.scope and task.kind == "change":
+        globs = ", ".join(limits[0].off_limits)
+        return [f"name its scope: the earlier decision {limits[0].what!r} puts {globs} off limits"]
     return [
         f"scope {glob!r} is off limits by the earlier decision {decision.what!r} ({decision.why})"
         for decision in standing

@@ -104,6 +104,9 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
             return _judgement(scene, view)
         case LimitedBy(until=until, detail=detail):
             why = f"the provider's limit: {detail}"
+            # A reset that is due, or over, is not tried again in the same breath.
+            soonest = scene.now + timedelta(seconds=scene.settings.worker.backoff_seconds)
+            until = max(until, soonest)
             return [d.Requeue(task=view.task.id, not_before=until, rationale=why, counts=False)]
         case Stopped(why=why, detail=detail):
             return [_later(scene, view, f"the last attempt was stopped ({why}) {detail}".strip())]
@@ -118,7 +121,7 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
 def _judgement(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publish]:
     last = view.last
     said = getattr(last.outcome, "reason", "") if last else ""
-    if view.verdicts >= scene.settings.limits.attempts_per_task:
+    if view.verdicts >= scene.attempts_allowed(view):
         return [
             d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts came to nothing; the last: {said}")
         ]
@@ -153,7 +156,7 @@ def _judge(view: s.TaskView, state: s.Judging) -> d.RuleDecision:
 
 def _again(scene: Scene, view: s.TaskView, findings: tuple[Finding, ...]) -> d.RuleDecision:
     told = "; ".join(f"{one.kind}: {one.about}" for one in findings[:5])
-    if view.verdicts >= scene.settings.limits.attempts_per_task:
+    if view.verdicts >= scene.attempts_allowed(view):
         return d.Park(
             task=view.task.id, rationale=f"{view.verdicts} attempts did not pass the gate; the last: {told}"
         )
@@ -188,7 +191,7 @@ def _in_review(scene: Scene, view: s.TaskView, state: s.InReview) -> list[d.Rule
     if not findings:
         return []
     why = f"pull request {pull.id}: " + "; ".join(one.kind for one in findings)
-    if view.verdicts >= scene.settings.limits.attempts_per_task + len(view.heard):
+    if view.verdicts >= scene.attempts_allowed(view):
         return [d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts, and still: {why}")]
     return [d.SendBack(task=view.task.id, findings=findings, rationale=why, heard=heard)]
 
@@ -226,12 +229,16 @@ def _of_issue(scene: Scene, issue: IssueView) -> list[d.RuleDecision | d.Publish
         return [d.ParkIssue(issue=issue.id, rationale=why)]
     if not isinstance(issue.state, InWork):
         return []
+    if scene.observed.issue(issue.id) is None:
+        return []  # its file is gone, or nobody could look: there is nothing to say it on
     tasks = scene.world.tasks_of(issue.id)
     if not all(s.over(view.state) for view in tasks) or issue.evidence != issue.handled:
         return []
     if any(s.finished(view.state) for view in tasks):
         return [d.Conclude(issue=issue.id, rationale="everything planned for it is merged or dropped")]
-    return [d.ParkIssue(issue=issue.id, rationale=f"every task planned for it was dropped: {_reasons(tasks)}")]
+    return [
+        d.ParkIssue(issue=issue.id, rationale=f"every task planned for it was dropped: {_reasons(tasks)}")
+    ]
 
 
 def _reasons(tasks: tuple[s.TaskView, ...]) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agentloop.domain.observed import Ground, Observed
     from agentloop.domain.relay import KeyDecision
     from agentloop.domain.settings import Settings
+    from agentloop.domain.states import TaskView
     from agentloop.domain.world import World
 
 
@@ -66,4 +67,10 @@ class Scene:
 
     def limited(self) -> bool:
         """Whether the provider told us to wait, and the time is not up."""
-        return self.world.limited_until is not None and self.now < self.world.limited_until
+        # A clock that was set back behind the moment the limit was met says nothing about its end.
+        since, until = self.world.limited_since, self.world.limited_until
+        return since is not None and until is not None and since <= self.now < until
+
+    def attempts_allowed(self, view: TaskView) -> int:
+        """Return how many attempts of the task may end by their own verdict: each review allows one more."""
+        return self.settings.limits.attempts_per_task + len(view.reviewed)

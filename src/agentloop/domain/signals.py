@@ -14,16 +14,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from agentloop.domain import facts
-from agentloop.domain.codec import encode
+from agentloop.domain.codec import encode, moment
 from agentloop.domain.effects import operation
+from agentloop.domain.issue import PRIORITIES, urgency
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
 from agentloop.domain.states import Green, Queued, Returned, TaskView, own_verdict
 from agentloop.domain.work import Delivered, GateBroken, LimitedBy, Verdict
 from agentloop.domain.world import Closed, World
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agentloop.domain.decisions import Wake
     from agentloop.domain.issue import Issue, Pull
     from agentloop.domain.observed import Observed, Seen
+    from agentloop.domain.world import IssueView
 
 
 def digest(*parts: str) -> str:
@@ -47,7 +52,9 @@ def evidence_for(view: TaskView, queued: Queued) -> str:
     """
     contract = json.dumps(encode(view.task.contract), sort_keys=True)
     held = sorted(digest(one.kind, one.about, _without_numbers(one.says)) for one in queued.findings)
-    return digest(contract, queued.guidance, "scratch" if queued.from_scratch else "", *held)
+    # A person who says the same thing in a new review has said something new.
+    asked = view.reviewed
+    return digest(contract, queued.guidance, "scratch" if queued.from_scratch else "", *held, *asked)
 
 
 def used_up(view: TaskView, evidence: str) -> bool:
@@ -59,17 +66,30 @@ def _without_numbers(text: str) -> str:
     return re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "#", text)
 
 
-def fingerprint(observed: Observed) -> str:
-    """Return the name of this look: issues, pull requests and the person's section of the relay."""
-    seen = [f"issue {one.id} {one.state} {evidence_of(one)} {sorted(one.labels)}" for one in observed.issues]
-    seen += [_pull_facts(one) for one in observed.pulls]
+def fingerprint(world: World, observed: Observed) -> str:
+    """Return the name of this look: what people did to issues, pull requests and their section of the relay.
+
+    What we did ourselves, as `world` knows it, is left out: issues that we closed, pull requests that stand
+    as we left them. So the same name comes before and after our own writes.
+    """
+    closed = {one.id for one in world.issues.values() if one.state == Closed(by="loop")}
+    seen = [
+        f"issue {one.id} {one.state} {evidence_of(one)} {sorted(one.labels)}"
+        for one in observed.issues
+        if one.id not in closed or one.state == "open"
+    ]
+    heads = {view.pull: view.head for view in world.live_tasks() if view.pull}
+    seen += [told for one in observed.pulls if (told := _pull_facts(one, heads.get(one.id, "")))]
     return digest(*sorted(seen), digest(observed.human))
 
 
-def _pull_facts(pull: Pull) -> str:
-    reviews = [one.id for one in pull.reviews if not one.ours]
-    checks = [f"{one.name}={one.state}" for one in pull.checks]
-    return f"pull {pull.id} {pull.state} {pull.head} {pull.mergeable} {reviews} {checks}"
+def _pull_facts(pull: Pull, ours: str) -> str:
+    told = [one.id for one in pull.reviews if not one.ours]
+    told += [f"{one.name}={one.state}" for one in pull.checks]
+    told += [] if pull.state == "open" else [pull.state]
+    told += [] if pull.head in ("", ours) else [pull.head]
+    told += ["conflict"] if pull.mergeable is False else []
+    return f"pull {pull.id} {told}" if told else ""
 
 
 def news(world: World, observed: Observed) -> tuple[facts.Fact, ...]:
@@ -166,7 +186,7 @@ class Matter:
     """Something only the admin can decide. `id` holds its evidence: the same matter is not shown for ever."""
 
     id: str
-    kind: Literal["issue", "returned", "green", "human", "stall"]
+    kind: Literal["issue", "returned", "green", "human", "woken"]
     about: str
     says: str
 
@@ -177,13 +197,14 @@ FAILURES_AT_MOST = 3
 
 def matters(world: World, observed: Observed) -> tuple[Matter, ...]:
     """Return what waits for the admin's judgement, most urgent first; not what it declined twice."""
-    found = [*_green(world), *_returned(world), *_issues(world, observed), *_human(observed)]
+    urgent, others = _issues(world, observed)
+    found = [*urgent, *_human(observed), *_green(world), *_returned(world), *_woken(world, observed), *others]
     return tuple(one for one in found if not worn_out(world, one.id))
 
 
 def worn_out(world: World, matter: str) -> bool:
     """Whether the admin had its chances with this matter: shown twice undecided, or failed on three times."""
-    once = matter.startswith("human:")
+    once = matter.startswith(("human:", "woken:"))
     return world.considered[matter] >= (1 if once else SHOWN_AT_MOST) or (
         world.failures[matter] >= FAILURES_AT_MOST
     )
@@ -235,22 +256,51 @@ def _returned(world: World) -> list[Matter]:
     ]
 
 
-def _issues(world: World, observed: Observed) -> list[Matter]:
+def _issues(world: World, observed: Observed) -> tuple[list[Matter], list[Matter]]:
+    """Return the critical ones, and the others, each in the order of their urgency."""
+    here = {one.id for one in observed.issues}
     waiting = [
         one
         for one in world.issues.values()
-        if not isinstance(one.state, Closed) and one.evidence != one.handled and observed.issue(one.id)
+        if one.evidence != one.handled and not isinstance(one.state, Closed) and one.id in here
     ]
+    waiting.sort(key=lambda one: urgency(one.priority, one.id))
+    critical = [_of_issue(one) for one in waiting if one.priority == PRIORITIES[0]]
+    return critical, [_of_issue(one) for one in waiting if one.priority != PRIORITIES[0]]
+
+
+def _of_issue(one: IssueView) -> Matter:
+    said = "has new words" if one.handled else "is new"
+    return Matter(
+        id=issue_matter(one.id, one.evidence),
+        kind="issue",
+        about=one.id,
+        says=f"issue {one.id} {said}: plan, ask or answer",
+    )
+
+
+def time_of(wake: Wake) -> datetime | None:
+    """Return the moment that a wake condition names, None when it is none or cannot be read."""
+    if wake.on != "time":
+        return None
+    try:
+        return moment(wake.which)
+    except ValueError:
+        return None
+
+
+def _woken(world: World, observed: Observed) -> list[Matter]:
+    slept = world.sleep
+    moments = [time_of(wake) for wake in slept.wake] if slept is not None else []
     return [
         Matter(
-            id=issue_matter(one.id, one.evidence),
-            kind="issue",
-            about=one.id,
-            says=f"issue {one.id} "
-            + ("has new words" if one.handled else "is new")
-            + ": plan, ask or answer",
+            id=f"woken:{one:%Y-%m-%dT%H:%M:%SZ}",
+            kind="woken",
+            about="sleep",
+            says=f"the moment that you hibernated until has come: {one:%Y-%m-%d %H:%M} UTC",
         )
-        for one in waiting
+        for one in moments
+        if one is not None and one <= observed.now
     ]
 
 

@@ -10,14 +10,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from agentloop.domain import decisions as d
+from agentloop.domain import signals
 from agentloop.domain.order import held_back, in_order
 from agentloop.domain.settings import micros
+from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Queued, TaskState, Working
 from agentloop.domain.world import Waiting
 
 if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
 
+HIBERNATING = "hibernating until: "
 Kind = Literal["more", "limited", "busy", "due", "budget", "hibernating", "idle"]
 
 
@@ -44,8 +47,8 @@ def nap(scene: Scene, *, quiet_cycles: int, more: bool, asked: d.Sleep | d.Hiber
         return _limited(scene)
     if under_way is not None:
         return _earlier(under_way, asked, scene)
-    if isinstance(asked, d.Hibernate):
-        return _hibernation(asked, scene)
+    if isinstance(asked, d.Hibernate) and not _over(asked, scene):
+        return _hibernation(asked)
     return _earlier(_idle(scene, quiet_cycles), asked, scene)
 
 
@@ -86,7 +89,7 @@ def _due(scene: Scene) -> Nap | None:
         for view in in_order(scene)
         if isinstance(view.state, Queued)
         and view.state.not_before is not None
-        and view.state.not_before > scene.now
+        and view.since <= scene.now < view.state.not_before
     ]
     if waits:
         until, view = min(waits, key=lambda pair: pair[0])
@@ -103,8 +106,9 @@ def _out_of_money(scene: Scene) -> Nap | None:
         for view in in_order(scene)
         if left < micros(scene.settings.limits.attempt_usd) and len(held_back(scene, view)) == 1
     ]
+    matters = [] if scene.cycle_purse() else signals.matters(scene.world, scene.observed)
     if not waiting:
-        return None
+        return _cannot_ask(scene, name, len(matters)) if matters else None
     if name == "limits.total_usd":
         return Nap(
             until=None,
@@ -115,6 +119,13 @@ def _out_of_money(scene: Scene) -> Nap | None:
     return Nap(until=scene.next_day(), kind="budget", reason=reason)
 
 
+def _cannot_ask(scene: Scene, name: str, matters: int) -> Nap:
+    what = f"{name} is used up; {matters} matters wait for a decision"
+    if name == "limits.total_usd":
+        return Nap(until=None, kind="budget", reason=f"{what}: raise it to go on")
+    return Nap(until=scene.next_day(), kind="budget", reason=f"{what} until tomorrow")
+
+
 def _earliest(naps: list[Nap | None]) -> Nap | None:
     found = [one for one in naps if one is not None]
     timed = [(one.until, one) for one in found if one.until is not None]
@@ -123,20 +134,17 @@ def _earliest(naps: list[Nap | None]) -> Nap | None:
     return found[0] if found else None
 
 
-def _hibernation(asked: d.Hibernate, scene: Scene) -> Nap:
-    moments = [_moment(wake.which) for wake in asked.until if wake.on == "time"]
-    timed = [moment for moment in moments if moment is not None and moment > scene.now]
+def _hibernation(asked: d.Hibernate) -> Nap:
+    timed = [moment for wake in asked.until if (moment := time_of(wake)) is not None]
     what = ", ".join(f"{wake.on} {wake.which}".strip() for wake in asked.until)
-    reason = f"hibernating until: {what} ({asked.rationale})"
+    told = asked.rationale.startswith(HIBERNATING)
+    reason = asked.rationale if told else f"{HIBERNATING}{what} ({asked.rationale})"
     return Nap(until=min(timed) if timed else None, kind="hibernating", reason=reason)
 
 
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
+def _over(asked: d.Hibernate, scene: Scene) -> bool:
+    moments = [time_of(wake) for wake in asked.until]
+    return any(one is not None and one <= scene.now for one in moments)
 
 
 def _idle(scene: Scene, quiet_cycles: int) -> Nap:

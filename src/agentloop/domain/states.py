@@ -282,6 +282,11 @@ class TaskView:
         return self.tries[-1] if self.tries else None
 
     @property
+    def reviewed(self) -> tuple[str, ...]:
+        """The people's reviews among what was acted on; failed checks and conflicts aside."""
+        return tuple(one for one in self.heard if not one.startswith(("check:", "conflict:")))
+
+    @property
     def verdicts(self) -> int:
         """How many attempts ended by their own verdict."""
         return sum(own_verdict(one.outcome) for one in self.tries)

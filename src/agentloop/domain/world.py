@@ -81,6 +81,8 @@ class IssueView:
     evidence: str = ""
     handled: str = ""
     planned_tasks: int = 0
+    reopened: int = 0
+    """How often a person opened it again: what was done on the same words before is done anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +131,11 @@ class World:
     fingerprint: str = ""
     considered: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    limited_since: datetime | None = None
     limited_until: datetime | None = None
     limited_why: str = ""
+    outcome: str = ""
+    """How the last cycle that was not idle ended."""
     next_actions: tuple[NextAction, ...] = ()
     refusals: tuple[RefusedOnce, ...] = ()
     last_refusals: dict[str, str] = field(default_factory=dict)
@@ -227,8 +232,17 @@ def _asked(world: World, fact: facts.Asked, entry: facts.Entry) -> None:
 def _answered(world: World, fact: facts.Answered, entry: facts.Entry) -> None:
     issue = world.issues[fact.issue]
     # Words about work under way are answered without ending the work.
-    state = issue.state if isinstance(issue.state, InWork) else Settled()
+    state = _in_work(world, issue) if issue.planned_tasks else Settled()
     _decide_issue(world, fact.issue, state, entry, fact.evidence)
+
+
+def _heard(world: World, fact: facts.Heard, entry: facts.Entry) -> None:
+    issue = world.issues[fact.issue]
+    _decide_issue(world, fact.issue, _in_work(world, issue), entry, fact.evidence)
+
+
+def _in_work(world: World, issue: IssueView) -> InWork:
+    return InWork(tasks=tuple(view.task.id for view in world.tasks_of(issue.id)))
 
 
 def _issue_parked(world: World, fact: facts.IssueParked, entry: facts.Entry) -> None:
@@ -244,7 +258,14 @@ def _issue_closed(world: World, fact: facts.IssueClosed, entry: facts.Entry) -> 
 
 
 def _issue_reopened(world: World, fact: facts.IssueReopened, entry: facts.Entry) -> None:
-    world.issues[fact.issue] = replace(world.issues[fact.issue], state=Fresh(), since=entry.at, handled="")
+    issue = world.issues[fact.issue]
+    world.issues[fact.issue] = replace(
+        issue, state=Fresh(), since=entry.at, handled="", reopened=issue.reopened + 1
+    )
+    # The same words are a new matter now.
+    for count in (world.considered, world.failures):
+        for matter in [one for one in count if one.startswith(f"issue:{fact.issue}:")]:
+            del count[matter]
 
 
 def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entry) -> None:
@@ -368,6 +389,7 @@ def _refused(world: World, fact: facts.Refused, entry: facts.Entry) -> None:
 
 def _cycle_ended(world: World, fact: facts.CycleEnded, entry: facts.Entry) -> None:
     world.fingerprint = fact.fingerprint
+    world.outcome = fact.outcome
     if fact.outcome == "failed":
         world.failures.update(fact.matters)
         return
@@ -376,7 +398,8 @@ def _cycle_ended(world: World, fact: facts.CycleEnded, entry: facts.Entry) -> No
         world.refusals = tuple(one for one in world.refusals if one.cycle == entry.cycle)
 
 
-def _limit_reached(world: World, fact: facts.LimitReached, _entry: facts.Entry) -> None:
+def _limit_reached(world: World, fact: facts.LimitReached, entry: facts.Entry) -> None:
+    world.limited_since = entry.at
     world.limited_until = fact.until
     world.limited_why = fact.detail
 
@@ -395,6 +418,7 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.Planned: _planned,
     facts.Asked: _asked,
     facts.Answered: _answered,
+    facts.Heard: _heard,
     facts.IssueParked: _issue_parked,
     facts.IssueClosed: _issue_closed,
     facts.IssueReopened: _issue_reopened,

@@ -50,12 +50,18 @@ class Journal:
         line = json.dumps(encode(entry), ensure_ascii=False, separators=(",", ":"))
         try:
             make_folder(self._home.journal)
-            append_durable(self._home.journal_of(entry.at), line.encode("utf-8", "surrogatepass"))
+            append_durable(self._file_for(entry), line.encode("utf-8", "surrogatepass"))
         except OSError as error:
             raise JournalError(
                 f"the journal cannot be written: {error.strerror} ({self._home.journal})",
                 fix="make room on the disk, or make the folder writable; the loop goes on by itself then",
             ) from error
+
+    def _file_for(self, entry: Entry) -> Path:
+        # When the clock was set back over the end of a month, the newest file goes on: order is what counts.
+        newest = max(self._home.journal.glob("*.jsonl"), default=None, key=lambda path: path.name)
+        wanted = self._home.journal_of(entry.at)
+        return wanted if newest is None else max(wanted, newest, key=lambda path: path.name)
 
 
 def _read(path: Path) -> Iterator[Entry]:
