@@ -103,6 +103,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         (*CORE, "ports", "settings", "light", "wiring", "cli.common", "compiled", *FORGE, *TOOLBOX),
         "a person's hands on the built-in forge, which can do what the loop cannot: merge",
     ),
+    "cli.relay": (
+        (*CORE, "settings", "light", "cli.common", "edges.relay", "edges.homegit", *TOOLBOX),
+        "a person's hands on the relay: its versions and its history",
+    ),
     "cli.demo": (("cli", "testing"), "the demo is the one command made of doubles"),
     "__main__": (
         (*CORE, "cli", "light", "settings.sources", "supervisor", *TOOLBOX),

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """As `cli.common.SCHEMA`."""
 SNAPSHOT = ".agentloop/run/standing.json"
-SETTINGS = ".agentloop/settings.json"
 SECONDS = len("2026-11-20T11:08:46")
 EVENTS_READ_BYTES = 16 << 20
 """No event log is longer; see `worker.events`."""
@@ -147,8 +146,7 @@ def write_snapshot(
 def marks(home: str, files: Iterable[str]) -> list[Any]:
     """Return what tells whether journal and settings are as they were: [mtime in ns, size, inode] each."""
     newest = _newest(os.path.join(home, "journal"))
-    paths = [os.path.join(home, "journal", newest), os.path.join(home, SETTINGS), *files]
-    return [newest, *(_mark(path) for path in paths)]
+    return [newest, *(_mark(path) for path in (os.path.join(home, "journal", newest), *files))]
 
 
 def overrides(environ: Mapping[str, str]) -> list[list[str]]:

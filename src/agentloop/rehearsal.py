@@ -15,7 +15,7 @@ from agentloop.acting import Outside
 from agentloop.admin.briefing import brief
 from agentloop.cycle import Spent
 from agentloop.domain import facts as f
-from agentloop.domain.proposal import Wait
+from agentloop.domain.proposal import Proposal
 from agentloop.domain.telling import decision_words, effect_words
 from agentloop.edges import runfolder
 from agentloop.edges.executor import LocalExecutor
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from agentloop.home import Home
     from agentloop.ports import Baton, Executor, Forge, Notes, Repositories, Tracker
 
-NOT_ASKED = "the admin agent was not asked (--no-model)"
+SILENT = Proposal(decisions=(), delta=None, models=(), turns=0)
+"""Stands for an admin agent that was not asked."""
 WOULD_BE = "(would be)"
 """Stands for the id of what an effect would have made."""
 
@@ -108,11 +109,11 @@ def rehearse(home: Home, settings: Settings, *, ask: bool = True) -> Rehearsal:
         decisions=_decisions(overlay, told),
         effects=tuple(told.effects),
         outcome=ended.outcome,
-        problems=tuple(one for one in ended.problems if one != NOT_ASKED),
+        problems=ended.problems,
         failed=ended.failed,
         sleep_until=ended.nap.until,
         sleep_kind=ended.nap.kind,
-        sleep_reason=ended.nap.reason.replace(f"; problem: {NOT_ASKED}", ""),
+        sleep_reason=ended.nap.reason,
     )
 
 
@@ -163,7 +164,7 @@ class _Account:
         """Return the outcome, the cost, and the ids of the matters that were shown."""
         self.briefing = brief(scene, matters, relay=relay, stall=stall).text
         if not self._ask:
-            return Wait(until=None, why=NOT_ASKED), self.spent, ()
+            return SILENT, self.spent, ()
         self.asked = True
         now = self._clock.now()
         purse = f"rehearsal:{self._number}:{now:%Y%m%dT%H%M%S.%f}"

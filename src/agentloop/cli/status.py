@@ -107,7 +107,7 @@ def _paint(root: str) -> None:
     with keys() as pressed, Screen(console=to, screen=True, auto_refresh=False, transient=True) as painted:
         while True:
             size = to.size
-            lines = _lines(*look(root), size.width, size.height - 1)
+            lines = _lines(*look(root), size.width, size.height - 1)[: size.height - 1]
             foot = Text("q ends · repainted on change", style="dim", no_wrap=True, overflow="ellipsis")
             fill = [Text("")] * (size.height - 1 - len(lines))
             page = Text("\n").join([*lines, *fill, foot])

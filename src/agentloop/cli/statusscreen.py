@@ -224,9 +224,9 @@ def _run(run: Run, progress: Progress | None, now: datetime) -> tuple[Text, ...]
             count(progress.turns, "turn"),
             f"{dollars(progress.spent_micros)} of {dollars(run.slice_micros)}",
         ]
-    first = _row(run.attempt, " · ".join(facts), (f"  {run.title}", "dim"), style="bold")
+    first = _row(run.attempt, run.title, style="bold")
     doing, style = _doing(progress, now)
-    return (first, _row("", (doing, style))) if doing else (first,)
+    return (first, _row("", (" · ".join(facts), "dim"), (f" · {doing}" if doing else "", style)))
 
 
 def _doing(progress: Progress | None, now: datetime) -> tuple[str, str]:
