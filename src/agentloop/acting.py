@@ -16,6 +16,7 @@ from agentloop.domain import effects as e
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import wording
+from agentloop.domain.scene import gate_minutes
 from agentloop.domain.settings import micros
 from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.work import AttemptSpec, Contract, Delivered, End, Finding, GateSpec, Task
@@ -138,6 +139,8 @@ class Actor:
                 self._take(scene.now, decided, attempt)
             case d.Judge(attempt=attempt, commit=commit):
                 self._judge(scene.now, decided, attempt, commit)
+            case d.Halt(attempt=attempt, rationale=why):
+                self._halt(scene.now, decided, attempt, why)
             case d.Publish():
                 self._publish(scene, decided, decision)
             case d.Sleep() | d.Hibernate():
@@ -278,9 +281,11 @@ class Actor:
         self.perform(now, op, e.StopAttempt(attempt=attempt, why=why))
         if isinstance(state, s.Judging):
             return ()
-        seen = self._out.executor.observe(frozenset({f"attempt:{attempt}"}))
-        ended = tuple(fact for one in seen for fact in job_news(self.world, one))
-        return ended or self._all_of_it(attempt)
+        return self._look_again(f"attempt:{attempt}") or self._all_of_it(attempt)
+
+    def _look_again(self, name: str) -> tuple[f.Fact, ...]:
+        seen = self._out.executor.observe(frozenset({name}))
+        return tuple(fact for one in seen for fact in job_news(self.world, one))
 
     def _all_of_it(self, attempt: str) -> tuple[f.Fact, ...]:
         # It could not be ended and nobody will look at it again: all that it may spend counts.
@@ -352,6 +357,14 @@ class Actor:
             slice_micros=micros(limits.attempt_usd),
             deadline=now + timedelta(minutes=limits.attempt_minutes),
         )
+
+    def _halt(self, now: datetime, decided: f.Decided, attempt: str, why: str) -> None:
+        state = self._try(attempt)[0].state
+        number = state.round if isinstance(state, s.Judging) else 0
+        name = f"gate:{e.gate_run(attempt, number)}" if number else f"attempt:{attempt}"
+        op = e.operation("halt", name)
+        self.perform(now, op, e.StopAttempt(attempt=attempt, why=why))
+        self.record(now, *self._look_again(name), decided)
 
     def _take(self, now: datetime, decided: f.Decided, attempt: str) -> None:
         view, one = self._try(attempt)
@@ -510,9 +523,7 @@ class Actor:
     def _gate_spec(self, effect: e.StartGate) -> GateSpec:
         view, one = self._try(effect.attempt)
         target = self._target(view.task.target)
-        minutes = self._settings.limits.check_minutes * (
-            2 + len(view.task.contract.checks) + len(target.verify)
-        )
+        minutes = gate_minutes(self._settings, view.task, target)
         return GateSpec(
             attempt=one.attempt,
             task=view.task,

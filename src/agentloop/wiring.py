@@ -198,18 +198,18 @@ class Admin:
             case ReadIssue(issue=issue):
                 return self._issue(scene, issue)
             case ReadDiff(attempt=attempt):
-                return fence(f"diff of {attempt}", self._diff(scene, attempt), 20_000)
+                return fence(f"diff of {attempt}", _or_why(lambda: self._diff(scene, attempt)), 20_000)
             case ReadLog(attempt=attempt):
                 return fence(f"log of {attempt}", self._log(scene, attempt), 12_000)
             case ReadFile(path=path, target=target):
-                return fence(f"file {path}", self._file(target, path), 20_000)
+                return fence(f"file {path}", _or_why(lambda: self._file(target, path)), 20_000)
 
     def _issue(self, scene: Scene, issue: str) -> str:
         from agentloop.admin.briefing import issue_text
 
         found = scene.observed.issue(issue)
         return (
-            issue_text(found, scene.world.issues.get(issue))
+            issue_text(found, scene.world.issues.get(issue), 20_000)
             if found
             else f"there is no issue {issue!r} to read"
         )
@@ -235,12 +235,9 @@ class Admin:
         target = self._settings.target(name)
         if target is None:
             return f"(there is no target {name!r})"
-        try:
-            _, commit = self._out.repositories.head(target)
-            text = self._out.repositories.read(target, commit, path, 20_000)
-            return text if text is not None else self._listing(target, commit, path)
-        except AgentloopError as error:
-            return f"({error.what})"
+        _, commit = self._out.repositories.head(target)
+        text = self._out.repositories.read(target, commit, path, 20_000)
+        return text if text is not None else self._listing(target, commit, path)
 
     def _listing(self, target: Target, commit: str, path: str) -> str:
         prefix = "" if path in ("", ".", "./") else path.rstrip("/") + "/"
@@ -249,6 +246,14 @@ class Admin:
             return f"(there is no {path!r})"
         names = sorted({_next_part(one, prefix) for one in paths})
         return "\n".join(names[:400])
+
+
+def _or_why(read: Callable[[], str]) -> str:
+    """Return what was read, or why it could not be: that is an answer too, and the talk goes on."""
+    try:
+        return read()
+    except (AgentloopError, OSError) as error:
+        return f"({error})"
 
 
 def _next_part(path: str, prefix: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentloop.domain.codec import encode
+from agentloop.domain.issue import urgency
 from agentloop.domain.observed import Running
 from agentloop.domain.telling import issue_state, task_state
 from agentloop.domain.wording import dollars, one_line
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 ISSUES_IN_FULL = 3
 ISSUES_NAMED = 12
 TASKS_NAMED = 15
+PROBLEMS_SHOWN = 5
 WORDS_SHOWN = 6000
 
 
@@ -40,11 +43,23 @@ def fence(label: str, words: str, limit: int = WORDS_SHOWN) -> str:
     The mark is drawn afresh each time.
     """
     mark = secrets.token_hex(4)
-    cut = words if len(words) <= limit else f"{words[:limit]}\n[… {len(words) - limit} characters more]"
-    visible = "".join(
-        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in cut
+    return f"<<<{one_line(label)} {mark}\n{_visible(_cut(words, limit))}\n>>>{mark}"
+
+
+def _cut(words: str, limit: int) -> str:
+    return words if len(words) <= limit else f"{words[:limit]}\n[… {len(words) - limit} characters more]"
+
+
+def _visible(words: str) -> str:
+    """Return `words` with every character that hides, or turns text around, shown as what it is (U+202E)."""
+    return "".join(
+        char
+        if char.isprintable() or char in "\n\t"
+        else " "
+        if unicodedata.category(char) == "Zs"
+        else char.encode("unicode_escape").decode("ascii")
+        for char in words.replace("\r\n", "\n")
     )
-    return f"<<<{label} {mark}\n{visible}\n>>>{mark}"
 
 
 def brief(scene: Scene, matters: tuple[Matter, ...], *, relay: str, stall: str = "") -> Briefing:
@@ -55,11 +70,11 @@ def brief(scene: Scene, matters: tuple[Matter, ...], *, relay: str, stall: str =
         _section("What needs your decision", [f"- {one.says}" for one in shown], _more(matters, shown)),
         stall,
         *(_matter(scene, one) for one in shown),
-        _section("Problems", [f"- {one_line(text)}" for text in scene.observed.problems]),
+        _fenced("Problems", [f"- {one_line(text)}" for text in scene.observed.problems[:PROBLEMS_SHOWN]]),
         _section("What you proposed last and was refused", _refusals(scene)),
-        _section("Tasks", _tasks(scene)),
-        _section("Issues", _issues(scene)),
-        _section("Running", _running(scene)),
+        _fenced("Tasks", _tasks(scene)),
+        _fenced("Issues", _issues(scene)),
+        _fenced("Running", _running(scene)),
         _money(scene),
         "## The relay\n\n" + fence("relay", relay, 12_000),
     ]
@@ -69,6 +84,12 @@ def brief(scene: Scene, matters: tuple[Matter, ...], *, relay: str, stall: str =
 def _section(title: str, lines: Iterable[str], more: str = "") -> str:
     found = [*lines, *([more] if more else [])]
     return f"## {title}\n\n" + "\n".join(found) if found else ""
+
+
+def _fenced(title: str, lines: Iterable[str]) -> str:
+    """Return a section whose lines hold words of titles, workers and programs."""
+    found = "\n".join(lines)
+    return _section(title, [fence(title.lower(), found)]) if found else ""
 
 
 def _more(everything: tuple[object, ...], shown: tuple[object, ...]) -> str:
@@ -87,19 +108,34 @@ def _matter(scene: Scene, matter: Matter) -> str:
             return ""
 
 
-def issue_text(issue: Issue, view: IssueView | None) -> str:
-    """Return an issue with the words of those who may steer the loop, fenced."""
+def issue_text(issue: Issue, view: IssueView | None, limit: int = WORDS_SHOWN) -> str:
+    """Return an issue with the words of those who may steer the loop, fenced.
+
+    The newest comments are what it was looked at for: half of `limit` (in characters) is theirs.
+    """
     state = issue_state(view) if view else issue.state
     head = f"## Issue {issue.id} ({issue.priority} priority, target {issue.target or 'default'}, {state})"
     said = [
         f"{'you (agentloop)' if one.ours else one.author}, {one.at:%Y-%m-%d %H:%M}:\n{one.body}"
-        for one in issue.comments[-8:]
+        for one in issue.comments
         if one.trusted or one.ours
     ]
-    words = "\n\n".join([issue.title, issue.body, *said])
+    words = "\n\n".join([issue.title, _cut(issue.body, limit // 2), *_newest(said, limit // 2)])
     hidden = sum(not (one.trusted or one.ours) for one in issue.comments)
     note = f"\n\n{hidden} comments by people who may not steer the loop are left out." if hidden else ""
-    return f"{head}\n\n{fence(f'issue {issue.id}', words)}{note}"
+    return f"{head}\n\n{fence(f'issue {issue.id}', words, 2 * limit)}{note}"
+
+
+def _newest(said: list[str], room: int) -> list[str]:
+    """Return the newest of `said`, oldest first, cut so that all together take about `room` characters."""
+    shown: list[str] = []
+    for text in reversed(said):
+        if room <= 0:
+            break
+        shown.append(_cut(text, room))
+        room -= len(text)
+    left = len(said) - len(shown)
+    return [*([f"[{left} earlier comments]"] if left else []), *reversed(shown)]
 
 
 def _attempt(scene: Scene, attempt: str) -> str:
@@ -123,7 +159,7 @@ def _attempt(scene: Scene, attempt: str) -> str:
     size = f"{verdict.files} files, +{verdict.added} -{verdict.removed}" if verdict else ""
     parts = [
         f"## Attempt {attempt} of task {view.task.id}: {one_line(view.task.title)}",
-        "\n".join(lines),
+        _cut("\n".join(lines), 4000),
         fence("the worker says", said, 2000),
         "\n".join([f"Gate ({size}):", *checks]) if verdict else "",
         f"{view.verdicts} of {scene.attempts_allowed(view)} attempts used",
@@ -149,6 +185,7 @@ def _tasks(scene: Scene) -> list[str]:
 
 def _issues(scene: Scene) -> list[str]:
     views = [view for view in scene.world.issues.values() if not isinstance(view.state, Closed)]
+    views.sort(key=lambda view: urgency(view.priority, view.id))
     lines = [
         f"- {view.id} ({view.priority}) {one_line(view.title, 80)}: {issue_state(view)}"
         for view in views[:ISSUES_NAMED]

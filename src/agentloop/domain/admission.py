@@ -22,6 +22,7 @@ from agentloop.domain.states import (
     Red,
     Returned,
     TaskView,
+    Working,
     over,
 )
 from agentloop.domain.work import Delivered
@@ -36,6 +37,7 @@ _OfTask: TypeAlias = (
     | d.Publish
     | d.Take
     | d.Judge
+    | d.Halt
     | d.SendBack
     | d.Requeue
     | d.LetGo
@@ -90,10 +92,8 @@ def _task_refusal(decision: _OfTask, scene: Scene) -> str | None:
             return _retry(decision, scene)
         case d.Publish():
             return _publish(decision, scene)
-        case d.Take():
-            return _state(decision.attempt, scene, Returned, "has not just ended")
-        case d.Judge():
-            return _state(decision.attempt, scene, Judging, "is not waiting for its gate")
+        case d.Take() | d.Judge() | d.Halt():
+            return _run(decision, scene)
         case d.SendBack():
             return _send_back(decision, scene)
         case d.Requeue():
@@ -224,10 +224,18 @@ def _still_open(task: str, scene: Scene) -> str | None:
     return f"task {task} is over" if over(view.state) else None
 
 
-def _state(attempt: str, scene: Scene, wanted: type, says: str) -> str | None:
-    state = _task_state(attempt.rpartition(".")[0], scene)
-    fits = isinstance(state, wanted) and getattr(state, "attempt", "") == attempt
-    return None if fits else f"attempt {attempt} {says}"
+_RUNS: dict[type, tuple[tuple[type, ...], str]] = {
+    d.Take: ((Returned,), "has not just ended"),
+    d.Judge: ((Judging,), "is not waiting for its gate"),
+    d.Halt: ((Working, Judging), "is not running"),
+}
+
+
+def _run(decision: d.Take | d.Judge | d.Halt, scene: Scene) -> str | None:
+    state = _task_state(decision.attempt.rpartition(".")[0], scene)
+    wanted, says = _RUNS[type(decision)]
+    fits = isinstance(state, wanted) and getattr(state, "attempt", "") == decision.attempt
+    return None if fits else f"attempt {decision.attempt} {says}"
 
 
 def _send_back(decision: d.SendBack, scene: Scene) -> str | None:

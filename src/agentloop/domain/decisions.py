@@ -185,6 +185,14 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """End an attempt, or its gate, that runs on beyond its deadline."""
+
+    attempt: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendBack:
     """Give the task to a worker again, with findings."""
 
@@ -261,7 +269,18 @@ class Conclude:
 
 
 RuleDecision: TypeAlias = (
-    Start | Take | Judge | SendBack | Requeue | Park | ParkIssue | AcceptMerge | LetGo | Drop | Conclude
+    Start
+    | Take
+    | Judge
+    | Halt
+    | SendBack
+    | Requeue
+    | Park
+    | ParkIssue
+    | AcceptMerge
+    | LetGo
+    | Drop
+    | Conclude
 )
 
 Decision: TypeAlias = AdminDecision | RuleDecision

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import states as s
+from agentloop.domain.observed import Running
 from agentloop.domain.order import held_back, in_order
+from agentloop.domain.scene import gate_minutes
 from agentloop.domain.signals import evidence_for, issue_matter, task_matter, used_up, worn_out
 from agentloop.domain.work import (
     Blocked,
@@ -28,11 +30,14 @@ from agentloop.domain.world import Closed, InWork, Stuck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from agentloop.domain.issue import Pull
     from agentloop.domain.scene import Scene
     from agentloop.domain.world import IssueView
 
+OVERDUE = timedelta(minutes=10)
+"""How long a run may go on beyond its own deadline, to hand over what it has, before it is ended."""
 GATES_AT_MOST = 3
 """Starts of the gate on one commit before the task is parked.
 
@@ -59,8 +64,6 @@ def _of_task(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publish]
     match state:
         case s.Returned():
             return _returned(scene, view, state)
-        case s.Judging(started=False):
-            return [_judge(view, state)]
         case s.Red(findings=findings):
             return [_again(scene, view, findings)]
         case s.Green():
@@ -71,7 +74,9 @@ def _of_task(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publish]
             return _in_review(scene, view, state)
         case s.Queued():
             return _queued(scene, view, state)
-        case s.Judging() | s.Working() | s.Parked() | s.Merged() | s.Noted() | s.Cancelled():
+        case s.Judging() | s.Working():
+            return _running(scene, view, state)
+        case s.Parked() | s.Merged() | s.Noted() | s.Cancelled():
             return []
         case _:
             assert_never(state)
@@ -116,6 +121,28 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
             return [_later(scene, view, "the last attempt was killed")]
         case _:
             assert_never(state.outcome)
+
+
+def _running(
+    scene: Scene, view: s.TaskView, state: s.Judging | s.Working
+) -> list[d.RuleDecision | d.Publish]:
+    if isinstance(state, s.Judging) and not state.started:
+        return [_judge(view, state)]
+    deadline = _deadline(scene, view, state)
+    alive = any(isinstance(one, Running) and one.attempt == state.attempt for one in scene.observed.seen)
+    if not alive or deadline is None or scene.now <= deadline + OVERDUE:
+        return []
+    why = f"it runs on, although its deadline was {deadline:%Y-%m-%d %H:%M} UTC"
+    return [d.Halt(attempt=state.attempt, rationale=why)]
+
+
+def _deadline(scene: Scene, view: s.TaskView, state: s.Judging | s.Working) -> datetime | None:
+    if isinstance(state, s.Working):
+        return view.last.deadline if view.last else None
+    target = scene.settings.target(view.task.target)
+    if target is None:
+        return None
+    return view.since + timedelta(minutes=gate_minutes(scene.settings, view.task, target))
 
 
 def _judgement(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publish]:

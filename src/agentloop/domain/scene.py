@@ -13,9 +13,15 @@ from agentloop.domain.states import InReview, Working
 if TYPE_CHECKING:
     from agentloop.domain.observed import Ground, Observed
     from agentloop.domain.relay import KeyDecision
-    from agentloop.domain.settings import Settings
+    from agentloop.domain.settings import Settings, Target
     from agentloop.domain.states import TaskView
+    from agentloop.domain.work import Task
     from agentloop.domain.world import World
+
+
+def gate_minutes(settings: Settings, task: Task, target: Target) -> int:
+    """Return how long a gate on the task may take, in minutes: its set-up, each check, and one to spare."""
+    return settings.limits.check_minutes * (2 + len(task.contract.checks) + len(target.verify))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,8 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one l
             return f"take the result of attempt {attempt} over"
         case d.Judge(attempt=attempt):
             return f"set the gate on attempt {attempt}"
+        case d.Halt(attempt=attempt):
+            return f"end attempt {attempt}, which is beyond its deadline"
         case d.SendBack(task=task, findings=findings):
             return f"send task {task} back with {count(len(findings), 'finding')}"
         case d.Requeue(task=task, not_before=moment):
@@ -205,7 +207,7 @@ def decision_about(decision: d.Decision, issue: str) -> str | None:
     match decision:
         case d.Plan() | d.Ask() | d.Answer() | d.ParkIssue() | d.Conclude():
             return "" if decision.issue == issue else None
-        case d.Review() | d.Take() | d.Judge():
+        case d.Review() | d.Take() | d.Judge() | d.Halt():
             return _task_in(issue, decision.attempt.rpartition(".")[0])
         case d.Sleep() | d.Hibernate():
             return None

@@ -7,6 +7,7 @@ else that cannot be read stops the loop, because every promise rests on it.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from agentloop.domain.codec import CodecError, decode, encode
@@ -87,9 +88,16 @@ def _torn(error: ValueError, line: bytes) -> bool:
     # A line that a power cut shortened was never acknowledged. It stops making sense at its end, and only
     # there; `append_durable` closed it with a newline before it added the next.
     match error:
-        case json.JSONDecodeError(msg=msg, pos=pos):
-            return msg.startswith("Unterminated string") or pos >= len(error.doc.rstrip()) - 1
+        case json.JSONDecodeError(msg=msg, pos=pos, doc=doc):
+            rest = doc[pos:]
+            cut_word = any(word.startswith(rest) for word in ("true", "false", "null"))
+            cut_word |= re.fullmatch(r"-|\.|[eE][+-]?", rest) is not None
+            return msg.startswith("Unterminated string") or cut_word or _cut_escape(doc)
         case UnicodeDecodeError(end=end):
-            return end >= len(line) - 1
+            return end >= len(line)
         case _:
             return False
+
+
+def _cut_escape(doc: str) -> bool:
+    return re.search(r"\\(u[0-9a-fA-F]{0,3})?$", doc) is not None
