@@ -45,7 +45,7 @@ def main(attempt_id: str, home: Path) -> int:
     lines = Lines(sys.stdout.fileno(), form_for(sys.stdout.fileno(), os.environ))
     folder = Home(home.absolute()).gate(attempt_id)
     spec = _spec(folder)
-    if spec is None or spec.attempt != attempt_id:
+    if spec is None or spec.attempt != attempt_id.partition("@")[0]:
         lines.say("gate.no_spec", f"there is no gate to run for {attempt_id}", attempt=attempt_id)
         return exits.NOT_FOUND
     if folder.verdict.exists():
