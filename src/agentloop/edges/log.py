@@ -70,6 +70,8 @@ def sentence(event: str, fields: MutableMapping[str, Any]) -> str:
         case "fact":
             outcome = f" ({fields['outcome']})" if "outcome" in fields else ""
             return f"{fields.get('fact')} {about}".rstrip() + outcome
+        case "admin.answered":
+            return f"the admin decided, with {fields.get('models')} in {fields.get('turns')} turns"
         case "cycle.ended":
             return f"cycle {fields.get('cycle')} {fields.get('outcome')}; next {_rest(fields)}"
         case "cycle.idle":
