@@ -28,6 +28,7 @@ TOOLBOX = (
 )
 JOINED = ("acting", "admin", "compiled", "cycle", "gate", "memory", "prompts", "settings", "worker")
 SIGHT = ("lightstatus", "looking")
+RELAY = ("edges.relay", "edges.homegit")
 FORGE = ("edges.forge", "edges.merge", "edges.records")
 CORE = ("domain", "errors", "exits", "home")
 
@@ -94,6 +95,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
             *("settings", "supervisor", "supervision", "wiring", "rehearsal", *SIGHT, *TOOLBOX),
         ),
         "commands reach edges through wiring",
+    ),
+    "cli.relay": (
+        (*CORE, "ports", "settings", "light", "wiring", "cli.common", *RELAY, *TOOLBOX),
+        "a person's hands on the relay, and on its versions",
     ),
     "cli.issue": (
         (*CORE, "ports", "settings", "light", "wiring", "cli.common", "edges.tracker", *TOOLBOX),
