@@ -636,6 +636,25 @@ def test_systemd_is_told(den: Den, tmp_path: Path, kind: str) -> None:
     assert any(message.startswith("STATUS=sleeping until") for message in told)
 
 
+def test_a_reload_leaves_the_status_as_it_was(den: Den, tmp_path: Path) -> None:
+    """Settings that were refused are shown as refused, however often they are read again."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(0)
+        with den.supervised(NOTIFY_SOCKET=str(tmp_path / "notify")) as process:
+            eventually(den.is_asleep, "asleep")
+            (den.root / "agentloop.toml").write_text("nonsense")
+            eventually(lambda: "nonsense is no setting" in den.status()["notice"], "the complaint is shown")
+            told = _datagrams(listener)
+            process.send_signal(signal.SIGHUP)
+            eventually(lambda: den.said().count("settings.refused") == 2, "read again")
+            time.sleep(0.2)
+            told += _datagrams(listener)
+    assert "RELOADING=1" in told[-2].split("\n")
+    assert told[-1] == "READY=1"
+    assert "nonsense is no setting" in [message for message in told if "STATUS=" in message][-1]
+
+
 def _datagrams(listener: socket.socket) -> list[str]:
     found = []
     with suppress(BlockingIOError):

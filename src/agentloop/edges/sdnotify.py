@@ -25,9 +25,9 @@ class Notifier:
         self._last_status = ""
         self.watchdog_seconds = _watchdog_seconds(environ, pid) if self._address else None
 
-    def ready(self, status: str) -> None:
-        """We do our work from now on (also: reloading is over)."""
-        self._send(f"READY=1\nSTATUS={status}")
+    def ready(self) -> None:
+        """We do our work from now on (also: reloading is over); the status stays what it was."""
+        self._send("READY=1")
 
     def status(self, status: str) -> None:
         """One line for `systemctl status`; the same line again is not sent."""

@@ -31,7 +31,7 @@ class Voice:
 
     def ready(self) -> None:
         """Tell systemd that settings are in force and the work goes on."""
-        self._notifier.ready("looking around")
+        self._notifier.ready()
 
     def reloading(self) -> None:
         """Tell systemd that settings are being read again."""
