@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agentloop.domain import facts
-from agentloop.domain.states import Queued, TaskView, Try, after, own_verdict
+from agentloop.domain.states import Queued, TaskView, Try, after, over, own_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -150,8 +150,10 @@ class World:
         self.at = entry.at
         self.cycle = max(self.cycle, entry.cycle)
         for fact in entry.facts:
-            self._apply_to_task(fact, entry.at)
-            _APPLY.get(type(fact), _ignore)(self, fact, entry)
+            task = _task_of(fact)
+            if self._knows(fact, task):
+                self._apply_to_task(task, fact, entry.at)
+                _APPLY.get(type(fact), _ignore)(self, fact, entry)
 
     def tasks_of(self, issue: str) -> tuple[TaskView, ...]:
         """Return the issue's tasks in the order they were planned."""
@@ -170,19 +172,29 @@ class World:
         spent = sum(self.spent_by_day.values()) if day is None else self.spent_by_day[day]
         return spent + sum(self.purses.values())
 
-    def _apply_to_task(self, fact: facts.Fact, at: datetime) -> None:
-        task = getattr(fact, "task", None)
-        if task is None:
-            attempt = getattr(fact, "attempt", None)
-            if isinstance(fact, facts.Judged):
-                attempt = fact.verdict.attempt
-            task = attempt.rpartition(".")[0] if isinstance(attempt, str) else None
-        view = self.tasks.get(task) if isinstance(task, str) else None
+    def _knows(self, fact: facts.Fact, task: str | None) -> bool:
+        # A person may have taken a damaged line out of the journal: what hangs on it is passed over.
+        issue = getattr(fact, "issue", None)
+        issue_known = issue is None or issue in self.issues or isinstance(fact, facts.IssueSeen)
+        return issue_known and (task is None or task in self.tasks)
+
+    def _apply_to_task(self, task: str | None, fact: facts.Fact, at: datetime) -> None:
+        view = self.tasks.get(task) if task is not None else None
         if view is None:
             return
         state = after(view.state, fact, at)
         if state is not view.state:
             self.tasks[view.task.id] = replace(view, state=state, since=at)
+            if over(state):
+                self.live.pop(view.task.id, None)
+
+
+def _task_of(fact: facts.Fact) -> str | None:
+    attempt = fact.verdict.attempt if isinstance(fact, facts.Judged) else getattr(fact, "attempt", None)
+    task = getattr(fact, "task", None)
+    if task is None and isinstance(attempt, str):
+        return attempt.rpartition(".")[0]
+    return task if isinstance(task, str) else None
 
 
 def fold(entries: Iterable[facts.Entry]) -> World:
@@ -312,13 +324,17 @@ def _attempt_lost(world: World, fact: facts.AttemptLost, entry: facts.Entry) -> 
     _change_try(world, fact.attempt, ended=entry.at)
 
 
+def _result_lost(world: World, fact: facts.ResultLost, _entry: facts.Entry) -> None:
+    # Without a result it has said nothing: the evidence it was started on is not used up.
+    _change_try(world, fact.attempt, outcome=None, commit="")
+
+
 def _result_taken(world: World, fact: facts.ResultTaken, _entry: facts.Entry) -> None:
     _change_try(world, fact.attempt, commit=fact.commit)
 
 
 def _note_taken(world: World, fact: facts.NoteTaken, _entry: facts.Entry) -> None:
     world.notes[fact.task] = fact.path
-    world.live.pop(fact.task, None)
 
 
 def _judged(world: World, fact: facts.Judged, _entry: facts.Entry) -> None:
@@ -338,10 +354,6 @@ def _sent_back(world: World, fact: facts.SentBack, _entry: facts.Entry) -> None:
 def _requeued(world: World, fact: facts.Requeued, _entry: facts.Entry) -> None:
     view = world.tasks[fact.task]
     world.tasks[fact.task] = replace(view, requeues=view.requeues + fact.counts)
-
-
-def _task_over(world: World, fact: facts.Merged | facts.Cancelled, _entry: facts.Entry) -> None:
-    world.live.pop(fact.task, None)
 
 
 def _reserved(world: World, fact: facts.Reserved, _entry: facts.Entry) -> None:
@@ -426,13 +438,12 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.AttemptEnded: _attempt_ended,
     facts.AttemptLost: _attempt_lost,
     facts.ResultTaken: _result_taken,
+    facts.ResultLost: _result_lost,
     facts.NoteTaken: _note_taken,
     facts.Judged: _judged,
     facts.Published: _published,
     facts.SentBack: _sent_back,
     facts.Requeued: _requeued,
-    facts.Merged: _task_over,
-    facts.Cancelled: _task_over,
     facts.Reserved: _reserved,
     facts.Settled: _settled,
     facts.EffectIntended: _effect_intended,
