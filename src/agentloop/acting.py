@@ -393,6 +393,9 @@ class Actor:
 
     def _judge(self, now: datetime, decided: f.Decided, attempt: str, commit: str) -> None:
         view, _ = self._try(attempt)
+        if self._is_lost(view, commit):
+            self.record(now, decided, f.ResultLost(attempt=attempt))
+            return
         number = view.state.round if isinstance(view.state, s.Judging) else 1
         op = e.operation("gate", attempt, str(number))
         effect = e.StartGate(attempt=attempt, commit=commit, round=number)
@@ -400,12 +403,24 @@ class Actor:
         self.record(now, decided, started, f.EffectIntended(op=op, effect=effect))
         self.perform(now, op, effect)
 
+    def _is_lost(self, view: TaskView, commit: str) -> bool:
+        target = self._target(view.task.target)
+        self._out.repositories.head(target)  # a target out of reach is another matter, and raises
+        try:
+            self._out.repositories.paths(target, commit)
+        except TargetError:
+            return True
+        return False
+
     # Publishing.
 
     def _publish(self, scene: Scene, decided: f.Decided, publish: d.Publish) -> None:
         now, view = scene.now, self.world.tasks[publish.task]
         state, one = view.state, view.last
         if not isinstance(state, s.Accepted) or one is None:
+            return
+        if self._is_lost(view, state.commit):
+            self.record(now, decided, f.ResultLost(attempt=state.attempt))
             return
         target = self._target(view.task.target)
         push = e.Push(target=target.name, branch=one.branch, commit=state.commit, expected=view.head)

@@ -166,6 +166,13 @@ class ResultRejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResultLost:
+    """Its result went with the runtime folder before it was published: the work is to be done again."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateStarted:
     """The gate was set on a commit. `round` counts starts after a gate that was lost."""
 
@@ -377,6 +384,7 @@ Fact: TypeAlias = (
     | ResultTaken
     | NoteTaken
     | ResultRejected
+    | ResultLost
     | GateStarted
     | GateLost
     | Judged

@@ -36,7 +36,8 @@ def problems(
             "make fewer, larger ones"
         )
     if ground.problem:
-        found.append(f"target {target.name!r} cannot be worked on: {ground.problem}")
+        # Paths and programs are not known then: what they would be held against says nothing.
+        return (*found, f"target {target.name!r} cannot be worked on: {ground.problem}")
     for number, task in enumerate(plan.tasks, 1):
         found += [f"task {number}: {says}" for says in _task_problems(task, target, ground, standing)]
     found += _dependency_problems(plan)

@@ -118,7 +118,7 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
         case Broken(reason=reason, fix=fix):
             return [_later(scene, view, f"{reason}; {fix}" if fix else reason)]
         case None:
-            return [_later(scene, view, "the last attempt was killed")]
+            return [_later(scene, view, "the last attempt was killed, or its result lost")]
         case _:
             assert_never(state.outcome)
 

@@ -190,6 +190,11 @@ def after(state: TaskState, fact: facts.Fact, at: datetime) -> TaskState:  # noq
             return Red(attempt=mine, findings=held)
         case Returned(attempt=mine), facts.NoteTaken(attempt=attempt, path=path) if mine == attempt:
             return Noted(path=path)
+        case (
+            (Judging(attempt=mine) | Green(attempt=mine) | Accepted(attempt=mine)),
+            facts.ResultLost(attempt=attempt),
+        ) if mine == attempt:
+            return Returned(attempt=mine, outcome=None, was=Queued())
         case Judging(attempt=mine), facts.GateStarted(attempt=attempt, round=number) if mine == attempt:
             return replace(state, started=True, round=number)
         case Judging(attempt=mine), facts.GateLost(attempt=attempt) if mine == attempt:
