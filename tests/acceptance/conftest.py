@@ -1,4 +1,4 @@
-"""What every story needs: a repository, a home made through the command line, a scripted model, real processes."""
+"""What every story needs: a repository, a home made by the command line, a scripted model, real processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = Path(__file__).parent / "scripts"
 AGENTLOOP = (sys.executable, "-m", "agentloop")
-BOUND_SECONDS = 90.0
+BOUND_SECONDS = 60.0
 CYCLES_AT_MOST = 40
 
 FILES = {
@@ -89,13 +89,18 @@ class Loop:
         self.home.settings_file.write_text("\n".join(lines) + "\n")
 
     def start_model(self, *parts: str) -> ScriptedModel:
-        """Serve the script made of these parts, files in scripts/ or TOML itself, and point the home at it."""
+        """Serve the script of these parts (files in scripts/, or TOML itself), and point the home at it."""
         if self.model is not None:
             self.model.stop()
-        texts = [part if "\n" in part else (SCRIPTS / f"{part}.toml").read_text() for part in parts]
-        self.model = ScriptedModel(parse("\n".join(texts), "+".join(p for p in parts if "\n" not in p))).start()
+        texts = [part if "\n" in part else self.script(part) for part in parts]
+        named = "+".join(part for part in parts if "\n" not in part)
+        self.model = ScriptedModel(parse("\n".join(texts), named)).start()
         self.set(base_url=json.dumps(self.model.url))
         return self.model
+
+    def script(self, part: str) -> str:
+        """Return the text of a script in scripts/."""
+        return (SCRIPTS / f"{part}.toml").read_text()
 
     # Doing
 
@@ -112,13 +117,19 @@ class Loop:
             timeout=BOUND_SECONDS,
             check=False,
         )
-        assert code is None or ran.returncode == code, f"{words}: {ran.returncode}: {ran.stdout!r} {ran.stderr!r}"
+        if code is not None and ran.returncode != code:
+            said = (ran.stdout + ran.stderr).decode("utf-8", "replace")[-2000:]
+            pytest.fail(f"`{' '.join(words[3:] or words)}` ended with {ran.returncode}, not {code}:\n{said}")
         return ran
 
     def cli(self, *words: str, said: str | bytes = b"", code: int | None = 0) -> str:
         """Return what `agentloop WORDS` printed, errors included."""
         ran = self.run(*AGENTLOOP, *words, said=said, code=code)
         return (ran.stdout + ran.stderr).decode("utf-8", "replace")
+
+    def code(self, *words: str) -> int:
+        """Return how `agentloop WORDS` ended."""
+        return self.run(*AGENTLOOP, *words, code=None).returncode
 
     def json(self, *words: str) -> Any:  # noqa: ANN401 - what a command's JSON holds
         """Return what `agentloop WORDS --json` printed."""
@@ -137,18 +148,19 @@ class Loop:
         return self.cli("cycle", code=code)
 
     def settle(self, *, code: int | None = 0) -> None:
-        """Run cycles, waiting for attempts and gates between them, until the loop would wait for something else."""
+        """Run cycles until the loop would wait for something else than attempts, gates and short waits."""
         for _ in range(CYCLES_AT_MOST):
             self.cycle(code=code)
             nap = runtime.read_sleep(self.home.root)
-            assert nap is not None
+            if nap is None:
+                pytest.fail("the cycle did not say how long to sleep")
             if nap.kind in ("more", "busy"):
                 self.wait_for_runs()
             elif nap.kind == "due" and nap.until is not None and "tried again" in nap.reason:
                 time.sleep(max(0.0, nap.until.timestamp() - time.time()) + 0.05)
             else:
                 return
-        pytest.fail(f"the loop did not come to rest in {CYCLES_AT_MOST} cycles: {nap.reason}")
+        pytest.fail(f"the loop did not come to rest in {CYCLES_AT_MOST} cycles: {self.nap()}")
 
     def wait_for_runs(self) -> None:
         """Wait until every attempt and gate that the journal knows to be under way has ended."""
@@ -169,7 +181,7 @@ class Loop:
         while not condition():
             if time.monotonic() > give_up:
                 log = self.root / "run.log"
-                pytest.fail(f"not within {seconds} s\n{log.read_text()[-3000:] if log.exists() else ''}")
+                pytest.fail(f"not within {seconds} s\n{log.read_text()[-1500:] if log.exists() else ''}")
             time.sleep(0.05)
 
     @contextmanager
@@ -238,7 +250,7 @@ class Loop:
         return self.git("log", "--format=%s", cwd=self.home.root).splitlines()
 
     def bytes_outside(self) -> dict[str, bytes]:
-        """Return every file that an idle cycle must leave alone: all of the home but its runtime folder, and the target."""
+        """Return every file that an idle cycle must leave alone: the target and the home."""
         roots = (self.home.root, self.repository)
         return {
             str(path): path.read_bytes()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from agentloop.edges.journal import Journal
 
 if TYPE_CHECKING:
-    from conftest import Loop
+    from tests.acceptance.conftest import Loop
 
 IDLE_CYCLES = 10
 
@@ -86,7 +85,8 @@ def assert_idle_cycles_leave_no_trace(loop: Loop) -> None:
     loaded = loop.cycle()
     del loop.environment["PYTHONPROFILEIMPORTTIME"]
     vendors = {"anthropic", "git", "pydantic", "typer", "rich", "httpx2", "structlog", "tenacity"}
-    names = {line.rpartition("|")[2].strip() for line in loaded.splitlines() if line.startswith("import time")}
+    lines = [line for line in loaded.splitlines() if line.startswith("import time")]
+    names = {line.rpartition("|")[2].strip() for line in lines}
     assert len(loop.model.requests) == requests
     assert loop.bytes_outside() == before
     assert names & vendors == set()

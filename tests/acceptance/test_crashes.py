@@ -1,0 +1,83 @@
+"""Kills and losses in the middle of the story: it ends as it would have, and nothing is done twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentloop.edges import runtime
+from agentloop.edges.processes import alive
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.acceptance.conftest import Loop
+
+KILLS = 5
+LONGEST_LIFE_SECONDS = 1.6
+
+
+def assert_everything_happened_once(loop: Loop) -> None:
+    """One plan, one pull request, one word about it, one merge, one summary."""
+    said = loop.ours()
+    told = [sum(words in one for one in said) for words in ("**Plan**", "Pull request 1", "**Done.**")]
+    merges = loop.git("log", "--merges", "--format=%s", "main").splitlines()
+    assert (told, len(said)) == ([1, 1, 1], 3)
+    assert [one["state"] for one in loop.pulls()] == ["merged"]
+    assert len(merges) == 1
+    assert loop.issue().state == "closed"
+
+
+def kill(loop: Loop, supervisor: subprocess.Popen[bytes]) -> None:
+    """Kill the supervisor and its cycle as the machine would: without a word."""
+    status = runtime.read_status(loop.home.root)
+    supervisor.kill()
+    if status is not None and status.cycle is not None and alive(status.cycle):
+        with suppress(ProcessLookupError):
+            os.killpg(status.cycle.pid, signal.SIGKILL)
+    supervisor.wait()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_story_survives_kills_of_supervisor_and_cycle_at_any_moment(loop: Loop, seed: int) -> None:
+    """Killed five times at seeded moments before the merge and after it, then left to run on."""
+    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+    model = loop.start_model("plan", "accept", "work")
+    loop.file("add subtracts", "add(2, 3) is -1.")
+    for _ in range(KILLS):
+        with loop.supervised() as supervisor:
+            time.sleep(chance.uniform(0.1, LONGEST_LIFE_SECONDS))
+            kill(loop, supervisor)
+    with loop.supervised() as supervisor:
+        loop.until(lambda: "Pull request 1" in "".join(loop.ours()))
+        loop.cli("pr", "merge", "1")
+        time.sleep(chance.uniform(0.1, 0.6))
+        kill(loop, supervisor)
+    with loop.supervised():
+        loop.until(lambda: loop.issue().state == "closed")
+    assert_everything_happened_once(loop)
+    assert model.errors == []
+
+
+@pytest.mark.parametrize("lost_after", range(1, 5))
+def test_losing_the_runtime_folder_between_cycles_repeats_nothing(loop: Loop, lost_after: int) -> None:
+    """The folder is deleted after the n-th cycle, with the attempt or gate that was under way."""
+    model = loop.start_model("plan", "accept", "work")
+    loop.file("add subtracts", "add(2, 3) is -1.")
+    for _ in range(lost_after):
+        loop.cycle()
+        loop.wait_for_runs()
+    shutil.rmtree(loop.home.runtime)
+    loop.settle()
+    loop.cli("pr", "merge", "1")
+    shutil.rmtree(loop.home.runtime)
+    loop.settle()
+    assert_everything_happened_once(loop)
+    assert model.errors == []
