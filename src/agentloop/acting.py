@@ -50,6 +50,8 @@ class Outside:
     executor: Executor
     repositories: Repositories
     notes: Notes
+    sweep: Callable[[frozenset[str]], None]
+    """Takes away the trees of runs that are over, but for the attempts named."""
     attempt_folder: Callable[[str], str]
     gate_folder: Callable[[str], str]
 

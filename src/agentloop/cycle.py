@@ -24,7 +24,7 @@ from agentloop.domain.relay.facts import facts_of
 from agentloop.domain.relay.routine import routine_delta
 from agentloop.domain.scene import Scene
 from agentloop.domain.sleeping import Nap, nap
-from agentloop.domain.states import Judging, Working
+from agentloop.domain.states import Judging, Returned, Working
 from agentloop.domain.world import Closed
 from agentloop.errors import AgentloopError, JournalError
 
@@ -173,8 +173,14 @@ def run(parts: Parts) -> Ended:
     # 9. Relay: the admin's delta and the facts, merged with what a person wrote meanwhile, in one commit.
     _hand_on(parts, actor, scene, held.relay, course, fresh=fresh)
 
-    # 10. Sleep: chosen from what is true now.
+    # 10. Sleep: chosen from what is true now. What finished work has left behind is taken away first.
+    _attempted(actor, course, "sweeping", lambda: parts.outside.sweep(_in_hand(world)))
     return _end(parts, actor, scene, course, wakes)
+
+
+def _in_hand(world: World) -> frozenset[str]:
+    states = (view.state for view in world.live_tasks())
+    return frozenset(state.attempt for state in states if isinstance(state, Working | Returned | Judging))
 
 
 def _recover(parts: Parts, actor: Actor, course: _Course) -> None:

@@ -249,6 +249,7 @@ def _telling(outside: Outside, executor: Executor, told: _Told) -> Outside:
         executor=_ToldExecutor(executor, told),
         repositories=_ToldRepositories(outside.repositories, told),
         notes=_ToldNotes(outside.notes, told),
+        sweep=lambda _keep: None,
     )
 
 

@@ -263,15 +263,21 @@ def _next_part(path: str, prefix: str) -> str:
 
 def outside(home: Home, settings: Settings) -> Outside:
     """Return the ports through which effects go."""
+    executor = LocalExecutor(home.root)
     return Outside(
         tracker=FileTracker(home.tracker),
         forge=FileForge(home, settings),
-        executor=LocalExecutor(home.root),
+        executor=executor,
         repositories=GitRepositories(home.root),
         notes=FileNotes(home),
+        sweep=lambda keep: _sweep(executor, keep),
         attempt_folder=lambda attempt: str(home.attempt(attempt).root),
         gate_folder=lambda attempt: str(home.gate(attempt).root),
     )
+
+
+def _sweep(executor: LocalExecutor, keep: frozenset[str]) -> None:
+    executor.sweep(keep)
 
 
 def parts(home: Home, settings: Settings, tell: Callable[[str, dict[str, Any]], None]) -> Parts:

@@ -181,6 +181,7 @@ class House:
             settings=self.settings,
             outside=Outside(
                 **ports,
+                sweep=lambda _keep: None,
                 attempt_folder=lambda attempt: f"/nowhere/attempts/{attempt}",
                 gate_folder=lambda attempt: f"/nowhere/gates/{attempt}",
             ),
