@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 RELOOK_SECONDS: Final = 3600.0
 """Whatever is awaited, we look again after an hour: clocks jump, and a hint may get lost."""
 WOKEN: Final = "the wake trigger"
+ENDING_MAX_SECONDS: Final = 20.0
+"""From the end of a drain to our own: twice `ending.GRACE_SECONDS`, what the cycle left behind, and room."""
 SETTLE_SECONDS: Final = 0.3
 """An editor's burst of writes is over when nothing was written for so long; one cycle for all of them."""
 SETTLE_MAX_SECONDS: Final = 2.0
@@ -238,14 +240,15 @@ class Supervisor:
 
     def _wait_for(self, child: Child) -> bool:
         identity = child.identity
+        drain_seconds = self._settings.rules.drain_seconds
         self._voice.tell("cycling", self._why, cycle=identity)
         self._ears.beat()
         overran = wait_for(
             child,
             self._ears,
             deadline_seconds=self._settings.rules.cycle_deadline_seconds,
-            drain_seconds=self._settings.rules.drain_seconds,
-            on_drain=lambda: self._voice.tell("draining", "the cycle in hand may finish", cycle=identity),
+            drain_seconds=drain_seconds,
+            on_drain=lambda: self._voice.draining(drain_seconds + ENDING_MAX_SECONDS, identity),
         )
         self._ears.beat()
         return overran

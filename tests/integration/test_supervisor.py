@@ -506,7 +506,9 @@ def test_a_closed_terminal_is_a_stop(den: Den) -> None:
     if pid == 0:
         os.execv(sys.executable, (sys.executable, "-P", "-c", SUPERVISE, str(den.root)))  # noqa: S606 -- it is us
     eventually(den.is_asleep, "asleep")
-    assert "asleep until" in os.read(terminal, 65536).decode()
+    said = ""
+    while "asleep until" not in said:
+        said += os.read(terminal, 65536).decode()
     os.close(terminal)
     eventually(lambda: den.status()["state"] == "stopped", "it stops")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == exits.OK
@@ -653,6 +655,23 @@ def test_a_reload_leaves_the_status_as_it_was(den: Den, tmp_path: Path) -> None:
     assert "RELOADING=1" in told[-2].split("\n")
     assert told[-1] == "READY=1"
     assert "nonsense is no setting" in [message for message in told if "STATUS=" in message][-1]
+
+
+def test_systemd_waits_for_the_drain(den: Den, tmp_path: Path) -> None:
+    """However long a stop may take by the settings, systemd is told, and does not kill us before."""
+    den.settings(drain_seconds=1000)
+    den.cycle("note('begun')\nawait_file('go')\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(0)
+        with den.supervised(NOTIFY_SOCKET=str(tmp_path / "notify")) as process:
+            eventually(lambda: "begun" in den.notes(), "the cycle runs")
+            process.terminate()
+            eventually(lambda: den.status()["state"] == "draining", "draining")
+            den.mark("go")
+            assert process.wait(15) == exits.OK
+        told = _datagrams(listener)
+    assert "EXTEND_TIMEOUT_USEC=1020000000" in told
 
 
 def _datagrams(listener: socket.socket) -> list[str]:

@@ -5,6 +5,7 @@ A no-op without NOTIFY_SOCKET. Telling is an extra: a socket that is gone or ful
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -43,6 +44,10 @@ class Notifier:
     def reloading(self) -> None:
         """Settings are read again; `ready` ends it (Type=notify-reload wants the time, see sd_notify(3))."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def needs(self, seconds: float) -> None:
+        """The stop under way may take so long from now, whatever TimeoutStopSec says."""
+        self._send(f"EXTEND_TIMEOUT_USEC={math.ceil(seconds * 1e6)}")
 
     def stopping(self, status: str) -> None:
         """We are on our way out."""

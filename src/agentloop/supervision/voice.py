@@ -41,6 +41,11 @@ class Voice:
         """Tell systemd that the work is over."""
         self._notifier.stopping("stopped")
 
+    def draining(self, seconds: float, cycle: Identity | None) -> None:
+        """Say that the cycle in hand may finish, and have systemd wait for as long as that may take."""
+        self._notifier.needs(seconds)
+        self.tell("draining", "the cycle in hand may finish", cycle=cycle)
+
     def say(self, event: str, text: str, *, level: Level = Level.INFO, **fields: Field) -> None:
         """Write one log line."""
         self._lines.say(event, text, level=level, **fields)
