@@ -43,6 +43,9 @@ OPTIONS = {
 }
 WORKERS = ("attempt", "gate")
 """What the executor starts: `agentloop attempt ID --home HOME`."""
+SERVED = ("run", "cycle")
+"""What a unit starts: systemd's journal reads what these say."""
+COMPLAINT_LIMIT = 3000
 
 
 class UsageError(AgentloopError):
@@ -75,11 +78,22 @@ def run(name: str, args: Sequence[str]) -> int:  # noqa: C901 -- one line a comm
         print(f"agentloop {name}: {error}", file=sys.stderr)
         return exits.USAGE
     except AgentloopError as error:
-        print(f"agentloop {name}: {error}", file=sys.stderr)
+        _complain(name, str(error))
         return exits.code_for(error)
     except OSError as error:
-        print(f"agentloop {name}: the home cannot be used: {error}", file=sys.stderr)
+        _complain(name, f"the home cannot be used: {error}")
         return exits.HOME
+
+
+def _complain(name: str, text: str) -> None:
+    """Say an error on standard error: as it stands, or, in the journal, as one line with its priority."""
+    from agentloop.edges import lines
+
+    if name in SERVED and lines.form_for(2, os.environ) == "journal":
+        said = runfolder.one_line(text, COMPLAINT_LIMIT)
+        lines.Lines(2, "journal").say(f"{name}.failed", said, level=lines.Level.ERROR)
+    else:
+        print(f"agentloop {name}: {text}", file=sys.stderr)
 
 
 def read_words(name: str, args: Sequence[str]) -> dict[str, str]:
@@ -140,7 +154,7 @@ def cycle(home: str) -> int:
 
     failed = wiring.run_cycle(Path(home))
     if failed:
-        print(f"agentloop cycle: {failed}", file=sys.stderr)
+        _complain("cycle", failed)
         return exits.MODEL
     return exits.OK
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -41,6 +42,20 @@ def test_loading_them_loads_nothing_that_takes_time() -> None:
         check=True,
     )
     assert slow & (names - set(bare.stdout.split())) == set()
+
+
+def test_a_failed_start_is_one_line_of_the_journal(home: Path) -> None:
+    """It has the priority of an error, and says what is wrong and where, all of it."""
+    (home / "agentloop.toml").write_text("first = 1\nsecond = 2\n")
+    command = (sys.executable, "-m", "agentloop", "run", "--home", str(home))
+    environment = {**os.environ, "INVOCATION_ID": "0" * 32}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == exits.SETTINGS
+    assert ran.stdout == ""
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("<3>event=run.failed ")
+    assert "agentloop.toml:1" in line
+    assert "agentloop.toml:2" in line
 
 
 def test_wake_leaves_its_reason(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
