@@ -19,6 +19,7 @@ PACKAGE = "agentloop"
 TOOLBOX = (
     "edges.files",
     "edges.inotify",
+    "edges.keys",
     "edges.ledger",
     "edges.lines",
     "edges.processes",
@@ -26,9 +27,8 @@ TOOLBOX = (
     "edges.runtime",
     "edges.sdnotify",
 )
-JOINED = ("acting", "admin", "compiled", "cycle", "gate", "memory", "prompts", "settings", "worker")
+JOINED = ("acting", "admin", "asking", "compiled", "cycle", "gate", "memory", "prompts", "settings", "worker")
 SIGHT = ("lightstatus", "looking")
-RELAY = ("edges.relay", "edges.homegit")
 FORGE = ("edges.forge", "edges.merge", "edges.records")
 CORE = ("domain", "errors", "exits", "home")
 
@@ -43,8 +43,24 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "cycle": ((*CORE, "ports", "acting"), "the cycle sees the world through ports only"),
     "acting": ((*CORE, "ports"), "effects go through ports only"),
     "rehearsal": (
-        (*CORE, "ports", "cycle", "acting", "wiring", "admin", "edges.executor", "edges.journal", *TOOLBOX),
+        (
+            *CORE,
+            "ports",
+            "cycle",
+            "acting",
+            "wiring",
+            "admin",
+            "asking",
+            "edges.clock",
+            "edges.executor",
+            "edges.journal",
+            *TOOLBOX,
+        ),
         "the cycle again, with ports that only tell; executor and journal are looked at",
+    ),
+    "asking": (
+        (*CORE, "ports", "acting", "admin", "cycle", "prompts", "edges"),
+        "joins the admin agent with a model, a ledger and things to read",
     ),
     "prompts": (("errors",), "templates are text and nothing else"),
     "worker": ((*CORE, "ports", "prompts", *TOOLBOX), "vendors reach the worker through ports"),
@@ -95,10 +111,6 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
             *("settings", "supervisor", "supervision", "wiring", "rehearsal", *SIGHT, *TOOLBOX),
         ),
         "commands reach edges through wiring",
-    ),
-    "cli.relay": (
-        (*CORE, "ports", "settings", "light", "wiring", "cli.common", *RELAY, *TOOLBOX),
-        "a person's hands on the relay, and on its versions",
     ),
     "cli.issue": (
         (*CORE, "ports", "settings", "light", "wiring", "cli.common", "edges.tracker", *TOOLBOX),

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from agentloop import cycle, wiring
 from agentloop.acting import Outside
 from agentloop.admin.briefing import brief
+from agentloop.asking import Admin
 from agentloop.cycle import Spent
 from agentloop.domain import facts as f
 from agentloop.domain.proposal import Proposal
 from agentloop.domain.telling import decision_words, effect_words
 from agentloop.edges import runfolder
+from agentloop.edges.clock import SystemClock
 from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.files import locked, make_folder
 from agentloop.edges.journal import Journal
@@ -155,7 +157,7 @@ class _Account:
         self._outside = outside
         self._journal = journal
         self._number = number  # of the last real cycle: the next one keeps its own
-        self._clock = wiring.SystemClock()
+        self._clock = SystemClock()
         self._ask = ask
 
     def __call__(
@@ -171,7 +173,7 @@ class _Account:
         folder = _folder(self._home, purse)
         reserved = f.Reserved(purse=purse, micros=purse_micros)
         self._journal.append(f.Entry(at=now, cycle=self._number, facts=(reserved,)))
-        admin = wiring.Admin(self._home, self._settings, self._outside, folder=folder)
+        admin = Admin(self._home, self._settings, self._outside, folder=folder)
         try:
             reply, self.spent, shown = admin(
                 scene, matters, stall=stall, relay=relay, purse_micros=purse_micros
@@ -206,7 +208,7 @@ def _settle_killed(home: Home, journal: Journal) -> int:
     killed = [(purse, each) for purse, each in world.purses.items() if purse.startswith("rehearsal:")]
     if killed:
         settled = tuple(_settlement(_folder(home, purse), purse, each) for purse, each in killed)
-        journal.append(f.Entry(at=wiring.SystemClock().now(), cycle=world.cycle, facts=settled))
+        journal.append(f.Entry(at=SystemClock().now(), cycle=world.cycle, facts=settled))
     return world.cycle
 
 

@@ -38,12 +38,12 @@ class ModelKey:
 
 def key(home: Home, settings: Settings) -> tuple[ModelKey | None, Check]:
     """Look for the model's key, as the loop does, and at who can read it; return it too, never show it."""
-    from agentloop.worker import harness
+    from agentloop.edges import keys
 
     named = settings.models.key_file
-    said = os.environ.get(harness.KEY_VARIABLE, "")
+    said = os.environ.get(keys.KEY_VARIABLE, "")
     try:
-        value = harness.find_key(named, said)
+        value = keys.find_key(named, said)
     except (OSError, UnicodeDecodeError) as error:
         return None, fail(
             "key", f"models.key_file cannot be read: {error}", f"put the key alone into {named}"
@@ -57,9 +57,9 @@ def key(home: Home, settings: Settings) -> tuple[ModelKey | None, Check]:
     if named:
         found = ModelKey(value=value, where=named, file=Path(named))
     elif said:
-        found = ModelKey(value=value, where=harness.KEY_VARIABLE)
+        found = ModelKey(value=value, where=keys.KEY_VARIABLE)
     else:
-        found = ModelKey(value=value, where=f"the systemd credential {harness.CREDENTIAL}")
+        found = ModelKey(value=value, where=f"the systemd credential {keys.CREDENTIAL}")
     return found, _key_in_sight(home, settings, found)
 
 

@@ -113,7 +113,7 @@ Effect: TypeAlias = TrackerEffect | ForgeEffect | ExecutorEffect
 
 
 def gate_run(attempt: str, number: int) -> str:
-    """Return the name of the gate's n-th run on an attempt: `7.1.2`, then `7.1.2@2`, …"""
+    """Return the name of the gate's n-th run on an attempt: `7.1.2`, then `7.1.2@2`."""
     return attempt if number == 1 else f"{attempt}@{number}"
 
 

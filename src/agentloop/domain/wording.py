@@ -171,7 +171,7 @@ def tail(text: str, lines: int = OUTPUT_LINES) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return somebody's words or a program's output as a Markdown quotation, which they cannot break out of."""
+    """Return somebody's words, or an output, as a Markdown quotation, which they cannot break out of."""
     return "\n".join(f"> {line}" for line in text.strip().splitlines())
 
 
@@ -187,8 +187,8 @@ def task_brief(task: Task, view: TaskView, *, guidance: str, findings: str, note
     rules = [
         "Work only in this folder. Commit nothing: your work is taken over as it stands.",
         "You are done when the checks below pass and the criteria hold. Say what keeps you from it.",
-        "The change is judged in a clean checkout, with existing tests and build configuration as they were: "
-        "put new tests into new files.",
+        "The change is judged in a clean checkout, with existing tests and build configuration as they were.",
+        "New tests go into new files.",
     ]
     parts = [
         f"# Task {task.id}: {one_line(task.title)}",

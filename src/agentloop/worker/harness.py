@@ -34,6 +34,7 @@ from agentloop.domain.work import (
     Stopped,
 )
 from agentloop.edges.files import TEMP_PREFIX, sync_folder, write_durable
+from agentloop.edges.keys import find_key, take_key_from_environment
 from agentloop.edges.processes import me
 from agentloop.errors import AgentloopError
 from agentloop.home import Home
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 Connect: TypeAlias = "Callable[[AttemptSpec, str, Path], Model]"
 """Makes the metered model from the spec, the API key and the ledger's path. Raises AgentloopError."""
 
-KEY_VARIABLE: Final = "ANTHROPIC_API_KEY"
-CREDENTIAL: Final = "anthropic-key"
 _NAMES: Final = frozenset({"is", "attempt", "tip", "at", "until", "models"})
 """Fields of the end record that hold names, not a model's words."""
 LATEST: Final = timedelta(seconds=120)
@@ -98,34 +97,6 @@ def claim(folder: RunFolder) -> bool:
         temp.unlink()
     sync_folder(folder.root)
     return True
-
-
-def take_key_from_environment() -> str:
-    """Return the environment's API key ("" = none) and wipe it there: no child and no /proc shows it."""
-    key = os.environ.get(KEY_VARIABLE, "")
-    libc = ctypes.CDLL(None)
-    libc.getenv.restype = ctypes.c_void_p
-    place = libc.getenv(KEY_VARIABLE.encode())
-    if place:
-        ctypes.memset(place, 0, len(os.fsencode(key)))
-    os.environ.pop(KEY_VARIABLE, None)
-    return key
-
-
-def find_key(key_file: str, from_environment: str) -> str:
-    """Return the API key: `key_file` when it is named, else the environment's, else systemd's credential.
-
-    Returns "" when there is none. Raises OSError when the named file cannot be read.
-    """
-    if key_file:
-        return Path(key_file).expanduser().read_text("utf-8").strip()
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if from_environment or not folder:
-        return from_environment.strip()
-    try:
-        return (Path(folder) / CREDENTIAL).read_text("utf-8").strip()
-    except OSError:
-        return ""
 
 
 def _close_doors() -> None:
