@@ -1,4 +1,4 @@
-"""A whole cycle on in-memory ports: the story end to end, killed at every call, and what must not happen twice."""
+"""A whole cycle on ports in memory: the story, killed at every call, and what goes wrong besides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain.observed import Ground
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
-from agentloop.domain.settings import Limits, Settings, Target, micros
+from agentloop.domain.settings import Layers, Limits, Settings, Target, micros
 from agentloop.domain.work import (
     Blocked,
     Broken,
@@ -29,7 +29,7 @@ from agentloop.domain.work import (
     LimitedBy,
 )
 from agentloop.domain.world import Closed, Stuck, Waiting
-from agentloop.errors import JournalError
+from agentloop.errors import JournalError, TargetError
 from agentloop.testing.doubles import MemoryForge, MemoryTracker
 from agentloop.testing.memory_parts import (
     Fuse,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentloop.cycle import Ended
+    from agentloop.domain.issue import Issue
     from agentloop.domain.scene import Scene
     from agentloop.domain.signals import Matter
     from agentloop.domain.world import World
@@ -91,7 +92,9 @@ def sensible(scene: Scene, matter: Matter) -> tuple[d.AdminDecision, ...]:
             tasks = (research(), change("Say that one cannot divide by zero", 1)) if "choose" in words else ()
             return (plan(matter.about, *tasks),)
         case "green":
-            return (d.Review(attempt=matter.about, accept=True, says="does what was asked", rationale="read"),)
+            return (
+                d.Review(attempt=matter.about, accept=True, says="does what was asked", rationale="read"),
+            )
         case "returned":
             task = matter.about.rpartition(".")[0]
             return (d.Retry(task=task, guidance=f"after {matter.about}: look at main", rationale="new"),)
@@ -147,9 +150,9 @@ class House:
         comments = next(one for one in found if one.id == issue).comments
         return [one.body for one in comments if one.ours]
 
-    def file(self, title: str = ISSUE, body: str = BODY, **more: Any) -> str:
+    def file(self, title: str = ISSUE, body: str = BODY, *, target: str = "") -> str:
         """File an issue as Ana."""
-        return self.tracker.new(title, body, author="ana", **more)
+        return self.tracker.new(title, body, author="ana", target=target)
 
     def admin(
         self, scene: Scene, matters: tuple[Matter, ...], *, stall: str, relay: str, purse_micros: int
@@ -245,7 +248,7 @@ class House:
                 self.tracker.close(issue.id, reason="thanks", author="ana")
 
     def live(self, cycles: int = 40, fuse: Fuse | None = None) -> None:
-        """Run cycles, while the world goes on, until everything is closed; a killed one is followed by the next."""
+        """Run cycles while the world goes on until all is closed; after a killed one comes the next."""
         over = 0
         for _ in range(cycles):
             try:
@@ -297,7 +300,7 @@ def story(house: House) -> dict[str, Any]:
 
 
 def test_an_issue_becomes_a_merged_pull_request() -> None:
-    """Research, a red gate, a second attempt, changes requested, a third, merged by a person, closed by us."""
+    """Research, a red gate, a second attempt, changes requested, a third, merged, closed with a summary."""
     house = whole_story()
     house.live()
     told = story(house)
@@ -326,7 +329,7 @@ POINTS = _points()
 
 @pytest.mark.parametrize("part", range(8))
 def test_a_cycle_killed_at_any_call_changes_nothing_in_the_story(part: int) -> None:
-    """Killed before or after any append to the journal or call of a port, then run on: the same end, no double."""
+    """Before or after any append to the journal or call of a port, then run on: the same end, no double."""
     whole = whole_story()
     whole.live()
     expected = story(whole)
@@ -338,3 +341,548 @@ def test_a_cycle_killed_at_any_call_changes_nothing_in_the_story(part: int) -> N
         assert max(Counter(house.executor.started).values()) == 1
         assert not house.world.open_ops
         assert not house.world.purses
+
+
+# What is not in the story.
+
+
+def quiet_house(settings: Settings = SETTINGS) -> House:
+    """A house in which an attempt is at work and nothing else happens."""
+    house = House(settings=settings)
+    house.file()
+    house.cycle()
+    return house
+
+
+def test_an_idle_cycle_asks_no_model_and_writes_nothing() -> None:
+    """No line in the journal, no commit of the relay, no effect; one line in the log, with the reason."""
+    house = quiet_house()
+    lines, commits, asked = list(house.journal.lines), list(house.baton.commits), len(house.shown)
+    house.told.clear()
+    fuse = Fuse()
+    house.sleep()
+    ended = house.cycle(fuse)
+    assert (ended.outcome, house.journal.lines, house.baton.commits) == ("idle", lines, commits)
+    assert len(house.shown) == asked
+    assert [event for event, _ in house.told] == ["cycle.idle"]
+    assert not [point for point in fuse.passed if ".act" in point or ".append" in point]
+    house.sleep()
+    assert house.cycle().fingerprint == ended.fingerprint
+
+
+def test_sleep_is_told_with_its_reason_and_grows_over_idle_cycles() -> None:
+    """Five minutes while an attempt runs; then longer and longer."""
+    house = quiet_house()
+    assert house.cycles[-1].nap.reason == "attempt 1.1.1 at work"
+    house = House()
+    spans = []
+    for _ in range(5):
+        ended = house.cycle()
+        assert ended.nap.until is not None
+        spans.append((ended.nap.until - house.clock.now()).total_seconds() / 60)
+    assert spans == [5, 10, 20, 30, 30]
+
+
+def test_our_own_writes_are_nothing_new() -> None:
+    """The cycle after a pull request was opened finds the world as the last one left it."""
+    house = quiet_house()
+    for _ in range(3):
+        house.sleep()
+        house.work()
+        ended = house.cycle()
+    assert isinstance(house.state("1.1"), s.InReview)
+    house.sleep()
+    idle = house.cycle()
+    assert (idle.outcome, idle.fingerprint) == ("idle", ended.fingerprint)
+    assert idle.nap.reason == "waits for you: 1 pull request to review"
+
+
+def test_a_matter_the_admin_declines_twice_is_parked_with_a_word_to_the_person() -> None:
+    """It is shown twice, and then a person is asked; new words bring it back."""
+    house = House(decide=lambda _scene, _matter: (d.Sleep(minutes=30, rationale="not now"),))
+    house.file()
+    for _ in range(4):
+        house.cycle()
+        house.sleep(31)
+    assert len(house.shown) == 2
+    assert isinstance(house.world.issues["1"].state, Stuck)
+    assert "Comment here" in house.says("1")[0]
+    house.decide = sensible
+    house.tracker.comment("1", "Just do it.", author="ana")
+    house.cycle()
+    assert isinstance(house.state("1.1"), s.Working)
+
+
+def test_a_refused_plan_is_shown_with_its_reason_and_decided_again_at_once() -> None:
+    """Once: an admin that repeats it is not asked for ever."""
+    house = House()
+    house.reply = lambda _scene, _matters: Proposal(
+        decisions=(plan("1", replace(change(), goal="too short")),), delta=None, models=("m",), turns=1
+    )
+    house.file()
+    first = house.cycle()
+    assert first.nap.kind == "more"
+    assert "its goal is too vague" in house.world.refusals[0].why
+    for _ in range(5):
+        house.cycle()
+        house.sleep(31)
+    assert len(house.shown) == 2
+    assert "its goal is too vague" in house.says("1")[0]
+
+
+def test_a_vague_issue_gets_a_question_and_its_answer_wakes_the_loop() -> None:
+    """And nothing is asked in between."""
+    house = House()
+    house.file("Something vague", "It should be better.")
+    house.cycle()
+    assert isinstance(house.world.issues["1"].state, Waiting)
+    house.sleep()
+    assert house.cycle().outcome == "idle"
+    house.tracker.comment("1", "2", author="ana")
+    house.cycle()
+    assert house.says("1")[-1] == "Then nothing is to be done."
+
+
+def test_unusable_answers_are_counted_and_then_the_issue_is_parked() -> None:
+    """Three failed cycles, each with its reason; then a person is asked and the loop lives on."""
+    house = House(reply=lambda _scene, _matters: NoAnswer(why="rubbish"))
+    house.file()
+    failed = []
+    for _ in range(6):
+        failed.append(house.cycle().failed)
+        house.sleep(31)
+    assert [bool(one) for one in failed] == [True, True, True, False, False, False]
+    assert "rubbish" in failed[0]
+    assert isinstance(house.world.issues["1"].state, Stuck)
+
+
+def test_a_model_that_is_out_does_not_count_against_the_issue() -> None:
+    """However long: it says nothing about what it was shown."""
+    house = House(reply=lambda _scene, _matters: NoAnswer(why="overloaded", service=True))
+    house.file()
+    for _ in range(10):
+        assert house.cycle().failed
+        house.sleep(31)
+    house.reply = None
+    house.cycle()
+    assert isinstance(house.state("1.1"), s.Working)
+
+
+def test_a_providers_limit_is_waited_for_and_nobody_is_asked_meanwhile() -> None:
+    """Until its reset, as a timer; no failure is counted, and the work goes on by itself then."""
+    house = House()
+    reset = house.clock.now() + timedelta(hours=5)
+    house.reply = lambda _scene, _matters: Wait(until=reset, why="5-hour window")
+    house.file()
+    ended = house.cycle()
+    assert (ended.nap.until, ended.nap.kind, ended.failed) == (reset, "limited", "")
+    house.reply = None
+    house.sleep(60)
+    assert house.cycle().outcome == "idle"
+    assert len(house.shown) == 1
+    house.clock.set_to(reset)
+    house.cycle()
+    assert isinstance(house.state("1.1"), s.Working)
+
+
+def test_a_reset_that_is_over_already_is_not_asked_about_at_once() -> None:
+    """A provider that says "now" is not hit again in the same second."""
+    house = House()
+    house.reply = lambda _scene, _matters: Wait(until=house.clock.now(), why="flapping")
+    house.file()
+    ended = house.cycle()
+    assert ended.nap.until == house.clock.now() + timedelta(seconds=60)
+    assert house.cycle().outcome == "idle"
+
+
+def test_an_attempt_that_met_the_limit_keeps_others_from_meeting_it() -> None:
+    """Its task waits for the reset, and so do the admin and every other task."""
+    house = quiet_house()
+    reset = house.clock.now() + timedelta(hours=2)
+    house.executor.end("1.1.1", LimitedBy(until=reset, detail="5-hour window"))
+    house.file("Another thing is wrong")
+    ended = house.cycle()
+    assert (ended.nap.until, ended.nap.kind) == (reset, "limited")
+    assert len(house.shown) == 1
+    house.clock.set_to(reset)
+    house.cycle()
+    assert house.executor.alive() == ("attempt:1.1.2", "attempt:2.1.1")
+
+
+def test_money_that_is_used_up_stops_everything_until_midnight_and_says_so() -> None:
+    """No attempt, no question to the model, no write; the next day goes on."""
+    limits = Limits(day_usd=2.6)
+    house = quiet_house(settings=replace(SETTINGS, limits=limits))
+    house.executor.spend("1.1.1", settled_micros=micros(1), unresolved_micros=micros(1))
+    house.executor.end("1.1.1", Broken(reason="no key"))
+    house.cycle()
+    house.file("Another thing is wrong")
+    house.sleep(10)
+    house.cycle()
+    house.sleep(10)
+    lines = list(house.journal.lines)
+    ended = house.cycle()
+    assert (ended.nap.kind, "limits.day_usd" in ended.nap.reason) == ("budget", True)
+    assert house.journal.lines == lines
+    assert (len(house.shown), house.executor.alive()) == (2, ())
+    assert ended.nap.until is not None
+    house.clock.set_to(ended.nap.until)
+    house.cycle()
+    assert len(house.executor.alive()) == 1
+
+
+def test_what_one_cycle_may_spend_is_too_little_for_what_it_was_shown() -> None:
+    """It is a failure that says what to raise, and not asked for ever."""
+    house = House(reply=lambda _scene, _matters: Wait(until=None, why="$0.01 is left under the cycle limit"))
+    house.file()
+    failed = []
+    for _ in range(5):
+        failed.append(house.cycle().failed)
+        house.sleep(31)
+    assert "raise limits.cycle_usd" in failed[0]
+    assert len(house.shown) == 3
+
+
+def test_a_cycle_killed_while_it_asked_counts_what_it_may_have_spent_once() -> None:
+    """On its own day, by its ledger or at its ceiling; twenty of them do not close the loop for good."""
+    house = House(settings=replace(SETTINGS, limits=Limits(cycle_usd=0.5, day_usd=20)))
+    house.file()
+    for _ in range(20):
+        with pytest.raises(KilledError):
+            house.cycle(Fuse(at=_point("after ask_admin")))
+    house.cycle()
+    assert house.world.unresolved_micros == 20 * micros(0.5)
+    house.clock.pass_by(days=1)
+    assert house.world.spent_micros(house.clock.now().date()) == micros(SETTINGS.limits.attempt_usd)
+
+
+def _point(name: str) -> int:
+    fuse = Fuse()
+    house = House()
+    house.file()
+    house.cycle(fuse)
+    return fuse.passed.index(name)
+
+
+def test_a_stopped_attempt_is_settled_by_its_ledger() -> None:
+    """A person closed the issue while it ran: what it spent counts, and not its whole slice."""
+    house = quiet_house()
+    house.executor.spend("1.1.1", settled_micros=1234, unresolved_micros=66)
+    house.tracker.close("1", reason="never mind", author="ana")
+    house.cycle()
+    assert house.executor.stopped == ["attempt:1.1.1"]
+    assert house.world.spent_by_purse["attempt:1.1.1"] == 1300
+    assert not house.world.purses
+    assert house.state("1.1") == s.Cancelled(reason="a person closed issue 1")
+
+
+def test_a_gate_at_work_on_what_was_dropped_is_ended() -> None:
+    """Nothing runs on for a task that is over."""
+    house = quiet_house()
+    house.work()
+    house.cycle()
+    assert house.executor.alive() == ("gate:1.1.1",)
+    house.tracker.close("1", reason="never mind", author="ana")
+    house.cycle()
+    assert house.executor.alive() == ()
+
+
+def test_a_push_that_the_forge_refuses_for_good_parks_the_task() -> None:
+    """Somebody made that branch: it is said once, not tried in every cycle."""
+    house = quiet_house()
+    house.work()
+    house.cycle()
+    house.work()
+    branch = house.world.tasks["1.1"].tries[0].branch
+    house.forge.branches["calc", branch] = "f" * 40
+    house.cycle()
+    state = house.state("1.1")
+    assert isinstance(state, s.Parked)
+    assert "stands elsewhere" in state.reason
+    assert [text for text in house.says("1") if "stands elsewhere" in text]
+    house.sleep()
+    assert house.cycle().outcome == "idle"
+    assert house.forge.branches["calc", branch] == "f" * 40
+
+
+def test_a_target_that_cannot_be_used_makes_its_task_wait_and_lets_others_go() -> None:
+    """With backoff, then parked with the reason; another target's task is not behind it."""
+    other = replace(TARGET, name="other")
+    house = House(settings=replace(SETTINGS, targets=(TARGET, other)))
+    house.forge.branches["other", "main"] = "b" * 40
+    house.file()
+    house.file("Another thing is wrong", target="other")
+    house.repositories.broken["calc"] = "the repository cannot be reached"
+    house.cycle()
+    assert house.executor.alive() == ("attempt:2.1.1",)
+    for _ in range(12):
+        house.sleep(6)
+        house.cycle()
+    state = house.state("1.1")
+    assert isinstance(state, s.Parked)
+    assert state.reason == "the repository cannot be reached"
+
+
+def test_an_attempt_that_could_not_be_started_never_starts_behind_its_tasks_back() -> None:
+    """It counts as lost, another follows; the first is not started when the machine is well again."""
+    house = House()
+    house.file()
+    house.executor.refuse = "no process can be started"
+    house.cycle()
+    for _ in range(2):
+        house.sleep(3)
+        house.cycle()
+    house.executor.refuse = ""
+    for _ in range(4):
+        house.sleep(10)
+        house.cycle()
+    assert len(house.executor.alive()) == 1
+    assert house.executor.started == [house.executor.alive()[0]]
+    assert house.world.spent_by_purse["attempt:1.1.1"] == 0
+
+
+def test_an_attempt_that_hangs_beyond_its_deadline_is_ended_and_tried_again() -> None:
+    """The machine slept, or the harness hangs: somebody looks at the clock."""
+    house = quiet_house()
+    house.clock.pass_by(hours=2)
+    house.cycle()
+    assert house.executor.stopped == ["attempt:1.1.1"]
+    house.sleep(2)
+    house.cycle()
+    assert house.executor.alive() == ("attempt:1.1.2",)
+
+
+def test_the_runtime_folder_is_lost_while_an_attempt_runs() -> None:
+    """Its ledger is gone: all it was given counts; the task is tried again."""
+    house = quiet_house()
+    house.executor.forget()
+    house.cycle()
+    assert house.world.spent_by_purse["attempt:1.1.1"] == micros(SETTINGS.limits.attempt_usd)
+    house.sleep(2)
+    house.cycle()
+    assert house.executor.alive() == ("attempt:1.1.2",)
+
+
+def test_a_gate_that_breaks_is_set_again_and_then_parked() -> None:
+    """Three runs of their own, none of which says anything about the change."""
+    house = quiet_house()
+    house.work()
+    house.cycle()
+    for name in ("1.1.1", "1.1.1@2", "1.1.1@3"):
+        assert house.executor.alive() == (f"gate:{name}",)
+        broken = GateBroken(attempt="1.1.1", reason="no disk", at=house.clock.now())
+        house.executor.give_up(name, broken)
+        house.cycle()
+    assert isinstance(house.state("1.1"), s.Parked)
+
+
+def test_a_parked_task_is_retried_on_a_persons_word_and_the_word_is_heard() -> None:
+    """The retry is what the comment led to: the issue is not parked for want of another decision."""
+    house = quiet_house()
+    house.executor.end("1.1.1", Blocked(reason="there is no database"))
+    house.decide = lambda _scene, _matter: (d.Sleep(minutes=30, rationale="hm"),)
+    for _ in range(3):
+        house.cycle()
+        house.sleep(31)
+    assert isinstance(house.state("1.1"), s.Parked)
+    house.decide = lambda _scene, _matter: (d.Retry(task="1.1", guidance="use sqlite", rationale="said so"),)
+    house.tracker.comment("1", "Use sqlite.", author="ana")
+    for _ in range(4):
+        house.cycle()
+        house.sleep(6)
+    assert house.executor.alive() == ("attempt:1.1.2",)
+    assert not isinstance(house.world.issues["1"].state, Stuck)
+
+
+def test_new_words_on_a_planned_issue_may_bring_further_tasks() -> None:
+    """Numbered on; the issue is closed when all of them are in."""
+    house = quiet_house()
+    house.tracker.comment("1", "And the same for modulo.", author="ana")
+    house.decide = lambda scene, matter: (
+        (plan(matter.about, change("Say so for modulo too")),)
+        if matter.kind == "issue"
+        else sensible(scene, matter)
+    )
+    house.cycle()
+    assert [view.task.id for view in house.world.tasks_of("1")] == ["1.1", "1.2"]
+    house.live()
+    assert all(isinstance(view.state, s.Merged) for view in house.world.tasks_of("1"))
+
+
+def test_an_issue_opened_again_is_worked_on_and_closed_again() -> None:
+    """On the very same words: what was done before is another operation."""
+    house = quiet_house()
+    house.live()
+    for _ in range(2):
+        house.tracker.reopen("1")
+        house.live()
+    assert house.world.issues["1"].state == Closed(by="loop")
+    assert [view.task.id for view in house.world.tasks_of("1")] == ["1.1", "1.2", "1.3"]
+    assert sum("**Plan**" in text for text in house.says("1")) == 3
+    assert sum("**Done.**" in text for text in house.says("1")) == 3
+
+
+def test_a_person_who_pushes_gets_the_branch_and_hears_it_once() -> None:
+    """And nothing is done to it any more."""
+    house = quiet_house()
+    for _ in range(3):
+        house.work()
+        house.cycle()
+    (pull,) = house.forge.observe(frozenset())
+    house.forge.branches["calc", pull.branch] = "e" * 40
+    for _ in range(3):
+        house.sleep()
+        house.cycle()
+    (pull,) = house.forge.observe(frozenset())
+    assert len([one for one in pull.reviews if one.ours]) == 1
+    assert pull.head == "e" * 40
+
+
+def test_what_stands_on_a_newer_base_is_judged_from_there() -> None:
+    """A first attempt on an old base does not make main's own changes part of the second's."""
+    house = quiet_house()
+    house.work()
+    house.cycle()
+    house.executor.judge("1.1.1", Finding(kind="check", about="tests", says="1 failed"))
+    house.forge.branches["calc", "main"] = "b" * 40
+    house.cycle()
+    house.work()
+    house.cycle()
+    house.work()
+    house.cycle()
+    assert house.executor.spec("gate:1.1.2").base == "b" * 40
+    (pull,) = house.forge.observe(frozenset())
+    house.forge.review(pull.id, "changes_requested", "Name the operator.", author="ana")
+    house.cycle()
+    assert house.executor.spec("attempt:1.1.3").base == pull.head
+    house.work()
+    house.cycle()
+    assert house.executor.spec("gate:1.1.3").base == "b" * 40
+
+
+def test_a_hibernation_ends_at_its_moment_with_a_question_to_the_admin() -> None:
+    """Idle until then, whatever was said before; and asked once."""
+    house = House()
+    moment = house.clock.now() + timedelta(days=2)
+    wake = d.Wake(on="time", which=f"{moment:%Y-%m-%dT%H:%M:%SZ}")
+    house.decide = lambda _scene, _matter: (d.Hibernate(until=(wake,), rationale="Ana is away"),)
+    house.baton.write_to_loop("I am away until Wednesday.")
+    assert (house.cycle().nap.until, house.cycles[-1].nap.kind) == (moment, "hibernating")
+    house.clock.pass_by(days=1)
+    assert (house.cycle().outcome, house.cycles[-1].nap.until) == ("idle", moment)
+    house.clock.set_to(moment)
+    house.decide = lambda _scene, _matter: (d.Sleep(minutes=30, rationale="looked"),)
+    house.cycle()
+    assert house.shown[-1] == (f"woken:{moment:%Y-%m-%dT%H:%M:%SZ}",)
+    house.sleep(31)
+    assert (house.cycle().outcome, house.cycles[-1].nap.kind) == ("idle", "idle")
+
+
+def test_a_new_issue_ends_a_hibernation_whatever_it_waits_for() -> None:
+    """Nobody's issue waits for a moment that a model chose."""
+    house = House()
+    wake = d.Wake(on="pull_request", which="4")
+    house.decide = lambda _scene, _matter: (d.Hibernate(until=(wake,), rationale="r"),)
+    house.baton.write_to_loop("Rest.")
+    assert house.cycle().nap.until is None
+    house.decide = sensible
+    house.file()
+    house.cycle()
+    assert isinstance(house.state("1.1"), s.Working)
+
+
+def test_a_refused_hibernation_is_no_hibernation() -> None:
+    """One without anything that ends it would never end."""
+    house = House(decide=lambda _scene, _matter: (d.Hibernate(until=(), rationale="for ever"),))
+    house.baton.write_to_loop("Rest.")
+    house.cycle()
+    ended = house.cycle()
+    assert ended.nap.kind == "idle"
+    assert ended.nap.until is not None
+
+
+def test_the_stall_is_told_when_nothing_is_new_and_the_same_would_be_said_again() -> None:
+    """In the second look at the same matter; after that the work is parked."""
+    house = House(decide=lambda _scene, _matter: (d.Sleep(minutes=5, rationale="later"),))
+    house.file()
+    for _ in range(3):
+        house.cycle()
+        house.sleep(6)
+    assert [bool(told) for told in house.stalls] == [False, True]
+    assert "change direction" in house.stalls[1]
+
+
+def test_a_clock_set_back_a_day_stops_nothing() -> None:
+    """It is said, what waits is done, the story ends."""
+    house = quiet_house()
+    house.executor.kill("attempt:1.1.1")
+    house.cycle()
+    house.clock.pass_by(days=-1)
+    house.cycle()
+    assert "the clock is" in house.cycles[-1].nap.reason
+    assert house.executor.alive() == ("attempt:1.1.2",)
+    house.live()
+    assert house.world.issues["1"].state == Closed(by="loop")
+
+
+def test_a_tracker_that_cannot_be_read_is_a_problem_said_and_loses_nothing() -> None:
+    """Nothing is taken for closed because nobody could look."""
+    house = quiet_house()
+
+    class Unreachable(MemoryTracker):
+        def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
+            raise TargetError(f"the tracker is away: {sorted(known)}")
+
+    house.tracker, here = Unreachable(), house.tracker
+    ended = house.cycle()
+    assert "the tracker is away" in ended.nap.reason
+    assert isinstance(house.state("1.1"), s.Working)
+    house.tracker = here
+    house.live()
+
+
+def test_a_full_disk_stops_the_cycle_and_the_next_goes_on() -> None:
+    """A journal that cannot be written acknowledges nothing; no effect is done without it."""
+    house = House()
+    house.file()
+    house.journal.full = True
+    with pytest.raises(JournalError):
+        house.cycle()
+    assert (house.says("1"), house.executor.started) == ([], [])
+    house.journal.full = False
+    house.live()
+    assert house.world.issues["1"].state == Closed(by="loop")
+
+
+def test_workers_switched_off_only_plans() -> None:
+    """And says why nothing is started."""
+    house = quiet_house(settings=replace(SETTINGS, layers=Layers(workers=False)))
+    assert house.executor.started == []
+    assert "**Plan**" in house.says("1")[0]
+    house.sleep()
+    assert house.cycle().outcome == "idle"
+
+
+def test_a_persons_words_in_the_relay_are_shown_once() -> None:
+    """And stay where they were written, to the byte."""
+    house = House()
+    house.cycle()
+    house.baton.write_to_loop("Please look at the docs first.")
+    house.cycle()
+    house.sleep()
+    assert house.cycle().outcome == "idle"
+    assert len(house.shown) == 1
+    assert "Please look at the docs first." in house.baton.text
+
+
+def test_nothing_half_of_a_proposal_is_lost_when_one_decision_is_refused() -> None:
+    """Each is admitted by itself; the refused one is journaled with its reason."""
+    house = House()
+    house.reply = lambda _scene, _matters: Proposal(
+        decisions=(d.Cancel(task="9.9", rationale="r"), plan("1")), delta=None, models=("m",), turns=1
+    )
+    house.file()
+    house.cycle()
+    assert isinstance(house.state("1.1"), s.Working)
+    refused = [one for entry in house.journal.entries() for one in entry.facts if isinstance(one, f.Refused)]
+    assert [one.why for one in refused] == ["there is no task '9.9'"]
