@@ -100,4 +100,4 @@ def _torn(error: ValueError, line: bytes) -> bool:
 
 
 def _cut_escape(doc: str) -> bool:
-    return re.search(r"\\(u[0-9a-fA-F]{0,3})?$", doc) is not None
+    return re.search(r"\\(u[0-9a-fA-F]{0,4})?$", doc) is not None
