@@ -70,7 +70,11 @@ def moment(text: str) -> datetime:
     if found.tzinfo is None:
         msg = f"{text!r} names no time zone"
         raise ValueError(msg)
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError as error:
+        msg = f"{text!r} is beyond the years that can be told"
+        raise ValueError(msg) from error
 
 
 @cache
@@ -113,8 +117,9 @@ def _expect(kinds: tuple[type, ...], data: Plain, path: str) -> Any:
 
 
 def _decode_moment(data: Plain, path: str) -> object:
+    text = _expect((str,), data, path)
     try:
-        return moment(_expect((str,), data, path))
+        return moment(text)
     except ValueError as error:
         msg = f"{path or 'value'}: {error}"
         raise CodecError(msg) from error
@@ -154,13 +159,19 @@ def _union_decoder(members: tuple[Any, ...]) -> _Decoder:
     def decode_member(data: Plain, path: str) -> object:
         if data is None and optional:
             return None
-        if isinstance(data, dict) and data.get("is") in tagged:
-            return _decoder(tagged[data["is"]])(data, path)
+        member = _tagged(data, tagged)
+        if member is not None:
+            return _decoder(member)(data, path)
         if isinstance(data, dict) and len(tagged) == 1 and "is" not in data:
             return _decoder(next(iter(tagged.values())))(data, path)
         return _first_that_fits(plain, data, path)
 
     return decode_member
+
+
+def _tagged(data: Plain, tagged: dict[str, type]) -> type | None:
+    tag = data.get("is") if isinstance(data, dict) else None
+    return tagged.get(tag) if isinstance(tag, str) else None
 
 
 def _flattened(members: tuple[Any, ...]) -> tuple[Any, ...]:

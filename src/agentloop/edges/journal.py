@@ -75,7 +75,7 @@ def _read(path: Path) -> Iterator[Entry]:
             continue
         try:
             yield decode(Entry, json.loads(line.decode("utf-8", "surrogatepass")))
-        except (CodecError, ValueError) as error:
+        except (CodecError, ValueError, RecursionError) as error:
             if _torn(error, line):
                 continue
             raise JournalError(
@@ -84,7 +84,7 @@ def _read(path: Path) -> Iterator[Entry]:
             ) from error
 
 
-def _torn(error: ValueError, line: bytes) -> bool:
+def _torn(error: Exception, line: bytes) -> bool:
     # A line that a power cut shortened was never acknowledged. It stops making sense at its end, and only
     # there; `append_durable` closed it with a newline before it added the next.
     match error:
@@ -93,10 +93,14 @@ def _torn(error: ValueError, line: bytes) -> bool:
             cut_word = any(word.startswith(rest) for word in ("true", "false", "null"))
             cut_word |= re.fullmatch(r"-|\.|[eE][+-]?", rest) is not None
             return msg.startswith("Unterminated string") or cut_word or _cut_escape(doc)
-        case UnicodeDecodeError(end=end):
-            return end >= len(line)
+        case UnicodeDecodeError(start=start):
+            return _CUT_CHARACTER.fullmatch(line, start) is not None
         case _:
             return False
+
+
+_CUT_CHARACTER = re.compile(rb"[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2}")
+"""The beginning of a character of several bytes, surrogates included."""
 
 
 def _cut_escape(doc: str) -> bool:
