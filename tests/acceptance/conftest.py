@@ -55,7 +55,7 @@ class Loop:
         self.repository = root / "calc"
         self.home = Home(root / "home")
         self.model: ScriptedModel | None = None
-        self.environment = {**os.environ, "ANTHROPIC_API_KEY": "scripted", "NO_COLOR": "1"}
+        self.environment = {**os.environ, "ANTHROPIC_API_KEY": "a-key-for-tests", "NO_COLOR": "1"}
         path = [str(Path(part).resolve()) for part in os.environ.get("PYTHONPATH", "").split(":") if part]
         if path:
             self.environment["PYTHONPATH"] = ":".join(path)

@@ -66,7 +66,7 @@ def test_the_story_survives_kills_of_supervisor_and_cycle_at_any_moment(loop: Lo
     assert model.errors == []
 
 
-@pytest.mark.parametrize("lost_after", range(1, 5))
+@pytest.mark.parametrize("lost_after", [1, 2, 3])
 def test_losing_the_runtime_folder_between_cycles_repeats_nothing(loop: Loop, lost_after: int) -> None:
     """The folder is deleted after the n-th cycle, with the attempt or gate that was under way."""
     model = loop.start_model("plan", "accept", "work")
