@@ -489,6 +489,33 @@ def test_no_key_is_broken_with_the_fix(stage: Stage, monkeypatch: pytest.MonkeyP
     assert "ANTHROPIC_API_KEY" in outcome.fix
 
 
+def test_a_key_that_comes_back_with_the_unit_is_waited_for(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a unit is restarted its credentials are gone: an attempt that begins just then waits."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    with ScriptedModel(FIX) as model:
+        stage.start(stage.prepare(model.url))
+        time.sleep(1.5)
+        (tmp_path / "credentials").mkdir()
+        time.sleep(0.5)
+        (tmp_path / "credentials/anthropic-key").write_text(f"{KEY}\n")
+        assert isinstance(stage.ended().end.outcome, Delivered), stage.log()
+
+
+def test_a_key_that_never_comes_back_is_waited_for_on_the_lease(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the unit was stopped for good, the attempt ends as any other does that nobody came back for."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    (stage.home / ".agentloop/run/supervisor.json").unlink()
+    outcome = stage.outcome(stage.prepare(worker=Worker(grace_seconds=1, path="/usr/bin:/bin")))
+    assert isinstance(outcome, Stopped)
+    assert outcome.why == "orphaned"
+
+
 def test_an_unknown_model_refuses_to_start(stage: Stage) -> None:
     """A model without a price is not asked."""
     with ScriptedModel(FIX) as model:

@@ -38,3 +38,14 @@ def find_key(key_file: str, from_environment: str) -> str:
         return (Path(folder) / CREDENTIAL).read_text("utf-8").strip()
     except OSError:
         return ""
+
+
+def credentials_are_away() -> bool:
+    """Return whether systemd's credentials were promised and are gone: the unit is between two runs."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    try:
+        return folder is not None and not any(Path(folder).iterdir())
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False

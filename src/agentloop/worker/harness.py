@@ -13,6 +13,7 @@ import os
 import resource
 import secrets
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,7 +35,7 @@ from agentloop.domain.work import (
     Stopped,
 )
 from agentloop.edges.files import TEMP_PREFIX, sync_folder, write_durable
-from agentloop.edges.keys import find_key, take_key_from_environment
+from agentloop.edges.keys import credentials_are_away, find_key, take_key_from_environment
 from agentloop.edges.processes import me
 from agentloop.errors import AgentloopError
 from agentloop.home import Home
@@ -54,6 +55,7 @@ Connect: TypeAlias = "Callable[[AttemptSpec, str, Path], Model]"
 
 _NAMES: Final = frozenset({"is", "attempt", "tip", "at", "until", "models"})
 """Fields of the end record that hold names, not a model's words."""
+KEY_LOOK_SECONDS: Final = 0.2
 LATEST: Final = timedelta(seconds=120)
 """How long after its deadline an attempt may still hand over what it had; one that wakes up later may not."""
 
@@ -152,7 +154,7 @@ class _Attempt:
     def _work(
         self, place: Workplace, course: agent.Course, from_environment: str, connect: Connect
     ) -> Outcome:
-        key = find_key(self.spec.models.key_file, from_environment)
+        key = self._key(from_environment)
         events = Events(self.folder.events, hide=(key,))
         events.tell("attempt.started", {"attempt": self.spec.id, "task": self.spec.task.title})
         self.leash.doing = "setting up"
@@ -168,6 +170,14 @@ class _Attempt:
         )
         events.tell("attempt.ends", {"outcome": type(outcome).__name__})
         return outcome
+
+    def _key(self, from_environment: str) -> str:
+        """Return the model's key; one that comes with a unit which is being restarted is waited for."""
+        while not (key := find_key(self.spec.models.key_file, from_environment)) and credentials_are_away():
+            self.leash.doing = "waiting for systemd to bring the key back"
+            self.leash.check()
+            time.sleep(KEY_LOOK_SECONDS)
+        return key
 
     def _handed_over(self, place: Workplace, outcome: Outcome, course: agent.Course) -> Outcome:
         """Commit and pack what there is, and return the outcome with its tip."""
