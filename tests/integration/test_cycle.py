@@ -886,3 +886,28 @@ def test_nothing_half_of_a_proposal_is_lost_when_one_decision_is_refused() -> No
     assert isinstance(house.state("1.1"), s.Working)
     refused = [one for entry in house.journal.entries() for one in entry.facts if isinstance(one, f.Refused)]
     assert [one.why for one in refused] == ["there is no task '9.9'"]
+
+
+@pytest.mark.parametrize("cycles", [1, 2])
+def test_a_result_that_went_with_the_runtime_folder_is_worked_out_again(cycles: int) -> None:
+    """Before its gate or after it: the task is neither stuck nor parked for having nothing new."""
+    house = quiet_house()
+    house.work()
+    if cycles == 1:
+        house.repositories.lost.add(_taken(house, "1.1.1"))
+    house.cycle()
+    if cycles == 2:
+        house.work()
+        house.repositories.lost.add(house.repositories.taken["1.1.1"])
+    for _ in range(3):
+        house.cycle()
+        house.sleep(2)
+    assert house.executor.alive() == ("attempt:1.1.2",)
+
+
+def _taken(house: House, attempt: str) -> str:
+    other = quiet_house()
+    other.work()
+    other.cycle()
+    assert house.executor.started == other.executor.started[:1]
+    return other.repositories.taken[attempt]

@@ -234,7 +234,7 @@ def _commit(*parts: str) -> str:
 
 
 class MemoryRepositories:
-    """Targets without files: their branches are `branches`, by (target, branch), as a forge's double has them.
+    """Targets without files; their branches are those of a forge's double, by (target, branch).
 
     `broken` holds a reason by target for which nothing can be read from it. `prepared` and `taken` name what
     was done for which attempt.
@@ -249,6 +249,8 @@ class MemoryRepositories:
         self.files: dict[str, str] = {"README.md": "# A program\n", "tests/test_it.py": ""}
         self.prepared: list[str] = []
         self.taken: dict[str, str] = {}
+        self.lost: set[str] = set()
+        """Commits that were in the mirror only, and went with it."""
 
     def head(self, target: Target) -> tuple[str, str]:
         """Return (branch, commit) that work starts from. Raises TargetError."""
@@ -287,9 +289,11 @@ class MemoryRepositories:
         text = self.files.get(path)
         return None if text is None else text[:limit_bytes]
 
-    def paths(self, target: Target, commit: str) -> tuple[str, ...]:  # noqa: ARG002 - as above
-        """Return every path; every commit has the same."""
+    def paths(self, target: Target, commit: str) -> tuple[str, ...]:
+        """Return every path; every commit has the same. Raises TargetError for one that is lost."""
         self._look(target)
+        if commit in self.lost:
+            raise TargetError(f"commit {commit[:12]} is not in the repository any more")
         return tuple(sorted(self.files))
 
     def folder(self, target: Target) -> Path:
