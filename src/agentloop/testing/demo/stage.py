@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agentloop.domain.settings import Worker
-from agentloop.edges.processes import alive, pidfd_of
+from agentloop.edges.processes import alive, identity_of, pidfd_of
 from agentloop.edges.runtime import identity_in
 from agentloop.errors import AgentloopError, UnsafeError
 from agentloop.home import Home
@@ -40,6 +40,8 @@ AGENTLOOP: Final = (sys.executable, "-P", "-m", "agentloop")
 COMMAND_SECONDS: Final = 60
 DRAIN_SECONDS: Final = 5.0
 LOG_LINES: Final = 14
+ROUNDS: Final = 5
+"""How often to look for processes to end: one that is ended may just have started another."""
 
 LIVE_LIMITS: Final = {
     "attempt_usd": "0.6",
@@ -174,8 +176,12 @@ class Stage:
     def strike(self) -> None:
         """End every process, then take the folder away unless it is kept. Never raises OSError."""
         self._end_supervisor()
-        for identity in self._runs():
-            _end(identity)
+        for _ in range(ROUNDS):
+            living = {*self._claimed(), *self._started()}
+            if not living:
+                break
+            for identity in living:
+                _end(identity)
         if self._model is not None:
             self._model.stop()
         if not self.keep:
@@ -273,12 +279,21 @@ class Stage:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(DRAIN_SECONDS)
 
-    def _runs(self) -> Iterator[Identity]:
+    def _claimed(self) -> Iterator[Identity]:
         """Attempts and gates: they outlive a supervisor on purpose, so the demo ends them itself."""
         for claim in self.home.runtime.glob("*/*/claim.json"):
             with suppress(OSError, ValueError):
                 identity = identity_in(json.loads(claim.read_bytes()))
                 if identity is not None and alive(identity):
+                    yield identity
+
+    def _started(self) -> Iterator[Identity]:
+        """Whatever else was started here, told by its HOME: an attempt that has yet to claim, for one."""
+        ours = f"HOME={self.root / 'person'}".encode()
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                identity = identity_of(int(path.parent.name))
+                if identity is not None and ours in path.read_bytes().split(b"\0"):
                     yield identity
 
 
