@@ -338,6 +338,10 @@ def test_a_cycle_killed_at_any_call_changes_nothing_in_the_story(part: int) -> N
         house = whole_story()
         house.live(fuse=fuse)
         assert (fuse.passed[at], story(house)) == (fuse.passed[at], expected)
+        assert (fuse.passed[at], [op for op, times in Counter(fuse.acts).items() if times > 1]) == (
+            fuse.passed[at],
+            [],
+        )
         assert max(Counter(house.executor.started).values()) == 1
         assert not house.world.open_ops
         assert not house.world.purses

@@ -391,11 +391,13 @@ class KilledError(BaseException):
 class Fuse:
     """Kills at the `at`-th point (from 0) that is passed; points are before and after each call of a port.
 
-    Without `at` it only counts. `passed` names the points so far.
+    Without `at` it only counts. `passed` names the points so far, `acts` each effect that took place through
+    a port's `act`, by its operation: a second time is a doubled effect wherever `act` is not idempotent.
     """
 
     at: int | None = None
     passed: list[str] = field(default_factory=list)
+    acts: list[str] = field(default_factory=list)
 
     def burn(self, point: str) -> None:
         """Pass a point. Raises KilledError at the one it was set for."""
@@ -421,6 +423,8 @@ class Fused:
         def call(*words: Any, **named: Any) -> Any:  # noqa: ANN401 - as above
             self._fuse.burn(f"before {point}")
             result = found(*words, **named)
+            if name == "act":
+                self._fuse.acts.append(f"{self._name} {words[0]}")
             self._fuse.burn(f"after {point}")
             return result
 
