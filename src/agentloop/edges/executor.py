@@ -1,7 +1,8 @@
 """Attempts and gates as processes of this machine: started detached, found by claim, ended for certain.
 
-act(start)   spec.json (durable) -> started -> the process -> claim.json (its own, atomic)
-observe      end record -> ended; living claim -> running; else lost, and what it left behind is ended
+act(start)   spec.json (durable) -> the process -> started.json (which one) -> claim.json (its own, atomic)
+observe      end record -> ended; what was started, or has claimed, lives -> running; else lost, and what it
+             left behind is ended
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Se
 from agentloop.domain.work import End, GateBroken, Verdict
 from agentloop.edges.files import TEMP_PREFIX, make_folder, sync_folder, write_durable, write_plain
 from agentloop.edges.ledger import Ledger
-from agentloop.edges.processes import Identity, alive, pidfd_of
+from agentloop.edges.processes import Identity, alive, identity_of, pidfd_of
 from agentloop.errors import ConflictError, UnsafeError
 from agentloop.home import Home
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 MARK: Final = "AGENTLOOP_RUN"
 """Variable in the environment of every process of a run outside its sandbox: the run's folder."""
+STARTED: Final = "started.json"
+"""File in a run's folder: the process started last. On a busy machine it may take minutes to claim."""
 STOP: Final = "stop"
 BIG: Final = ("tree", "git", "tmp", "snapshot")
 """What takes room in a run's folder, and is of no use once its end was taken in."""
@@ -85,11 +88,13 @@ class LocalExecutor:
         match effect:
             case StartAttempt() | StartGate():
                 folder = self._folder(effect)
-                there = folder.claim.exists() or folder.end.exists() or folder.verdict.exists()
-                return effect.attempt if there or _is_coming(folder) else None
+                there = _is_coming(folder) or any(
+                    sign.exists() for sign in (folder.claim, folder.end, folder.verdict)
+                )
+                return effect.attempt if there else None
             case StopAttempt():
                 runs = (self._home.attempt(effect.attempt), *self._gates_of(effect.attempt))
-                return None if any(_living(folder) for folder in runs) else effect.attempt
+                return None if any(_is_there(folder) for folder in runs) else effect.attempt
             case _:
                 assert_never(effect)
 
@@ -120,7 +125,7 @@ class LocalExecutor:
         for root, of in ((self._home.attempts, self._home.attempt), (self._home.gates, self._home.gate)):
             for path in sorted(root.iterdir()) if root.is_dir() else ():
                 folder = of(path.name)
-                if path.name.partition("@")[0] in keep or _living(folder) or _is_coming(folder):
+                if path.name.partition("@")[0] in keep or _is_there(folder):
                     continue
                 big = [str(path / name) for name in BIG if (path / name).exists()]
                 if big:
@@ -181,7 +186,7 @@ class LocalExecutor:
         return GateEnded(attempt=attempt, verdict=verdict) if verdict else Lost(attempt=attempt, role="gate")
 
     def _running(self, folder: RunFolder, attempt: str) -> Running | None:
-        if not _living(folder) and not _is_coming(folder):
+        if not _is_there(folder):
             return None
         beat = folder.heartbeat if folder.heartbeat.exists() else folder.spec
         with contextlib.suppress(OSError):
@@ -201,16 +206,20 @@ class LocalExecutor:
         if not folder.root.is_dir() or folder.end.exists() or folder.verdict.exists():
             return
         write_plain(folder.root / STOP, why.encode("utf-8", "replace"))
+        _forestall(folder)
         identity = _claimant(folder)
         if identity is not None:
             _ask_to_end(identity, self._stop_seconds)
-        else:
-            _forestall(folder)
         _end_leftovers(folder)
 
 
 def _claimant(folder: RunFolder) -> Identity | None:
     return _read(Identity, folder.claim)
+
+
+def _is_there(folder: RunFolder) -> bool:
+    # In this order: one that claims between the two looks is seen by the second.
+    return _is_coming(folder) or _living(folder)
 
 
 def _living(folder: RunFolder) -> bool:
@@ -241,8 +250,19 @@ def _bury(folder: RunFolder) -> None:
 
 
 def _is_coming(folder: RunFolder) -> bool:
-    """Whether a process was started that has not claimed its run yet."""
-    return not folder.claim.exists() and any(marked(folder.root))
+    """Whether a process was started that has not claimed its run yet, however long it takes.
+
+    The mark finds it when whoever started it was killed before noting which process it is. The mark alone
+    would not do: while a process is being replaced by its program, it has no environment.
+    """
+    if folder.claim.exists():
+        return False
+    started = _started(folder)
+    return (started is not None and alive(started)) or any(marked(folder.root))
+
+
+def _started(folder: RunFolder) -> Identity | None:
+    return _read(Identity, folder.root / STARTED)
 
 
 def _forestall(folder: RunFolder) -> None:
@@ -276,13 +296,24 @@ def _ask_to_end(identity: Identity, seconds: float) -> None:
 
 
 def _end_leftovers(folder: RunFolder) -> None:
-    """SIGKILL every process that carries the run's mark; a sandbox's processes go with its first one."""
+    """SIGKILL what was started and whatever carries the run's mark; a sandbox goes with its first process."""
+    started = _started(folder)
+    if started is not None:
+        _kill(started)
     until = time.monotonic() + GONE_SECONDS
     while (left := tuple(marked(folder.root))) and time.monotonic() < until:
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def _kill(identity: Identity) -> None:
+    fd = pidfd_of(identity)
+    if fd is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        os.close(fd)
 
 
 def marked(folder: Path) -> Iterator[int]:
@@ -295,16 +326,16 @@ def marked(folder: Path) -> Iterator[int]:
 
 
 def _detach(words: tuple[str, ...], folder: RunFolder, env: dict[str, str]) -> None:
-    """Start `words` in a session of their own, as nobody's child; return once the process exists."""
+    """Start `words` in a session of their own, as nobody's child; return once it is noted which process."""
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         # The shell starts it and is gone: no zombie of ours, and no exit status that anybody could rely on.
         starter = subprocess.run(
-            ["/bin/sh", "-c", '"$@" & ', "agentloop", *words],
+            ["/bin/sh", "-c", '"$@" >&2 & echo $!', "agentloop", *words],
             cwd="/",
             env=env,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
             check=False,
@@ -317,6 +348,9 @@ def _detach(words: tuple[str, ...], folder: RunFolder, env: dict[str, str]) -> N
         os.close(log)
     if starter.returncode != 0:
         raise UnsafeError(f"{words[0]} could not be started; see {folder.log}", fix="agentloop doctor")
+    identity = identity_of(int(starter.stdout))
+    if identity is not None:
+        write_plain(folder.root / STARTED, json.dumps(encode(identity)).encode())
 
 
 def _environment(folder: RunFolder, *, with_key: bool) -> dict[str, str]:
