@@ -15,7 +15,7 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -49,6 +49,8 @@ LONGEST_WAIT = timedelta(days=8)  # the longest window known is a week; beyond t
 LONGEST_WHY = 600  # characters of a server's words that are passed on
 CONNECT_SECONDS = 20.0
 OVERLOADED = 529  # the vendor's own status; the rest are HTTP's
+OUR_FAULT = frozenset({400, 413, 422})
+"""Statuses that speak of the request itself: what was shown to the model, or how."""
 
 WORDS_OF_LIMITS: dict[str, LimitKind] = {
     "rate_limit_error": "rate",
@@ -120,6 +122,7 @@ class AnthropicModel:
     def ask(self, request: Request) -> Answer:
         """Return the answer of one try, within `request.timeout_seconds` whatever server and network do."""
         call = _Call()
+        over = time.monotonic() + request.timeout_seconds
         thread = threading.Thread(
             target=self._carry_out, args=(call, request), name="model-call", daemon=True
         )
@@ -134,6 +137,9 @@ class AnthropicModel:
             # Left on time, or by KeyboardInterrupt: nobody waits for it any more.
             if not call.done.done():
                 call.leave()
+        if isinstance(answer, Unavailable) and time.monotonic() >= over:
+            # The transport's own limit came first, or the failure came last: no time is left all the same.
+            return replace(answer, again=False)
         return answer
 
     def reachable(self, timeout_seconds: float = 10.0) -> Rejected | Limited | Unavailable | None:
@@ -194,7 +200,7 @@ class AnthropicModel:
             return Limited(kind=kind, why=why, until=until, retry_after_seconds=wait)
         if status in {408, 409} or status >= 500:  # noqa: PLR2004 - HTTP's own numbers
             return Unavailable(why=why, usage=None)
-        return Rejected(why=why, fix=_fix(status))
+        return Rejected(why=why, fix=_fix(status), ours=status in OUR_FAULT)
 
     def _clean(self, words: str) -> str:
         short = words if len(words) <= LONGEST_WHY else f"{words[:LONGEST_WHY]}…"
