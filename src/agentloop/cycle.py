@@ -145,7 +145,7 @@ def run(parts: Parts) -> Ended:
 
     # 3. Observe: everything outside, once; what became true is recorded.
     held = parts.baton.take()
-    scene = _look(parts, world, held.relay, course)
+    scene = _look(parts, world, held.relay, course, woken=bool(wakes))
     news = signals.news(world, scene.observed)
     fresh = bool(news) or signals.fingerprint(world, scene.observed) != world.fingerprint
 
@@ -155,7 +155,7 @@ def run(parts: Parts) -> Ended:
     _follow_rules(parts, actor, scene, course)
 
     # 5. Nothing new and nothing due: no model, no tokens, no write.
-    matters = signals.matters(world, scene.observed) if scene.may_ask() else ()
+    matters = _to_ask_about(scene)
     if not (course.acted or matters):
         return _idle(parts, actor, scene, course)
 
@@ -178,6 +178,19 @@ def run(parts: Parts) -> Ended:
     return _end(parts, actor, scene, course, wakes)
 
 
+def _to_ask_about(scene: Scene) -> tuple[Matter, ...]:
+    """Return what the admin is shown now.
+
+    After a failure it is one matter at a time, so that a bad one cannot hold up the rest.
+    """
+    if not scene.may_ask():
+        return ()
+    found = signals.matters(scene.world, scene.observed)
+    if scene.world.trouble is None:
+        return found
+    return tuple(sorted(found, key=lambda one: scene.world.failures[one.id])[:1])
+
+
 def _in_hand(world: World) -> frozenset[str]:
     states = (view.state for view in world.live_tasks())
     return frozenset(state.attempt for state in states if isinstance(state, Working | Returned | Judging))
@@ -195,7 +208,7 @@ def _recover(parts: Parts, actor: Actor, course: _Course) -> None:
         _attempted(actor, course, "recovering", lambda: actor.finish_intents(parts.clock.now()))
 
 
-def _look(parts: Parts, world: World, relay: Relay, course: _Course) -> Scene:
+def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: bool) -> Scene:
     now = parts.clock.now()
     behind = (world.at - now).total_seconds() if world.at else 0
     if behind > CLOCK_SLACK_SECONDS:
@@ -218,7 +231,13 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course) -> Scene:
         human=relay.human,
         problems=tuple(course.problems),
     )
-    return Scene(world=world, observed=observed, settings=parts.settings, standing=relay.plan.decisions)
+    return Scene(
+        world=world,
+        observed=observed,
+        settings=parts.settings,
+        standing=relay.plan.decisions,
+        woken=woken,
+    )
 
 
 def _tried(course: _Course, what: str, look: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -443,10 +462,11 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
     after = replace(scene, world=actor.world, observed=replace(scene.observed, now=now))
     outcome = _outcome(course, after)
     fingerprint = signals.fingerprint(actor.world, scene.observed)
+    ended = f.CycleEnded(outcome=outcome, fingerprint=fingerprint, reason=course.failed, matters=course.shown)
+    actor.record(now, ended)
     found = _said(_nap(parts, after, course), course)
     actor.record(
         now,
-        f.CycleEnded(outcome=outcome, fingerprint=fingerprint, reason=course.failed, matters=course.shown),
         f.Slept(until=found.until, kind=found.kind, reason=found.reason, wake=_wakes(actor.world, course)),
     )
     said = {"cycle": actor.cycle, "outcome": outcome, "woken_by": "; ".join(wakes) or None}
@@ -501,8 +521,7 @@ def _said(found: Nap, course: _Course) -> Nap:
 
     What keeps the loop from working is said where it is seen.
     """
-    wrong = [*([course.failed] if course.failed else []), *course.problems]
-    if not wrong:
+    if not course.problems:
         return found
-    first = wrong[0].splitlines()[0]
+    first = course.problems[0].splitlines()[0]
     return replace(found, reason=f"{found.reason}; problem: {first}")

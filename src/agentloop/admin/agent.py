@@ -114,8 +114,8 @@ def _hear(talk: _Talk, answer: Answer, look: Callable[[Look], str], turn: int, n
             return NoAnswer(why=f"the model refused: {why}", fix="set models.admin_fallback to another model")
         case Unavailable(why=why):
             return NoAnswer(why=f"the model is out: {why}", service=True)
-        case Rejected(why=why, fix=fix):
-            return NoAnswer(why=why, fix=fix, service=True)
+        case Rejected(why=why, fix=fix, ours=ours):
+            return NoAnswer(why=why, fix=fix, service=not ours)
 
 
 def _wait(limited: Limited, now: datetime) -> Wait:

@@ -187,6 +187,7 @@ class Rejected:
     why: str
     fix: str
     usage: Usage | None = field(default=NOTHING_USED)
+    ours: bool = False  # what was asked is at fault, not the key, the model's name or the address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

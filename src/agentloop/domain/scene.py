@@ -36,6 +36,8 @@ class Scene:
     settings: Settings
     grounds: Mapping[str, Ground] = field(default_factory=dict)
     standing: tuple[KeyDecision, ...] = ()
+    woken: bool = False
+    """Whether a person asked for this look; then the admin is asked even though it failed a moment ago."""
 
     @property
     def now(self) -> datetime:
@@ -65,7 +67,22 @@ class Scene:
 
     def may_ask(self) -> bool:
         """Whether the admin may be asked now."""
-        return not self.limited() and self.cycle_purse() > 0
+        again = self.ask_again_at()
+        rested = self.woken or again is None or self.now >= again
+        return rested and not self.limited() and self.cycle_purse() > 0
+
+    def ask_again_at(self) -> datetime | None:
+        """Return when the admin may be asked again after it gave no usable answer; None: nothing went wrong.
+
+        Exponential, then the breaker: the same figures as for cycles that end badly (settings, supervision).
+        """
+        trouble, rules = self.world.trouble, self.settings.supervision
+        if trouble is None or trouble.since > self.now:
+            return None
+        seconds = min(rules.backoff_seconds * 2 ** min(trouble.in_a_row - 1, 20), rules.backoff_max_seconds)
+        if trouble.in_a_row >= rules.breaker_after:
+            seconds = rules.breaker_seconds
+        return trouble.since + timedelta(seconds=seconds)
 
     def next_day(self) -> datetime:
         """The next midnight, UTC: when the day's limit starts anew."""

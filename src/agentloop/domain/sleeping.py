@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
 
 HIBERNATING = "hibernating until: "
-Kind = Literal["more", "limited", "busy", "due", "budget", "hibernating", "idle"]
+Kind = Literal["more", "limited", "busy", "due", "backoff", "budget", "hibernating", "idle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ def nap(scene: Scene, *, quiet_cycles: int, more: bool, asked: d.Sleep | d.Hiber
     """
     if more:
         return Nap(until=scene.now, kind="more", reason="there is more to do")
-    under_way = _earliest([_busy(scene), _due(scene)])
+    under_way = _earliest([_busy(scene), _due(scene), _troubled(scene)])
     if scene.limited():
         return _limited(scene)
     if under_way is not None:
@@ -56,6 +56,15 @@ def _limited(scene: Scene) -> Nap:
     world = scene.world
     reason = f"the provider's limit: {world.limited_why}"
     return Nap(until=world.limited_until, kind="limited", reason=reason)
+
+
+def _troubled(scene: Scene) -> Nap | None:
+    trouble, again = scene.world.trouble, scene.ask_again_at()
+    if trouble is None or again is None or again <= scene.now:
+        return None
+    count = "" if trouble.in_a_row == 1 else f", {trouble.in_a_row} times in a row"
+    reason = f"the admin agent is asked again then; it failed{count}: {trouble.why}"
+    return Nap(until=again, kind="backoff", reason=reason)
 
 
 def _busy(scene: Scene) -> Nap | None:

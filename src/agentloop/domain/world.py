@@ -104,6 +104,15 @@ class NextAction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """The admin agent has given no usable answer, `in_a_row` times, the last at `since`."""
+
+    in_a_row: int
+    since: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedOnce:
     """A refusal that the admin has not been shown yet."""
 
@@ -132,6 +141,7 @@ class World:
     considered: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     limited_since: datetime | None = None
+    trouble: Trouble | None = None
     limited_until: datetime | None = None
     limited_why: str = ""
     outcome: str = ""
@@ -404,7 +414,11 @@ def _cycle_ended(world: World, fact: facts.CycleEnded, entry: facts.Entry) -> No
     world.outcome = fact.outcome
     if fact.outcome == "failed":
         world.failures.update(fact.matters)
+        before = world.trouble.in_a_row if world.trouble else 0
+        world.trouble = Trouble(in_a_row=before + 1, since=entry.at, why=fact.reason)
         return
+    if fact.matters:
+        world.trouble = None
     if fact.outcome == "acted" and fact.matters:
         world.considered.update(fact.matters)
         world.refusals = tuple(one for one in world.refusals if one.cycle == entry.cycle)

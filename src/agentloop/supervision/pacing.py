@@ -19,7 +19,11 @@ BUSY_MAX_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Fine:
-    """The cycle ended by itself with exit code 0: what it says about its sleep is believed."""
+    """The cycle came to its end by itself: what it says about its sleep is believed.
+
+    That goes for one whose admin agent gave no usable answer too: it has chosen when to ask again, and the
+    work that needs no model goes on meanwhile.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def outcome_of(code: int | None, *, overran: bool = False) -> Outcome:
         return Failed(why="it could not be waited for")
     if code < 0:
         return Failed(why=f"signal {-code} ended it")
-    if code == exits.OK:
+    if code in (exits.OK, exits.MODEL):
         return Fine()
     if code == exits.BUSY:
         return Busy()
