@@ -14,6 +14,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ import pytest
 from agentloop import exits, light
 from agentloop.edges import runfolder
 from agentloop.edges.processes import identity_of
+from agentloop.supervision.ending import GRACE_SECONDS
+from agentloop.supervisor import SETTLE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,12 +103,16 @@ with open(home + "/.agentloop/settings.json", "w") as stream:
     json.dump({"supervision": json.loads(text or "{}")}, stream)
 """
 
+BOUND_SECONDS = 90.0
 IDLE = "take()\nsleep(600)\n"
 
 
-def eventually(holds: Callable[[], Any], what: str, seconds: float = 10.0) -> None:
-    """Wait until `holds()` is true; fail with `what` when it does not become so."""
-    give_up = time.monotonic() + seconds
+def eventually(holds: Callable[[], Any], what: str) -> None:
+    """Wait until `holds()` is true; fail with `what` when it does not become so.
+
+    The bound is far below the ten minutes that cycles ask to sleep, and far above what a busy machine takes.
+    """
+    give_up = time.monotonic() + BOUND_SECONDS
     while not holds():
         assert time.monotonic() < give_up, what
         time.sleep(0.01)
@@ -168,7 +175,7 @@ class Den:
     def stop(self, process: subprocess.Popen[bytes]) -> int:
         """Ask the supervisor to stop and return its exit code."""
         process.terminate()
-        return process.wait(15)
+        return process.wait(BOUND_SECONDS)
 
 
 @pytest.fixture
@@ -233,9 +240,9 @@ def test_without_inotify_it_polls(den: Den) -> None:
     with den.supervised("polling"):
         eventually(den.is_asleep, "asleep")
         runfolder.append_wake(str(den.root), "please")
-        eventually(lambda: den.is_asleep(2), "polling finds the trigger", 5)
+        eventually(lambda: den.is_asleep(2), "polling finds the trigger")
         (den.root / "memories/consensus.md").write_text("edited\n")
-        eventually(lambda: den.is_asleep(3), "polling finds the edit", 5)
+        eventually(lambda: den.is_asleep(3), "polling finds the edit")
 
 
 START_ATTEMPT = """
@@ -314,14 +321,25 @@ def test_edits_wake_and_a_burst_of_them_is_one_cycle(den: Den) -> None:
     )
     with den.supervised():
         eventually(den.is_asleep, "asleep")
-        for word in range(5):
-            (den.root / "memories/consensus.md").write_text(f"edit {word}\n")
-            time.sleep(0.05)
-        eventually(lambda: den.is_asleep(2), "the edits start a cycle")
+        cycles = 1
+        while _longest_gap_of_a_burst(den) > SETTLE_SECONDS / 2:  # we were held up: that was no burst
+            time.sleep(1)
+            eventually(lambda: den.is_asleep(den.cycles()), "asleep again")
+            cycles = den.cycles()
+        eventually(lambda: den.is_asleep(cycles + 1), "the edits start a cycle")
         (den.root / "tracker/issues/0001.md").write_text("a new issue\n")
-        eventually(lambda: den.is_asleep(3), "a new issue starts a cycle")
+        eventually(lambda: den.is_asleep(cycles + 2), "a new issue starts a cycle")
         time.sleep(0.6)
-        assert den.cycles() == 3
+        assert den.cycles() == cycles + 2
+
+
+def _longest_gap_of_a_burst(den: Den) -> float:
+    times = []
+    for word in range(5):
+        (den.root / "memories/consensus.md").write_text(f"edit {word}\n")
+        times.append(time.monotonic())
+        time.sleep(0.05)
+    return max(later - earlier for earlier, later in pairwise(times))
 
 
 def test_an_edit_while_a_cycle_runs_starts_the_next_one(den: Den) -> None:
@@ -354,12 +372,15 @@ def test_asleep_it_does_not_wake_up(den: Den) -> None:
     den.cycle(START_ATTEMPT % "claim(attempt.pid, folder)")
     with den.supervised() as process:
         eventually(den.is_asleep, "asleep")
-        time.sleep(0.5)
-        before = _proc_status(process.pid, "voluntary_ctxt_switches")
-        time.sleep(2)
-        assert _proc_status(process.pid, "voluntary_ctxt_switches") == before
+        eventually(lambda: _is_still(process.pid, 2), "two seconds without a switch")
         assert _proc_status(process.pid, "VmRSS") <= 28_000
         den.mark("end")
+
+
+def _is_still(pid: int, seconds: float) -> bool:
+    before = _proc_status(pid, "voluntary_ctxt_switches")
+    time.sleep(seconds)
+    return _proc_status(pid, "voluntary_ctxt_switches") == before
 
 
 def _proc_status(pid: int, name: str) -> int:
@@ -387,7 +408,7 @@ def test_a_stop_ends_a_cycle_that_outlasts_the_drain(den: Den) -> None:
         eventually(lambda: "begun" in den.notes(), "the cycle runs")
         began = time.monotonic()
         assert den.stop(process) == exits.OK
-        assert 0.9 < time.monotonic() - began < 4
+        assert 0.9 < time.monotonic() - began < 50
     assert den.notes() == ["cycle", "begun"]
 
 
@@ -400,8 +421,8 @@ def test_a_second_signal_means_now(den: Den) -> None:
         eventually(lambda: den.status().get("state") == "draining", "it drains")
         began = time.monotonic()
         process.terminate()
-        assert process.wait(10) == exits.OK
-        assert time.monotonic() - began < 2
+        assert process.wait(BOUND_SECONDS) == exits.OK
+        assert time.monotonic() - began < GRACE_SECONDS
 
 
 LEAVE_A_MESS = """
@@ -421,10 +442,10 @@ note("spared")
 
 def test_a_deadline_ends_the_cycle_and_all_it_left_but_no_attempt(den: Den) -> None:
     """Its group, children in sessions of their own, their orphans: all go; a claimed attempt stays."""
-    den.settings(cycle_deadline_seconds=1, backoff_seconds=600)
+    den.settings(cycle_deadline_seconds=4, backoff_seconds=600)
     den.cycle(LEAVE_A_MESS + "time.sleep(60)\n")
     with den.supervised():
-        eventually(den.is_asleep, "the deadline ends the cycle", 15)
+        eventually(den.is_asleep, "the deadline ends the cycle")
         pids = [int(note.removeprefix("left:")) for note in den.notes() if note.startswith("left:")]
         assert len(pids) == 4
         claim = runfolder.read_object(str(den.root / ".agentloop/attempts/7.1.1/claim.json")) or {}
@@ -439,7 +460,7 @@ def test_failing_cycles_are_backed_off_and_open_the_breaker(den: Den) -> None:
     den.settings(backoff_seconds=1, breaker_after=3, breaker_seconds=600)
     den.cycle("sys.exit(1)\n")
     with den.supervised():
-        eventually(lambda: den.is_asleep(3), "three tries", 15)
+        eventually(lambda: den.is_asleep(3), "three tries")
         eventually(lambda: "breaker open: 3 cycles" in den.status()["reason"], "the breaker opens")
         den.cycle(IDLE)
         runfolder.append_wake(str(den.root), "mended")
@@ -480,7 +501,7 @@ def test_a_hot_loop_is_held_back(den: Den) -> None:
     """Cycles that always ask for the next one at once get 20 a minute, and it is said."""
     den.cycle("sleep(0)\n")
     with den.supervised():
-        eventually(lambda: "20 cycles within a minute" in den.status().get("reason", ""), "held back", 30)
+        eventually(lambda: "20 cycles within a minute" in den.status().get("reason", ""), "held back")
     assert den.cycles() == 20
 
 
@@ -518,7 +539,7 @@ def test_without_any_good_settings_it_does_not_start(den: Den) -> None:
     """The message is the compiler's, the exit code the one for settings, and no cycle ran."""
     (den.root / "agentloop.toml").write_text("nonsense")
     with den.supervised() as process:
-        assert process.wait(10) == exits.SETTINGS
+        assert process.wait(BOUND_SECONDS) == exits.SETTINGS
     assert "nonsense is no setting" in den.said()
     assert den.cycles() == 0
 
@@ -539,7 +560,7 @@ def test_two_supervisors_on_one_home(den: Den) -> None:
     with den.supervised() as first:
         eventually(den.is_asleep, "asleep")
         with den.supervised() as second:
-            assert second.wait(10) == exits.BUSY
+            assert second.wait(BOUND_SECONDS) == exits.BUSY
         assert f"pid {first.pid}, since 20" in den.said()
         assert runfolder.supervisor_of(str(den.root)) is not None
 
@@ -560,14 +581,14 @@ def test_a_pause_has_an_end(den: Den) -> None:
     """No cycle starts while it lasts, not even for a wake; then it is removed, said, and a cycle starts."""
     with den.supervised():
         eventually(den.is_asleep, "asleep")
-        until = runfolder.text_of(time.time() + 3)
-        pause = {"until": until, "reason": "moving the server", "by": "ann"}
+        until = time.time() + 4
+        pause = {"until": runfolder.text_of(until), "reason": "moving the server", "by": "ann"}
         runfolder.write_object(str(den.root / "pause.json"), pause)
         eventually(lambda: den.status()["state"] == "paused", "it pauses")
         assert den.status()["reason"] == "moving the server (by ann)"
         runfolder.append_wake(str(den.root), "not now")
         time.sleep(0.5)
-        assert den.cycles() == 1
+        assert den.cycles() == 1 or time.time() > until - 1
         eventually(lambda: den.is_asleep(2), "it goes on at the end")
     assert not (den.root / "pause.json").exists()
     assert "the pause is over (moving the server)" in den.said()
@@ -602,15 +623,15 @@ def test_once_and_max_cycles(den: Den) -> None:
     """They end with the last cycle's code; a pause refuses `--once`."""
     den.cycle(f"sleep(0)\nsys.exit({exits.MODEL} if number() == 1 else 0)\n")
     with den.supervised("once") as process:
-        assert process.wait(10) == exits.MODEL
+        assert process.wait(BOUND_SECONDS) == exits.MODEL
     with den.supervised("3") as process:
-        assert process.wait(10) == exits.OK
+        assert process.wait(BOUND_SECONDS) == exits.OK
     assert den.cycles() == 4
     runfolder.write_object(
         str(den.root / "pause.json"), {"until": runfolder.text_of(time.time() + 60), "reason": "r", "by": "b"}
     )
     with den.supervised("once") as process:
-        assert process.wait(10) == exits.CONFLICT
+        assert process.wait(BOUND_SECONDS) == exits.CONFLICT
     assert den.cycles() == 4
 
 
@@ -621,11 +642,10 @@ def test_systemd_is_told(den: Den, tmp_path: Path, kind: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(name.replace("@", "\0", 1))
         listener.settimeout(0)
-        with den.supervised(NOTIFY_SOCKET=name, WATCHDOG_USEC="1000000") as process:
+        with den.supervised(NOTIFY_SOCKET=name, WATCHDOG_USEC="400000") as process:
+            told: list[str] = []
+            eventually(lambda: _beats(told, listener) >= 4, "it beats")
             eventually(den.is_asleep, "asleep")
-            told = _datagrams(listener)
-            time.sleep(1.2)
-            told += _datagrams(listener)
             process.send_signal(signal.SIGHUP)
             eventually(lambda: den.is_asleep(2), "reloaded")
             told += _datagrams(listener)
@@ -634,8 +654,12 @@ def test_systemd_is_told(den: Den, tmp_path: Path, kind: str) -> None:
     firsts = [message.split("\n")[0].split("=")[0] for message in told]
     assert firsts.index("READY") < firsts.index("RELOADING") < firsts.index("STOPPING")
     assert firsts.count("READY") == 2
-    assert firsts.count("WATCHDOG") >= 4
     assert any(message.startswith("STATUS=sleeping until") for message in told)
+
+
+def _beats(told: list[str], listener: socket.socket) -> int:
+    told += _datagrams(listener)
+    return sum(message.startswith("WATCHDOG") for message in told)
 
 
 def test_a_reload_leaves_the_status_as_it_was(den: Den, tmp_path: Path) -> None:
@@ -650,10 +674,8 @@ def test_a_reload_leaves_the_status_as_it_was(den: Den, tmp_path: Path) -> None:
             told = _datagrams(listener)
             process.send_signal(signal.SIGHUP)
             eventually(lambda: den.said().count("settings.refused") == 2, "read again")
-            time.sleep(0.2)
-            told += _datagrams(listener)
+            eventually(lambda: told.extend(_datagrams(listener)) or told[-1:] == ["READY=1"], "ready again")
     assert "RELOADING=1" in told[-2].split("\n")
-    assert told[-1] == "READY=1"
     assert "nonsense is no setting" in [message for message in told if "STATUS=" in message][-1]
 
 
@@ -669,7 +691,7 @@ def test_systemd_waits_for_the_drain(den: Den, tmp_path: Path) -> None:
             process.terminate()
             eventually(lambda: den.status()["state"] == "draining", "draining")
             den.mark("go")
-            assert process.wait(15) == exits.OK
+            assert process.wait(BOUND_SECONDS) == exits.OK
         told = _datagrams(listener)
     assert "EXTEND_TIMEOUT_USEC=1020000000" in told
 
@@ -691,19 +713,23 @@ def test_the_watchdog_is_not_fed_by_a_cycle_that_cannot_be_ended(den: Den, tmp_p
         listener.settimeout(0)
         with den.supervised(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000"):
             eventually(lambda: "begun" in den.notes(), "the cycle runs")
-            time.sleep(0.7)
-            assert "WATCHDOG=1" in _datagrams(listener)
-            time.sleep(1)
-            _datagrams(listener)
-            time.sleep(1.5)
-            assert _datagrams(listener) == []
+            eventually(lambda: "WATCHDOG=1" in _datagrams(listener), "it is fed")
+            # From the deadline until SIGKILL, which comes GRACE_SECONDS later.
+            eventually(lambda: _is_silent(listener, 1.2), "it is fed no more")
+            assert den.status()["state"] == "cycling"
+
+
+def _is_silent(listener: socket.socket, seconds: float) -> bool:
+    _datagrams(listener)
+    time.sleep(seconds)
+    return _datagrams(listener) == []
 
 
 def test_the_clock_of_the_sleep_is_its_own(den: Den) -> None:
     """A sleep of two seconds is over after two seconds of the monotonic clock."""
     den.cycle("take()\nsleep(2 if number() == 1 else 600)\n")
     with den.supervised():
-        eventually(lambda: den.is_asleep(2), "the sleep ends by itself", 6)
+        eventually(lambda: den.is_asleep(2), "the sleep ends by itself")
 
 
 def test_the_unit_file_verifies() -> None:
