@@ -37,6 +37,7 @@ _OfTask: TypeAlias = (
     d.Review | d.Retry | d.Cancel | d.Drop | d.Park | d.SendBack | d.Requeue | d.AcceptMerge | d.LetGo
 )
 
+SLUG_CHARACTERS = 40
 FINDING_CHARACTERS = 4000
 NOTE_CHARACTERS = 12_000
 
@@ -385,7 +386,7 @@ class Actor:
             sandboxed=one.sandboxed,
             models=one.models,
         )
-        message = wording.commit_message(view.task, attempt, outcome.summary)
+        message = wording.commit_message(view.task, one, outcome.summary)
         spec = self._spec(view, one)
         taken = self._out.repositories.take(spec, end, message=message, parents=one.parents)
         if isinstance(taken, Rejected):
@@ -447,11 +448,20 @@ class Actor:
         if view.pull:
             edit = e.EditPull(pull=view.pull, title=title, body=body)
             self.perform(now, e.operation("edit-pull", view.task.id, state.commit), edit)
+            self._answer_review(now, view, one, state)
             return view.pull
         opened = e.OpenPull(
             target=view.task.target, branch=one.branch, base=one.base_branch, title=title, body=body
         )
         return self.perform(now, e.operation("pull", view.task.id), opened)
+
+    def _answer_review(self, now: datetime, view: TaskView, one: Try, state: s.Accepted) -> None:
+        if not one.answers:
+            return
+        summary = one.outcome.summary if isinstance(one.outcome, Delivered) else ""
+        body = wording.answering_comment(one, view.pull, state.commit, summary)
+        say = e.SayOnPull(pull=view.pull, body=body)
+        self.perform(now, e.operation("answer-review", view.task.id, state.commit), say)
 
     def _pull_body(self, view: TaskView, one: Try, state: s.Accepted) -> str:
         outcome = one.outcome
@@ -586,7 +596,11 @@ def _trunk(view: TaskView, base: str, head: str) -> str:
 def branch_of(task: Task) -> str:
     """Return the branch that code names for a task: `agentloop/<task>-<words of its title>`."""
     words = "".join(char if char.isascii() and char.isalnum() else " " for char in task.title.lower()).split()
-    slug = "-".join(words)[:40].strip("-")
+    slug = ""
+    for word in words:
+        if slug and len(slug) + len(word) >= SLUG_CHARACTERS:
+            break
+        slug = f"{slug}-{word}" if slug else word[:SLUG_CHARACTERS]
     return f"agentloop/{task.id.replace('#', '-')}-{slug or 'task'}"
 
 

@@ -123,6 +123,7 @@ class House:
     cycles: list[Ended] = field(default_factory=list)
     quiet: int = 0
     problem: str = ""
+    wakes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         now = self.clock.now
@@ -198,7 +199,7 @@ class House:
                 programs=frozenset({"python"}),
                 problem=self.problem,
             ),
-            take_wake=lambda: (),
+            take_wake=lambda: self.wakes,
             tell=lambda event, fields: self.told.append((event, fields)),
             quiet_cycles=self.quiet,
         )
@@ -410,7 +411,7 @@ def test_a_matter_the_admin_declines_twice_is_parked_with_a_word_to_the_person()
         house.sleep(31)
     assert len(house.shown) == 2
     assert isinstance(house.world.issues["1"].state, Stuck)
-    assert "Comment here" in house.says("1")[0]
+    assert "comment here" in house.says("1")[0]
     house.decide = sensible
     house.tracker.comment("1", "Just do it.", author="ana")
     house.cycle()
@@ -470,6 +471,54 @@ def test_a_model_that_is_out_does_not_count_against_the_issue() -> None:
     house.reply = None
     house.cycle()
     assert isinstance(house.state("1.1"), s.Working)
+
+
+def test_while_the_admin_fails_the_work_that_needs_no_model_goes_on() -> None:
+    """Its backoff is its own: results are judged at once, and the sleep says when it is asked again."""
+    house = House()
+    house.file()
+    house.cycle()
+    house.file("Something else")
+    house.reply = lambda _scene, _matters: NoAnswer(why="overloaded", service=True)
+    failed = house.cycle()
+    assert failed.nap.kind == "backoff"
+    assert "overloaded" in failed.nap.reason
+    house.work()
+    asked = len(house.shown)
+    assert house.cycle().failed == ""
+    assert len(house.shown) == asked
+    assert isinstance(house.state("1.1"), s.Judging)
+
+
+def test_a_person_who_wakes_the_loop_has_the_admin_asked_at_once() -> None:
+    """They may have mended what was wrong; the wait is for a loop that is alone."""
+    house = House(reply=lambda _scene, _matters: NoAnswer(why="no key", service=True))
+    house.file()
+    house.cycle()
+    house.cycle()
+    assert len(house.shown) == 1
+    house.reply, house.wakes = None, ("asked by ana",)
+    house.cycle()
+    assert isinstance(house.state("1.1"), s.Working)
+
+
+def test_one_bad_issue_does_not_hold_up_the_others() -> None:
+    """After a failure the admin is asked about one matter at a time, the one that failed least first."""
+    house = House()
+    house.file("Poison")
+    house.file()
+
+    def choke(scene: Scene, matters: tuple[Matter, ...]) -> Reply:
+        if any(matter.about == "1" for matter in matters):
+            return NoAnswer(why="400: the request was malformed")
+        return Proposal(decisions=sensible(scene, matters[0]), delta=None, models=("m",), turns=1)
+
+    house.reply = choke
+    for _ in range(6):
+        house.cycle()
+        house.sleep(31)
+    assert house.world.tasks["2.1"].tries
+    assert isinstance(house.world.issues["1"].state, Stuck)
 
 
 def test_a_providers_limit_is_waited_for_and_nobody_is_asked_meanwhile() -> None:

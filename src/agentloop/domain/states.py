@@ -255,6 +255,8 @@ class Try:
     slice_micros: int
     deadline: datetime
     trunk: str
+    answers: tuple[Finding, ...] = ()
+    """What was held against the work so far when it started."""
     ended: datetime | None = None
     outcome: Outcome | None = None
     commit: str = ""

@@ -41,7 +41,10 @@ def question_comment(ask: d.Ask) -> str:
 
 def parked_comment(what: str, why: str) -> str:
     """Return the comment that says why the loop stopped working on something, and what brings it back."""
-    back = "Comment here with what should be different and I will look again."
+    back = (
+        "What you can do: comment here with what should be different (more words, a smaller wish, "
+        "another way) and I look again; or close the issue."
+    )
     return f"**Stopped:** {what}.\n\nWhy: {one_line(why, 600)}\n\n{back}"
 
 
@@ -76,10 +79,36 @@ def _ending(view: TaskView) -> str:
             return type(state).__name__.lower()
 
 
-def commit_message(task: Task, attempt: str, summary: str) -> str:
-    """Return the message of the commit that carries an attempt's tree."""
-    body = one_line(summary, 1000)
-    return f"{one_line(task.title, 72)}\n\n{body}\n\nTask: {task.id}\nAttempt: {attempt}\n"
+def commit_message(task: Task, one: Try, summary: str) -> str:
+    """Return the message of the commit that carries an attempt's tree.
+
+    One on top of another says why it came.
+    """
+    subject = task.title
+    if one.base != one.trunk or len(one.parents) > 1:
+        subject = f"{_AFTER.get(_first_kind(one), 'Again')}: {task.title}"
+    trailers = f"Task: {task.id}\nAttempt: {one.attempt}\n"
+    return f"{one_line(subject, 72)}\n\n{one_line(summary, 1000)}\n\n{trailers}"
+
+
+_AFTER = {
+    "review": "After review",
+    "check": "After a failed check",
+    "conflict": "On the newer base",
+}
+
+
+def _first_kind(one: Try) -> str:
+    return next((finding.kind for finding in one.answers if finding.kind in _AFTER), "")
+
+
+def answering_comment(one: Try, pull: str, commit: str, summary: str) -> str:
+    """Return the comment on a pull request that says what its new commit answers, and how."""
+    asked = [f"**{finding.about}:**\n\n{quoted(tail(finding.says))}" for finding in one.answers]
+    head = f"Commit {commit[:10]} answers what was held against this:"
+    how = f"In the worker's words: {one_line(summary, 1000)}"
+    see = f"What is new since then: `agentloop pr diff {pull} --since-review`"
+    return "\n\n".join([head, *asked, how, see])
 
 
 def pull_body(

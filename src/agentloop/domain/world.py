@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agentloop.domain import facts
-from agentloop.domain.states import Queued, TaskView, Try, after, over, own_verdict
+from agentloop.domain.states import Queued, TaskView, Try, Working, after, over, own_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -304,6 +304,8 @@ def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entr
         trunk=fact.trunk or fact.base,
     )
     view = world.tasks[fact.task]
+    if isinstance(view.state, Working):
+        one = replace(one, answers=view.state.was.findings)
     world.tasks[fact.task] = replace(view, tries=(*view.tries, one))
 
 
