@@ -8,8 +8,9 @@ signs names a file, or a folder with all that is in it; `.` is the whole reposit
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
-from functools import cache
+from dataclasses import dataclass
+from fnmatch import fnmatchcase, translate
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,7 +24,42 @@ _ALTERNATIVES: Final = 1000
 def matches(path: str, globs: Iterable[str]) -> bool:
     """Return whether one of `globs` matches `path` (relative, with "/" between its components)."""
     parts = tuple(path.split("/"))
-    return any(_fits(parts, pattern) for glob in globs for pattern in _patterns(glob))
+    wanted = _wanted(tuple(globs))
+    if wanted.name.match(parts[-1]) or any(wanted.part.match(part) for part in parts):
+        return True
+    return any(_fits(parts, pattern) for pattern in wanted.others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """Globs made ready: most of a long list are of two kinds that need no table.
+
+    `name` stands for all `**/x`, which only a path's last component decides, `part` for all `**/x/**`, which
+    any of its components may fulfil.
+    """
+
+    name: re.Pattern[str]
+    part: re.Pattern[str]
+    others: tuple[tuple[str, ...], ...]
+
+
+@lru_cache(maxsize=512)
+def _wanted(globs: tuple[str, ...]) -> _Wanted:
+    patterns = [pattern for glob in globs for pattern in _patterns(glob)]
+    names, parts, others = [], [], []
+    for pattern in patterns:
+        match pattern:
+            case ("**", one) if one != "**":
+                names.append(one)
+            case ("**", one, "**") if one != "**":
+                parts.append(one)
+            case _:
+                others.append(pattern)
+    return _Wanted(name=_one_of(names), part=_one_of(parts), others=tuple(others))
+
+
+def _one_of(components: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, components)) or r"(?!)")
 
 
 @cache
