@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentloop.domain.globs import matches
+from agentloop.domain.settings import Target
 
 YES = [
     ("Makefile", "Makefile"),
@@ -25,6 +28,10 @@ YES = [
     ("a1", "a[0-9]"),
     ("ab", "a?"),
     ("anything/at/all", "**"),
+    ("tests/x.py", "**/tests/**"),
+    ("a/tests/b/x.py", "**/tests/**"),
+    ("a/x_test.go", "**/*_{test,tests}.*"),
+    ("a\nb.py", "**/*.py"),
 ]
 NO = [
     ("sub/Makefile", "Makefile"),
@@ -36,7 +43,26 @@ NO = [
     ("a/b", "a?b"),
     ("mytests/x", "tests/**"),
     ("anything", ""),
+    ("mytests/x.py", "**/tests/**"),
+    ("a/x_test.go/y", "**/*_test.go"),
+    ("testing.py", "**/test[!i]*.py"),
 ]
+TESTS = [
+    "tests/a.py", "test/a.js", "pkg/tests/testtimeparse.py", "pkg/tests/data/in.txt",
+    "src/test/java/a/Helper.java", "Tests/A.swift", "app/tests.py", "app/test.py", "pkg/test_a.py",
+    "pkg/testtimeparse.py", "pkg/a_test.py", "cmd/a_test.go", "src/a.test.tsx", "src/a.spec.ts",
+    "src/__tests__/a.js", "src/__snapshots__/a.snap", "spec/models/user_spec.rb", "spec/spec_helper.rb",
+    "spec/support/login.rb", "spec/fixtures/a.yml", "src/ATest.java", "src/ATests.cs", "Foo.Tests/Bar.cs",
+    "Foo.UnitTests/Bar.csproj", "conftest.py", "pkg/conftest.py", "pkg/testdata/golden.txt", "test/a.bats",
+    "t/00-basic.t", "e2e/login.ts", "cypress/e2e/a.cy.js", "features/login.feature", "test_a.c",
+    "lib/foo-test.js", "unittests/a.cpp", "src/ParserSpec.hs",
+]  # fmt: skip
+NO_TESTS = [
+    "setup.py", "src/pkg/testing/doubles.py", "numpy/testing.py", "pkg/contest.py", "src/latest.js",
+    "docs/attest.md", "src/TypeSpec.java", "spec/openapi.yaml", "docs/api-spec.yaml", "package.spec",
+    "src/main/java/a/Test.md", "src/protest/a.py", "src/tester/a.go", "src/inspect.py",
+    "fixtures/initial.json", "README.md",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "glob"), YES)
@@ -68,3 +94,23 @@ def test_a_plain_path_matches_itself_its_folders_and_everything(path: str) -> No
 def test_a_spiteful_glob_is_answered_quickly() -> None:
     """Repeated `**` and braces cost no more than a table's worth of steps."""
     assert not matches("/".join(["a"] * 200), ["/".join(["**", "a"] * 100) + "/b", "{a,b}" * 40])
+
+
+@pytest.mark.parametrize("path", TESTS)
+def test_tests_are_known_wherever_languages_put_them(path: str) -> None:
+    """The default globs know tests, and what lies beside them, by the names that test runners look for."""
+    assert matches(path, Target(name="a", repository=".").tests)
+
+
+@pytest.mark.parametrize("path", NO_TESTS)
+def test_product_code_is_not_taken_for_tests(path: str) -> None:
+    """What only sounds like a test may be changed like everything else; `testing` is what projects ship."""
+    assert not matches(path, Target(name="a", repository=".").tests)
+
+
+def test_a_long_list_of_globs_is_answered_quickly() -> None:
+    """A gate asks for every file of a repository, around every check: thousands take a moment."""
+    globs = Target(name="a", repository=".").tests
+    began = time.process_time()
+    assert not any(matches(f"src/pkg{n % 50}/mod{n}/deep/file{n}.py", globs) for n in range(5000))
+    assert time.process_time() - began < 3

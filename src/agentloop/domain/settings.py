@@ -50,10 +50,19 @@ class Target:
     )
     protected: tuple[str, ...] = setting((), "extra path globs that no change may touch", kind="glob")
     tests: tuple[str, ...] = setting(
-        ("tests/**", "test/**", "**/test_*.py", "**/*_test.*", "**/*.test.*", "**/conftest.py"),
+        # Wherever a language's own tools look for tests, and what lies beside them. Folders and modules named
+        # `testing` are left out: that is what projects call what they ship for other people's tests.
+        (
+            "**/{test,tests,Test,Tests,unittest,unittests,__tests__,testdata,e2e,cypress}/**",
+            "**/*.{Test,Tests,UnitTests,IntegrationTests}/**", "**/{__fixtures__,__mocks__,__snapshots__}/**",
+            "**/spec/{support,helpers,fixtures}/**", "**/test_*.*", "**/{test,test[!i]*,conftest}.py",
+            "**/*{_,-,.}{test,tests}.*", "**/*{_,-,.}spec.{rb,js,jsx,ts,tsx,mjs,cjs,mts,cts,lua,cr,php}",
+            "**/*{Test,Tests,TestCase}.{java,kt,scala,groovy,cs,fs,vb,php,swift,js,ts}", "**/spec_helper.rb",
+            "**/*Spec.{groovy,hs,js,ts}", "**/*.{bats,cy.js,cy.ts,feature,snap,t}",
+        ),
         "path globs of tests: those on the base commit are run as they stand there",
         kind="glob",
-    )
+    )  # fmt: skip
     configuration: tuple[str, ...] = setting(
         (
             "pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "pytest.ini", "noxfile.py", "package.json",
