@@ -41,7 +41,8 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "ports": (("domain",), "a port speaks in values of the domain"),
     "admin": (("domain", "errors", "ports"), "the admin proposes; it touches nothing"),
     "cycle": ((*CORE, "ports", "acting"), "the cycle sees the world through ports only"),
-    "acting": ((*CORE, "ports"), "effects go through ports only"),
+    "acting": ((*CORE, "ports", "specs"), "effects go through ports only"),
+    "specs": ((*CORE, "ports"), "what is given is made from the journal and what ports can read"),
     "rehearsal": (
         (
             *CORE,

@@ -7,7 +7,7 @@ simply carried out again: what was done is found, what was not is done.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
@@ -16,45 +16,28 @@ from agentloop.domain import effects as e
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import wording
-from agentloop.domain.scene import gate_minutes
+from agentloop.domain.planning import branch_of, covers_issue, spent_on_issue, tasks_of
 from agentloop.domain.settings import micros
 from agentloop.domain.signals import evidence_for, job_news
-from agentloop.domain.work import AttemptSpec, Contract, Delivered, End, Finding, GateSpec, Task
+from agentloop.domain.work import Delivered, End, Finding
 from agentloop.errors import ConflictError, NotFoundError, TargetError
 from agentloop.ports import Rejected
+from agentloop.specs import attempt_spec, gate_spec, the_target, the_try
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from agentloop.domain.scene import Scene
-    from agentloop.domain.settings import Settings, Target
+    from agentloop.domain.settings import Settings
     from agentloop.domain.states import TaskView, Try
     from agentloop.domain.world import World
-    from agentloop.ports import Executor, Forge, Journal, Notes, Repositories, Tracker
+    from agentloop.ports import Journal, Outside
 
 _OfTask: TypeAlias = (
     d.Review | d.Retry | d.Cancel | d.Drop | d.Park | d.SendBack | d.Requeue | d.AcceptMerge | d.LetGo
 )
 
-SLUG_CHARACTERS = 40
 FINDING_CHARACTERS = 4000
-NOTE_CHARACTERS = 12_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
-    """The ports that effects go through, and where attempts and gates have their folders."""
-
-    tracker: Tracker
-    forge: Forge
-    executor: Executor
-    repositories: Repositories
-    notes: Notes
-    sweep: Callable[[frozenset[str]], None]
-    """Takes away the trees of runs that are over, but for the attempts named."""
-    attempt_folder: Callable[[str], str]
-    gate_folder: Callable[[str], str]
 
 
 class Actor:
@@ -120,10 +103,10 @@ class Actor:
         # An attempt that could not be started is counted as lost and another follows: it must not start then.
         match effect:
             case e.StartAttempt(attempt=attempt):
-                state = self._try(attempt)[0].state
+                state = the_try(self.world, attempt)[0].state
                 return not (isinstance(state, s.Working) and state.attempt == attempt)
             case e.StartGate(attempt=attempt):
-                state = self._try(attempt)[0].state
+                state = the_try(self.world, attempt)[0].state
                 return not (isinstance(state, s.Judging) and state.started and state.attempt == attempt)
             case _:
                 return False
@@ -196,9 +179,9 @@ class Actor:
 
     def _plan(self, now: datetime, decided: f.Decided, plan: d.Plan) -> None:
         view = self.world.issues[plan.issue]
-        target = self._target(view.target)
+        target = the_target(self._settings, view.target)
         first = view.planned_tasks + 1
-        tasks = tuple(_task(plan, number, first, target.name) for number in range(len(plan.tasks)))
+        tasks = tasks_of(plan, first, target.name)
         op = self._operation("plan", plan.issue)
         say = e.Say(issue=plan.issue, body=wording.plan_comment(plan, tasks))
         planned = f.Planned(issue=plan.issue, tasks=tasks, evidence=view.evidence)
@@ -340,7 +323,7 @@ class Actor:
         self.perform(scene.now, op, effect)
 
     def _attempt_of(self, now: datetime, view: TaskView, state: s.Queued) -> f.AttemptStarted:
-        target = self._target(view.task.target)
+        target = the_target(self._settings, view.task.target)
         branch, head = self._out.repositories.head(target)
         conflict = any(one.kind == "conflict" for one in state.findings)
         goes_on = bool(view.head) and not state.from_scratch
@@ -362,7 +345,7 @@ class Actor:
         )
 
     def _halt(self, now: datetime, decided: f.Decided, attempt: str, why: str) -> None:
-        state = self._try(attempt)[0].state
+        state = the_try(self.world, attempt)[0].state
         number = state.round if isinstance(state, s.Judging) else 0
         name = f"gate:{e.gate_run(attempt, number)}" if number else f"attempt:{attempt}"
         op = e.operation("halt", name)
@@ -370,7 +353,7 @@ class Actor:
         self.record(now, *self._look_again(name), decided)
 
     def _take(self, now: datetime, decided: f.Decided, attempt: str) -> None:
-        view, one = self._try(attempt)
+        view, one = the_try(self.world, attempt)
         outcome = one.outcome
         if not isinstance(outcome, Delivered):
             return
@@ -387,7 +370,7 @@ class Actor:
             models=one.models,
         )
         message = wording.commit_message(view.task, one, outcome.summary)
-        spec = self._spec(view, one)
+        spec = attempt_spec(self._out, self._settings, self.world, one.attempt)
         taken = self._out.repositories.take(spec, end, message=message, parents=one.parents)
         if isinstance(taken, Rejected):
             self.record(now, decided, f.ResultRejected(attempt=attempt, findings=_bounded(taken.findings)))
@@ -395,7 +378,7 @@ class Actor:
             self.record(now, decided, f.ResultTaken(attempt=attempt, commit=taken.commit))
 
     def _judge(self, now: datetime, decided: f.Decided, attempt: str, commit: str) -> None:
-        view, _ = self._try(attempt)
+        view, _ = the_try(self.world, attempt)
         if self._is_lost(view, commit):
             self.record(now, decided, f.ResultLost(attempt=attempt))
             return
@@ -407,7 +390,7 @@ class Actor:
         self.perform(now, op, effect)
 
     def _is_lost(self, view: TaskView, commit: str) -> bool:
-        target = self._target(view.task.target)
+        target = the_target(self._settings, view.task.target)
         self._out.repositories.head(target)  # a target out of reach is another matter, and raises
         try:
             self._out.repositories.paths(target, commit)
@@ -425,7 +408,7 @@ class Actor:
         if self._is_lost(view, state.commit):
             self.record(now, decided, f.ResultLost(attempt=state.attempt))
             return
-        target = self._target(view.task.target)
+        target = the_target(self._settings, view.task.target)
         push = e.Push(target=target.name, branch=one.branch, commit=state.commit, expected=view.head)
         title = wording.one_line(publish.title or view.task.title, 100)
         try:
@@ -496,143 +479,23 @@ class Actor:
             case e.Push() | e.OpenPull() | e.EditPull() | e.SayOnPull():
                 return self._out.forge.act(op, effect)
             case e.StartAttempt(attempt=attempt):
-                view, one = self._try(attempt)
-                spec = self._spec(view, one)
+                view, one = the_try(self.world, attempt)
+                spec = attempt_spec(self._out, self._settings, self.world, one.attempt)
                 self._out.repositories.prepare(spec, message=view.task.title)
                 return self._out.executor.act(op, effect, spec)
             case e.StartGate():
-                return self._out.executor.act(op, effect, self._gate_spec(effect))
+                return self._out.executor.act(
+                    op, effect, gate_spec(self._out, self._settings, self.world, effect)
+                )
             case e.StopAttempt():
                 return self._out.executor.act(op, effect, None)
             case _:
                 assert_never(effect)
 
-    def _try(self, attempt: str) -> tuple[TaskView, Try]:
-        view = self.world.tasks.get(attempt.rpartition(".")[0])
-        one = next((each for each in view.tries if each.attempt == attempt), None) if view else None
-        if view is None or one is None:
-            raise NotFoundError(f"there is no attempt {attempt}")
-        return view, one
-
-    def _target(self, name: str) -> Target:
-        target = self._settings.target(name)
-        if target is None:
-            raise NotFoundError(f"there is no target {name!r}", fix="add it to agentloop.toml as [[target]]")
-        return target
-
-    def _spec(self, view: TaskView, one: Try) -> AttemptSpec:
-        target = self._target(view.task.target)
-        queued = _started_on(view)
-        return AttemptSpec(
-            id=one.attempt,
-            task=view.task,
-            base=one.base,
-            folder=self._out.attempt_folder(one.attempt),
-            mirror=str(self._out.repositories.folder(target)),
-            deadline=one.deadline,
-            slice_micros=one.slice_micros,
-            limits=self._settings.limits,
-            models=self._settings.models,
-            worker=self._settings.worker,
-            target=target,
-            prices=self._settings.prices,
-            brief=wording.task_brief(
-                view.task,
-                replace(view, tries=view.tries[:-1]),
-                guidance=queued.guidance,
-                findings=_findings_text(queued.findings),
-                notes=self._notes(view.task),
-                context=self._context(view, queued, target),
-            ),
-            issue_text=self._issue_text(view.task.issue),
-        )
-
-    def _gate_spec(self, effect: e.StartGate) -> GateSpec:
-        view, one = self._try(effect.attempt)
-        target = self._target(view.task.target)
-        minutes = gate_minutes(self._settings, view.task, target)
-        return GateSpec(
-            attempt=one.attempt,
-            task=view.task,
-            # The whole change is judged: what the branch held before this attempt is part of it.
-            base=one.trunk,
-            commit=effect.commit,
-            folder=self._out.gate_folder(effect.run),
-            mirror=str(self._out.repositories.folder(target)),
-            deadline=(self.world.at or one.deadline) + timedelta(minutes=minutes),
-            limits=self._settings.limits,
-            worker=self._settings.worker,
-            target=target,
-            scan=self._settings.layers.gate,
-        )
-
-    def _issue_text(self, issue: str) -> str:
-        found = next((one for one in self._out.tracker.observe(frozenset({issue})) if one.id == issue), None)
-        return "" if found is None else wording.issue_words(found)
-
-    def _notes(self, task: Task) -> str:
-        if not self._settings.layers.memory:
-            return ""
-        told = [(need, self.world.notes[need]) for need in task.needs if need in self.world.notes]
-        return "\n\n".join(
-            f"### Task {need}\n\n{self._out.notes.read(path)[:NOTE_CHARACTERS]}" for need, path in told
-        )
-
-    def _context(self, view: TaskView, queued: s.Queued, target: Target) -> str:
-        earlier = view.head or next((one.commit for one in reversed(view.tries[:-1]) if one.commit), "")
-        one = view.tries[-1]
-        if not earlier or queued.from_scratch or one.base == earlier:
-            return ""
-        base = next((each.base for each in view.tries if each.commit == earlier), one.base)
-        diff = self._out.repositories.diff(target, base, earlier, 20_000)
-        return f"## The work so far, as a diff (not applied here)\n\n```diff\n{diff}\n```"
-
 
 def _trunk(view: TaskView, base: str, head: str) -> str:
     # On top of our own branch, the change still starts where that branch left the base branch.
     return next((each.trunk for each in view.tries if each.commit == base), head)
-
-
-def branch_of(task: Task) -> str:
-    """Return the branch that code names for a task: `agentloop/<task>-<words of its title>`."""
-    words = "".join(char if char.isascii() and char.isalnum() else " " for char in task.title.lower()).split()
-    slug = ""
-    for word in words:
-        if slug and len(slug) + len(word) >= SLUG_CHARACTERS:
-            break
-        slug = f"{slug}-{word}" if slug else word[:SLUG_CHARACTERS]
-    return f"agentloop/{task.id.replace('#', '-')}-{slug or 'task'}"
-
-
-def covers_issue(world: World, view: TaskView) -> bool:
-    """Whether merging this task's pull request completes all that was planned for its issue."""
-    others = [one for one in world.tasks_of(view.task.issue) if one.task.id != view.task.id]
-    return all(s.over(one.state) for one in others)
-
-
-def spent_on_issue(world: World, issue: str) -> int:
-    """Return the micro-dollars that the issue's attempts have spent."""
-    return sum(one.spent_micros for view in world.tasks_of(issue) for one in view.tries)
-
-
-def _task(plan: d.Plan, number: int, first: int, target: str) -> Task:
-    planned = plan.tasks[number]
-    return Task(
-        id=f"{plan.issue}.{first + number}",
-        issue=plan.issue,
-        title=wording.one_line(planned.title, 100),
-        kind=planned.kind,
-        contract=Contract(
-            goal=planned.goal,
-            criteria=planned.criteria,
-            checks=planned.checks,
-            scope=planned.scope,
-            may_change_tests=planned.may_change_tests,
-        ),
-        target=target,
-        needs=tuple(f"{plan.issue}.{first + need - 1}" for need in planned.needs),
-        specialist=planned.specialist,
-    )
 
 
 def _sent_back(decision: d.SendBack) -> f.SentBack:
@@ -655,17 +518,3 @@ def _requeued(decision: d.Requeue) -> f.Requeued:
 
 def _bounded(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(replace(one, says=one.says[-FINDING_CHARACTERS:]) for one in findings[:20])
-
-
-def _started_on(view: TaskView) -> s.Queued:
-    match view.state:
-        case s.Working(was=was) | s.Returned(was=was):
-            return was
-        case s.Queued():
-            return view.state
-        case _:
-            return s.Queued()
-
-
-def _findings_text(findings: tuple[Finding, ...]) -> str:
-    return "\n\n".join(f"**{one.kind}: {one.about}**\n\n{wording.quoted(one.says)}" for one in findings)

@@ -20,7 +20,6 @@ from agentloop.errors import AgentloopError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentloop.acting import Outside
     from agentloop.admin.briefing import Briefing
     from agentloop.admin.tools import Look
     from agentloop.domain.proposal import Reply
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from agentloop.domain.signals import Matter
     from agentloop.edges.ledger import Ledger
     from agentloop.home import Home
-    from agentloop.ports import Model
+    from agentloop.ports import Model, Outside
 
 KEPT_CYCLES = 200
 """Cycles whose briefing and ledger are kept on disk."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from agentloop.acting import Actor, Outside
+from agentloop.acting import Actor
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain import signals
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agentloop.domain.settings import Settings, Target
     from agentloop.domain.signals import Matter
     from agentloop.domain.world import World
-    from agentloop.ports import Baton, Clock, Journal
+    from agentloop.ports import Baton, Clock, Journal, Outside
 
 By: TypeAlias = Literal["admin", "rules"]
 
@@ -249,10 +249,11 @@ def _tried(course: _Course, what: str, look: Callable[[], tuple[Any, ...]]) -> t
 
 
 def _record(parts: Parts, actor: Actor, course: _Course, now: datetime, *facts: f.Fact) -> None:
+    words = news_words(actor.world, facts)
     actor.record(now, *facts)
     course.acted = True
-    for fact in facts:
-        parts.tell("fact", {"fact": type(fact).__name__, **_named(fact)})
+    for fact, says in zip(facts, words, strict=True):
+        parts.tell("fact", {"fact": type(fact).__name__, **_named(fact), "says": says})
 
 
 def _named(value: object) -> dict[str, Any]:
@@ -291,12 +292,13 @@ def _admit_and_act(
     why = refusal(decision, scene)
     name = type(decision).__name__
     if why is not None:
-        parts.tell("refused", {"by": by, "decision": name, "why": why})
+        parts.tell("refused", {"by": by, "decision": name, "why": why, "says": decision_words(decision)})
         if by == "admin":
             course.refused = True
             _record(parts, actor, course, scene.now, f.Refused(by="admin", decision=decision, why=why))
         return False
-    parts.tell("decided", {"by": by, "decision": name, **_named(decision), "why": decision.rationale})
+    said = {"by": by, "decision": name, **_named(decision), "why": decision.rationale}
+    parts.tell("decided", {**said, "says": decision_words(decision)})
     done = _attempted(actor, course, _subject(decision), lambda: actor.carry_out(scene, decision, by))
     if done:
         course.carried_out.append(decision)
@@ -359,6 +361,8 @@ def _ask(
     course.acted = True
     actor.record(parts.clock.now(), _settled(name, spent))
     course.shown = shown
+    cost = spent.micros + spent.unresolved_micros
+    parts.tell("admin.asked", {"micros": cost, "cost": dollars(cost)})
     _hear(parts, actor, course, reply)
 
 
@@ -372,7 +376,11 @@ def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
     match reply:
         case Proposal():
             course.proposal = reply
-            parts.tell("admin.answered", {"models": ", ".join(reply.models), "turns": reply.turns})
+            decisions = len(reply.decisions)
+            parts.tell(
+                "admin.answered",
+                {"models": ", ".join(reply.models), "turns": reply.turns, "decisions": decisions},
+            )
         case Wait(until=until, why=why):
             now = parts.clock.now()
             if until is None:

@@ -20,6 +20,7 @@ from agentloop.domain.observed import Running as Running
 from agentloop.domain.observed import Seen as Seen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -180,3 +181,18 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the time now, aware, in UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """The ports that effects go through, and where attempts and gates have their folders."""
+
+    tracker: Tracker
+    forge: Forge
+    executor: Executor
+    repositories: Repositories
+    notes: Notes
+    sweep: Callable[[frozenset[str]], None]
+    """Takes away the trees of runs that are over, but for the attempts named."""
+    attempt_folder: Callable[[str], str]
+    gate_folder: Callable[[str], str]

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from agentloop import cycle, wiring
-from agentloop.acting import Outside
 from agentloop.admin.briefing import brief
 from agentloop.asking import Admin
 from agentloop.cycle import Spent
@@ -24,7 +23,7 @@ from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.files import locked, make_folder
 from agentloop.edges.journal import Journal
 from agentloop.edges.ledger import Ledger
-from agentloop.ports import HandedOn, HeldRelay, Taken
+from agentloop.ports import HandedOn, HeldRelay, Outside, Taken
 
 if TYPE_CHECKING:
     from datetime import datetime

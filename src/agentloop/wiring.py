@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentloop import __version__, compiled, cycle, lightstatus, looking
-from agentloop.acting import Outside
 from agentloop.asking import Admin
 from agentloop.cycle import Ended, Parts
 from agentloop.domain.observed import Ground
@@ -30,6 +29,7 @@ from agentloop.edges.repositories import GitRepositories
 from agentloop.edges.tracker import FileTracker
 from agentloop.errors import TargetError
 from agentloop.home import Home
+from agentloop.ports import Outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

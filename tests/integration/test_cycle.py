@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentloop import cycle
-from agentloop.acting import Outside
 from agentloop.cycle import Parts, Spent
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
@@ -30,6 +29,7 @@ from agentloop.domain.work import (
 )
 from agentloop.domain.world import Closed, Stuck, Waiting
 from agentloop.errors import JournalError, TargetError
+from agentloop.ports import Outside
 from agentloop.testing.doubles import MemoryForge, MemoryTracker
 from agentloop.testing.memory_parts import (
     Fuse,
