@@ -25,6 +25,8 @@ from agentloop.domain.relay.routine import routine_delta
 from agentloop.domain.scene import Scene
 from agentloop.domain.sleeping import Nap, nap
 from agentloop.domain.states import Judging, Returned, Working
+from agentloop.domain.telling import decision_words, news_words
+from agentloop.domain.wording import dollars
 from agentloop.domain.world import Closed
 from agentloop.errors import AgentloopError, JournalError
 
@@ -361,9 +363,19 @@ def _ask(
     course.acted = True
     actor.record(parts.clock.now(), _settled(name, spent))
     course.shown = shown
-    cost = spent.micros + spent.unresolved_micros
-    parts.tell("admin.asked", {"micros": cost, "cost": dollars(cost)})
     _hear(parts, actor, course, reply)
+    if course.proposal is not None:
+        parts.tell("admin.answered", _answer_told(course.proposal, spent))
+
+
+def _answer_told(proposal: Proposal, spent: Spent) -> dict[str, Any]:
+    return {
+        "models": ", ".join(proposal.models),
+        "turns": proposal.turns,
+        "decisions": len(proposal.decisions),
+        "cost": dollars(spent.micros + spent.unresolved_micros),
+        "says": "; ".join(map(decision_words, proposal.decisions)),
+    }
 
 
 def _settled(purse: str, spent: Spent) -> f.Settled:
@@ -376,11 +388,6 @@ def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
     match reply:
         case Proposal():
             course.proposal = reply
-            decisions = len(reply.decisions)
-            parts.tell(
-                "admin.answered",
-                {"models": ", ".join(reply.models), "turns": reply.turns, "decisions": decisions},
-            )
         case Wait(until=until, why=why):
             now = parts.clock.now()
             if until is None:
@@ -471,6 +478,8 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
     outcome = _outcome(course, after)
     fingerprint = signals.fingerprint(actor.world, scene.observed)
     ended = f.CycleEnded(outcome=outcome, fingerprint=fingerprint, reason=course.failed, matters=course.shown)
+    before = actor.world.trouble
+    same = before.in_a_row + 1 if before is not None and before.why == course.failed else None
     actor.record(now, ended)
     found = _said(_nap(parts, after, course), course)
     actor.record(
@@ -478,7 +487,8 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
         f.Slept(until=found.until, kind=found.kind, reason=found.reason, wake=_wakes(actor.world, course)),
     )
     said = {"cycle": actor.cycle, "outcome": outcome, "woken_by": "; ".join(wakes) or None}
-    parts.tell("cycle.ended", {**said, "until": found.until, "reason": found.reason})
+    failed = {"failed": course.failed, "again": same} if course.failed else {}
+    parts.tell("cycle.ended", {**said, **failed, "until": found.until, "reason": found.reason})
     return Ended(
         cycle=actor.cycle,
         nap=found,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
+from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.order import held_back, place
-from agentloop.domain.wording import one_line, tail
+from agentloop.domain.wording import dollars, one_line, tail
 from agentloop.domain.work import (
     Blocked,
     Broken,
@@ -26,9 +27,11 @@ from agentloop.domain.work import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from agentloop.domain.scene import Scene
     from agentloop.domain.states import TaskView
-    from agentloop.domain.work import Outcome
+    from agentloop.domain.work import Outcome, Verdict
     from agentloop.domain.world import IssueView
 
 
@@ -115,6 +118,55 @@ def outcome_words(outcome: Outcome | None) -> str:
             return f"broke: {one_line(reason, 200)}" + (f"; {one_line(fix, 120)}" if fix else "")
         case _:
             assert_never(outcome)
+
+
+def news_words(world: w.World, facts: Sequence[f.Fact]) -> tuple[str, ...]:
+    """Return what each of `facts`, which became true together, says to a person; "" = it is no news for them.
+
+    `world` is the one from before them.
+    """
+    spent = {one.purse: one.micros + one.unresolved_micros for one in facts if isinstance(one, f.Settled)}
+    return tuple(_news_of_issue(world, one) or _news_of_job(one, spent) for one in facts)
+
+
+def _news_of_issue(world: w.World, fact: f.Fact) -> str:
+    match fact:
+        case f.IssueSeen(issue=issue, title=title):
+            known = world.issues.get(issue)
+            what = "seen" if known is None else "changed"
+            return f"issue {issue} {what}: {one_line(title, 120)}"
+        case f.IssueClosed(issue=issue, by=by):
+            return f"issue {issue} was closed by {'the loop' if by == 'loop' else 'a person'}"
+        case f.IssueReopened(issue=issue):
+            return f"issue {issue} was opened again"
+        case f.LimitReached(until=until, detail=detail):
+            return f"the provider's limit is reached until {until:%H:%M} UTC: {one_line(detail, 160)}"
+        case _:
+            return ""
+
+
+def _news_of_job(fact: f.Fact, spent: Mapping[str, int]) -> str:
+    match fact:
+        case f.AttemptEnded(attempt=attempt, outcome=outcome, turns=turns):
+            cost = dollars(spent.get(f"attempt:{attempt}", 0))
+            return f"attempt {attempt} {outcome_words(outcome)} ({count(turns, 'turn')}, {cost})"
+        case f.AttemptLost(attempt=attempt):
+            return f"attempt {attempt} was killed ({dollars(spent.get(f'attempt:{attempt}', 0))})"
+        case f.GateLost(attempt=attempt, reason=reason):
+            return f"gate on {attempt} broke: {one_line(reason)}"
+        case f.Judged(verdict=verdict):
+            return f"gate on {verdict.attempt}: {verdict_words(verdict)}"
+        case _:
+            return ""
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """Return a verdict on one line: its colour, and the number of checks or what is held against the commit."""
+    if verdict.green:
+        return f"green, {count(len(verdict.checks), 'check')}"
+    told = [finding_words(one, 120) for one in verdict.findings[:2]]
+    told += [f"and {more} more"] if (more := len(verdict.findings) - len(told)) > 0 else []
+    return "red: " + ("; ".join(told) or "a check failed")
 
 
 def finding_words(finding: Finding, limit: int = 300) -> str:
@@ -222,3 +274,9 @@ def _task_in(issue: str, task: str) -> str | None:
 def count(number: int, noun: str) -> str:
     """Return `1 task`, `3 tasks`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def ordinal(number: int) -> str:
+    """Return `1st`, `2nd`, `3rd`, `11th`."""
+    teens = 10 <= number % 100 <= 20  # noqa: PLR2004 -- 11th, 12th and 13th
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Form: TypeAlias = Literal["person", "journal", "file"]
 Field: TypeAlias = str | int | float | bool | None
 
+CYCLE_MARK = "_AGENTLOOP_CYCLE"
+"""Variable in the environment of a supervisor's cycles: it tells of the sleep that follows, they need not."""
 _PATIENCE_MS = 100
 _LINE_BYTES = 4096  # what a pipe takes in one piece (PIPE_BUF, pipe(7))
 
@@ -44,13 +46,23 @@ class Lines:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
 
-    def say(self, event: str, text: str, *, level: Level = Level.INFO, **fields: Field) -> None:
-        """Write one line: `event` is a dotted name, `text` for a person, `fields` for a program."""
-        if self._form == "person":
-            line = f"{datetime.now().astimezone():%H:%M:%S}  {_printable(text)}"
-        else:
-            line = self._logfmt(event, text, level, fields)
-        self._write(line)
+    def say(
+        self,
+        event: str,
+        text: str,
+        *,
+        level: Level = Level.INFO,
+        to_person: str | None = None,
+        **fields: Field,
+    ) -> None:
+        """Write one line: `event` is a dotted name, `text` for a person, `fields` for a program.
+
+        `to_person` is what a terminal shows instead of `text`; "" = nothing: it is no news there.
+        """
+        if self._form != "person":
+            self._write(self._logfmt(event, text, level, fields))
+        elif said := text if to_person is None else to_person:
+            self._write(f"{datetime.now().astimezone():%H:%M:%S}  {_printable(said)}")
 
     def _logfmt(self, event: str, text: str, level: Level, fields: Mapping[str, Field]) -> str:
         pairs: dict[str, Field] = {"event": event, **fields, "msg": text}
@@ -72,6 +84,13 @@ class Lines:
             self._lost += 1
         else:
             self._lost = 0
+
+
+def clock(moment: datetime) -> str:
+    """Return a moment in local time, short: `12:31:05`, with its day when that is not today."""
+    local = moment.astimezone()
+    is_today = local.date() == datetime.now().astimezone().date()
+    return f"{local:%H:%M:%S}" if is_today else f"{local:%a %d %b %H:%M}"
 
 
 def form_for(fd: int, environ: Mapping[str, str]) -> Form:

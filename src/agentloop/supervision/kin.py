@@ -15,10 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentloop.edges.lines import CYCLE_MARK
+
 if TYPE_CHECKING:
     from agentloop.supervision.child import Child
 
-MARK: Final = "_AGENTLOOP_CYCLE"
+MARK: Final = CYCLE_MARK
 """Environment variable that a cycle and what it starts carry; whoever starts an attempt leaves it out."""
 
 _PR_SET_CHILD_SUBREAPER: Final = 36  # <linux/prctl.h>
