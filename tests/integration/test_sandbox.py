@@ -256,7 +256,7 @@ def test_it_cannot_see_or_signal_processes_outside(cell: Cell) -> None:
 def test_holding_its_first_process_only_wastes_its_own_time(cell: Cell) -> None:
     """Who stops bubblewrap's process inside is ended at its time, with everything."""
     ran = cell.py("import ctypes, time; ctypes.CDLL(None).ptrace(16, 1, 0, 0); time.sleep(0.2)", seconds=2)
-    assert ran.seconds < 6
+    assert ran.seconds < 30
 
 
 @needs_bubblewrap
@@ -306,20 +306,22 @@ def test_it_cannot_leave_a_set_uid_program_or_a_device(cell: Cell) -> None:
 @needs_bubblewrap
 def test_children_with_sessions_of_their_own_end_with_the_command(cell: Cell) -> None:
     """Daemons, orphans and those that ignore signals are gone when the command returns."""
-    cell.sh("setsid sleep 5151 & (trap '' TERM HUP INT; setsid setsid sleep 5152 &) ; sleep 0.2")
-    assert not running("sleep", "5151")
-    assert not running("sleep", "5152")
+    cell.sh(
+        f"setsid sleep {nap(5151)} & (trap '' TERM HUP INT; setsid setsid sleep {nap(5152)} &) ; sleep 0.2"
+    )
+    assert not running("sleep", nap(5151))
+    assert not running("sleep", nap(5152))
 
 
 @needs_bubblewrap
 def test_a_command_that_never_ends_is_ended_with_all_it_started(cell: Cell) -> None:
     """The time limit holds against processes that ignore signals."""
-    ran = cell.sh("trap '' TERM; setsid sleep 5253 & while :; do sleep 5254; done", seconds=1)
+    ran = cell.sh(f"trap '' TERM; setsid sleep {nap(5253)} & while :; do sleep {nap(5254)}; done", seconds=1)
     assert ran.status is None
     assert ran.timed_out
-    assert ran.seconds < 4
-    assert not running("sleep", "5253")
-    assert not running("sleep", "5254")
+    assert ran.seconds < 30
+    assert not running("sleep", nap(5253))
+    assert not running("sleep", nap(5254))
 
 
 @needs_bubblewrap
@@ -336,11 +338,11 @@ def test_an_interrupt_ends_the_command_in_hand(cell: Cell) -> None:
     """A descriptor that becomes readable ends it, without a timeout."""
     fd = os.eventfd(0)
     threading.Timer(0.3, os.eventfd_write, (fd, 1)).start()
-    ran = cell.sandbox(interrupt=fd).run(["sleep", "5355"], cwd=cell.tree, timeout_seconds=30)
+    ran = cell.sandbox(interrupt=fd).run(["sleep", nap(5355)], cwd=cell.tree, timeout_seconds=30)
     os.close(fd)
     assert (ran.status, ran.timed_out) == (None, False)
-    assert ran.seconds < 5
-    assert not running("sleep", "5355")
+    assert ran.seconds < 25
+    assert not running("sleep", nap(5355))
 
 
 HARNESS = """
@@ -353,7 +355,7 @@ box = sandbox_for(Worker(sandbox=sys.argv[2]), writable=(tree,), mark=str(tree))
 box.run(["true"], cwd=tree, timeout_seconds=9)
 print("ready", flush=True)
 while True:
-    box.run(["sh", "-c", "setsid sleep 5456 & sleep 0.003"], cwd=tree, timeout_seconds=60)
+    box.run(["sh", "-c", "setsid sleep " + sys.argv[3] + " & sleep 0.003"], cwd=tree, timeout_seconds=60)
 """
 
 
@@ -365,7 +367,7 @@ def test_nothing_outlives_a_harness_whenever_it_is_killed(cell: Cell, kind: str)
         tree = cell.tree / str(tried)
         tree.mkdir()
         with subprocess.Popen(
-            [sys.executable, "-c", HARNESS, str(tree), kind],
+            [sys.executable, "-c", HARNESS, str(tree), kind, nap(5456)],
             env={**os.environ, "PYTHONPATH": path},
             stdout=subprocess.PIPE,
         ) as harness:
@@ -374,7 +376,7 @@ def test_nothing_outlives_a_harness_whenever_it_is_killed(cell: Cell, kind: str)
             time.sleep(tried * 0.003)
             harness.kill()
         wait_until(lambda tree=tree: not marked(tree))  # type: ignore[misc]
-    wait_until(lambda: not running("sleep", "5456"))
+    wait_until(lambda: not running("sleep", nap(5456)))
 
 
 @needs_bubblewrap
@@ -482,11 +484,11 @@ def test_without_a_sandbox_the_environment_is_still_clean(
     """`sandbox = "none"`: our variables do not reach the command, and descendants end with it."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
     ran = cell.sandbox("none").run(
-        ["/bin/sh", "-c", "env; setsid sleep 5557 & exit 3"], cwd=cell.tree, timeout_seconds=10
+        ["/bin/sh", "-c", f"env; setsid sleep {nap(5557)} & exit 3"], cwd=cell.tree, timeout_seconds=10
     )
     assert ran.status == 3
     assert CANARY not in ran.text
-    assert not running("sleep", "5557")
+    assert not running("sleep", nap(5557))
 
 
 def test_both_sides_know_the_mark_by_one_name() -> None:
@@ -537,6 +539,11 @@ def test_it_works_for_an_ordinary_user(tmp_path: Path) -> None:
         shutil.rmtree(root)
 
 
+def nap(number: int) -> str:
+    """Seconds that outlast every test, and are this test run's own."""
+    return f"{number}.{os.getpid()}"
+
+
 def running(*words: str) -> bool:
     """Whether a process with this command line runs."""
     wanted = b"\0".join(word.encode() for word in words) + b"\0"
@@ -554,7 +561,7 @@ def marked(folder: Path) -> bool:
     return any(True for _ in executor.marked(folder))
 
 
-def wait_until(sign: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(sign: Callable[[], bool], seconds: float = 90) -> None:
     """Wait until `sign` holds."""
     until = time.monotonic() + seconds
     while not sign():
