@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.codec import encode
+from agentloop.gate.counts import count_tests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,17 +19,26 @@ _NOTHING: Final = (
     (r"\bno tests ran\b|\bcollected 0 items\b", "pytest"),
     (r"^Ran 0 tests in ", "unittest"),
     (r"\bNo tests found\b", "jest"),
+    (r"\bNo test files found\b", "vitest"),
+    (r"\bError: no test specified\b", "npm"),
     (r"^\s*0 passing\b", "mocha"),
     (r"^# tests 0$", "node --test"),
-    (r"\bno tests to run\b", "go test"),
+    (r"\bno tests to run\b|\[no test files\]", "go test"),
+    (r"\bNo tests were found!!!", "ctest"),
+    (r"\bNo tests to run\.|\bTests are skipped\.", "Maven"),
+    (r"^> Task :\S*test NO-SOURCE$", "Gradle"),
+    (r"\bNo test is available in ", "dotnet test"),
     (r"\bNo tests executed!", "phpunit"),
+    (r"\bNo test modules found\b", "Deno"),
 )
 _SOMETHING: Final = re.compile(
     r"\b[1-9]\d* (?:passed|passing|failed)\b|^Ran [1-9]\d* tests? in |^ok\s+\S+\s+[\d.(]|^# tests [1-9]",
     re.MULTILINE,
 )
 _SKIPPED: Final = re.compile(
-    r"\b[1-9]\d* (?:skipped|deselected|xfailed)\b|^OK \(skipped=\d+\)$", re.MULTILINE
+    r"\b[1-9]\d* (?:skipped|deselected|xfailed|pending|ignored|todo)\b"
+    r"|^OK \((?:skipped|expected failures)=\d+",
+    re.MULTILINE,
 )
 _PYTEST: Final = re.compile(r"(?:^|[\s/;&|])(?:pytest|py\.test)(?:\s|$)")
 _PYTEST_ENDED: Final = re.compile(r"\b\d+ (?:passed|failed|error|skipped|deselected|xfailed)|\[100%\]")
@@ -36,15 +46,16 @@ _PYTEST_ENDED: Final = re.compile(r"\b\d+ (?:passed|failed|error|skipped|deselec
 
 def suspicion(command: str, output: str) -> str | None:
     """Return why a check that passed shows nothing, or None when there is no reason to think so."""
-    if _SOMETHING.search(output):
+    count = count_tests(output)
+    if count or (count is None and _SOMETHING.search(output)):
         return None
     for pattern, runner in _NOTHING:
         if re.search(pattern, output, re.MULTILINE):
             return f"it passed without running any test ({runner} says so)"
     if _SKIPPED.search(output):
         return "it passed because every test was skipped"
-    if re.search(r"^running 0 tests$", output, re.MULTILINE) and "test result: ok. 0 passed" in output:
-        return "it passed without running any test (cargo says so)"
+    if count == 0:
+        return "it passed without running any test"
     if _PYTEST.search(command) and "--version" not in command and not _PYTEST_ENDED.search(output):
         return "pytest ended with 0 before it came to the end of its tests"
     return None
