@@ -49,7 +49,7 @@ _LAST_LINE: Final = re.compile(
 )
 _LOOKALIKE: Final = re.compile(rf"^(?=\\*(?:## (?:{_KINDS}) |<!-- end of ))", re.MULTILINE)
 _GUARDED: Final = re.compile(rf"^\\(?=\\*(?:## (?:{_KINDS}) |<!-- end of ))", re.MULTILINE)
-_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*|[0-9TZ:-]+")
 _YAML_WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _KEY_LINE: Final = re.compile(r"(?P<key>[A-Za-z_][A-Za-z0-9_-]*)[ \t]*:(?:[ \t]+(?P<value>.*))?")
@@ -117,7 +117,12 @@ class _Entry:
 
 def clean(text: str) -> str:
     """Return `text` as it is stored: only line feeds end lines; what cannot be printed shows as U+FFFD."""
-    return _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _UNPRINTABLE.sub(_replaced, text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _replaced(run: re.Match[str]) -> str:
+    # A run at a time: a file may hold megabytes of NULs, and is looked at in every cycle.
+    return "\ufffd" * len(run[0])
 
 
 def words_of(text: str) -> str:
@@ -231,7 +236,8 @@ def _stored(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    return _GUARDED.sub("", words_of(text))
+    said = words_of(text)
+    return _GUARDED.sub("", said) if "\\" in said else said
 
 
 def _cleaned(value: Value) -> Value:
@@ -253,7 +259,8 @@ def _block_text(block: Block) -> str:
 
 def _blocks(text: str, offset: int) -> tuple[tuple[Block, ...], tuple[Stray, ...], str]:
     """Return blocks, strays (places counted from `offset`) and body of what follows the front matter."""
-    firsts = list(_FIRST_LINE.finditer(text))
+    # Looked for first, as it is much cheaper: a pasted log has megabytes and no such line.
+    firsts = list(_FIRST_LINE.finditer(text)) if " · " in text else []
     body = _shown(text[: firsts[0].start()] if firsts else text)
     blocks: list[Block] = []
     strays: list[Stray] = []
