@@ -114,7 +114,7 @@ class Admin:
                 fix="set ANTHROPIC_API_KEY, or models.key_file, or a systemd credential `anthropic-key`",
             )
         return MeteredModel(
-            AnthropicModel(api_key=key, base_url=models.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")),
+            AnthropicModel(api_key=key, base_url=models.base_url),
             model=models.admin,
             fallback=models.admin_fallback,
             ledger=ledger,

@@ -105,7 +105,7 @@ def model(settings: Settings, key: ModelKey | None) -> Check:
 
 
 def _address(settings: Settings) -> str:
-    return settings.models.base_url or os.environ.get("ANTHROPIC_BASE_URL", "") or _VENDOR
+    return settings.models.base_url or _VENDOR
 
 
 def prices(settings: Settings) -> Check:

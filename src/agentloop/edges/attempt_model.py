@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from agentloop.domain.money import Limit
@@ -26,9 +25,8 @@ def connect(spec: AttemptSpec, key: str, ledger: Path) -> Model:
             "there is no API key for the worker's model",
             fix="set ANTHROPIC_API_KEY, or models.key_file, or a systemd credential `anthropic-key`",
         )
-    base_url = spec.models.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
     return MeteredModel(
-        AnthropicModel(api_key=key, base_url=base_url),
+        AnthropicModel(api_key=key, base_url=spec.models.base_url),
         model=spec.models.worker,
         fallback=spec.models.worker_fallback,
         ledger=Ledger(ledger),

@@ -1,7 +1,7 @@
 """From files, environment and flags to `Settings`, with where each value comes from.
 
 Precedence: flag > environment > home (`agentloop.toml`) > user (`$XDG_CONFIG_HOME/agentloop/config.toml`) >
-default. All problems are found before one error is raised.
+default (`ANTHROPIC_BASE_URL` for `models.base_url`). All problems are found before one error is raised.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ def load(home: Home, environ: Mapping[str, str] | None = None) -> Loaded:
         _environment(given),
         _file("home", files.home, files.home.name),
         _file("user", files.user, str(files.user)),
+        _vendor(given),
     )
     if secrets := _secrets(layers):
         raise InvalidSettingsError(secrets)  # before any other message could repeat them
@@ -192,6 +193,13 @@ def _environment(given: Mapping[str, str]) -> _Said:
         return "the environment"
 
     return _Said(layer="environment", tree=schema.from_environment(variables), point=point)
+
+
+def _vendor(given: Mapping[str, str]) -> _Said:
+    """What is said in the vendor's own variable, below everything that was said to us."""
+    url = sources.vendor_base_url(given)
+    tree: Tree = {"models": {"base_url": url}} if url else {}
+    return _Said(layer="environment", tree=tree, point=lambda _key: sources.BASE_URL)
 
 
 def _flags(given: Mapping[str, str]) -> _Said:

@@ -123,7 +123,7 @@ Settings come from five places; the first that names a setting wins:
    (`AGENTLOOP_TARGET`), are JSON
 3. the home's `agentloop.toml`
 4. the user's `$XDG_CONFIG_HOME/agentloop/config.toml` (`~/.config/agentloop/config.toml`)
-5. the default
+5. the default; that of `models.base_url` is `ANTHROPIC_BASE_URL` where the environment has it
 
 `agentloop config show --origin` shows every setting with its value and the place it comes from;
 `agentloop config check` looks for mistakes. A list in one place replaces the list in the next; it is not

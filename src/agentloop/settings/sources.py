@@ -19,6 +19,9 @@ NESTING: Final = "__"
 FLAGS: Final = "AGENTLOOP_SET"
 """Carries what `--set KEY=VALUE` said to this process and its children: a JSON object of key to value."""
 
+BASE_URL: Final = "ANTHROPIC_BASE_URL"
+"""The vendor's own variable for the address of the Messages API: `models.base_url` where nobody says it."""
+
 SECTIONS: Final = ("target", "limits", "models", "worker", "sleep", "supervision", "layers", "prices")
 """Tables of a settings file, in the order in which they are shown."""
 
@@ -53,6 +56,12 @@ def overrides(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     }
 
 
+def vendor_base_url(environ: Mapping[str, str] | None = None) -> str:
+    """Return the address in the vendor's own variable; "" when there is none."""
+    given = os.environ if environ is None else environ
+    return given.get(BASE_URL, "").strip()
+
+
 def flags(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return what `--set` said, key (`limits.day_usd`) to value. Raises SettingsError for no JSON object."""
     given = os.environ if environ is None else environ
@@ -85,9 +94,9 @@ def flag_environment(said: list[str], environ: Mapping[str, str] | None = None) 
 
 
 def fingerprint(environ: Mapping[str, str] | None = None) -> str:
-    """Return a short name for all overrides in force (environment and flags); "" when there are none."""
+    """Return a short name for all that the environment says (flags too); "" when it says nothing."""
     given = os.environ if environ is None else environ
-    said = overrides(given) | ({FLAGS: given[FLAGS]} if given.get(FLAGS) else {})
+    said = overrides(given) | {name: given[name] for name in (FLAGS, BASE_URL) if given.get(name)}
     return digest(json.dumps(said, sort_keys=True).encode()) if said else ""
 
 
