@@ -14,15 +14,20 @@ TYPE_CHECKING = (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-QUICK = frozenset({"run", "cycle", "wake", "stop", "pause", "resume", "attempt", "gate"})
+WORKERS = frozenset({"attempt", "gate"})
+QUICK = WORKERS | {"run", "cycle", "wake", "stop", "pause", "resume"}
+TAKES_WORDS = frozenset(
+    {"--body", "-b", "--comment", "--request-changes", "--reason", "--summary", "--name", "--label", "-l"}
+)
+"""Options whose value is a person's own words: what follows one of them is never an option of ours."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own when None) and return its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
-        if args and args[0].split("=")[0] == "--set":
-            args = _after_flags(args)
+        if args and args[0] not in WORKERS:
+            args = _without_common(args)
         return _quick(args) if _is_quick(args) else _framework(args)
     except KeyboardInterrupt:
         return 130
@@ -32,25 +37,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _after_flags(args: list[str]) -> list[str]:
-    """Put what `--set KEY=VALUE` says into the environment, for our children too; return the other words."""
+def _without_common(args: list[str]) -> list[str]:
+    """Return the words without `--home DIR` and `--set KEY=VALUE`, wherever they stand before a `--`.
+
+    What they say goes into the environment: that reaches our children too.
+    """
+    rest: list[str] = []
+    said: dict[str, list[str]] = {"--home": [], "--set": []}
+    words = list(args)
+    while words and words[0] != "--":
+        option, equals, value = words[0].partition("=")
+        if option not in said or (rest and rest[-1] in TAKES_WORDS) or not (equals or words[1:]):
+            rest.append(words.pop(0))
+            continue
+        said[option].append(value if equals else words[1])
+        del words[: 1 if equals else 2]
+    _say_in_environment(said["--set"], said["--home"])
+    if said["--home"] and rest[:1] == ["init"]:
+        rest.insert(1, f"--home={said['--home'][-1]}")
+    return rest + words
+
+
+def _say_in_environment(settings: list[str], homes: list[str]) -> None:
     import os
 
+    if homes:
+        os.environ["AGENTLOOP_HOME"] = os.path.abspath(homes[-1])  # noqa: PTH100 - pathlib costs milliseconds
+    if not settings:
+        return
     from agentloop import exits
     from agentloop.errors import SettingsError
     from agentloop.settings import sources
 
-    said: list[str] = []
-    rest = list(args)
-    while rest and rest[0].split("=")[0] == "--set":
-        _, equals, value = rest.pop(0).partition("=")
-        said.append(value if equals else rest.pop(0) if rest else "")
     try:
-        os.environ.update(sources.flag_environment(said))
+        os.environ.update(sources.flag_environment(settings))
     except SettingsError as error:
         print(f"agentloop: {error}", file=sys.stderr)  # noqa: T201 - typer is not there yet
         raise SystemExit(exits.USAGE) from error
-    return rest
 
 
 def _is_quick(args: list[str]) -> bool:

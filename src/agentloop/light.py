@@ -20,7 +20,7 @@ from agentloop.errors import AgentloopError, HomeError
 
 TYPE_CHECKING = False  # typing costs as much as all the rest together; type checkers know this name
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
 DAY_SECONDS = 86400
@@ -33,12 +33,12 @@ STOP_MARGIN_SECONDS = 15
 FLAG = True
 VALUE = False
 OPTIONS = {
-    "cycle": {"--home": VALUE},
+    "cycle": {"--home": VALUE, "--json": FLAG, "--compact": FLAG},
     "run": {"--home": VALUE, "--once": FLAG, "--max-cycles": VALUE},
-    "wake": {"--home": VALUE, "--reason": VALUE},
-    "stop": {"--home": VALUE, "--now": FLAG},
-    "pause": {"--home": VALUE, "--for": VALUE, "--reason": VALUE},
-    "resume": {"--home": VALUE},
+    "wake": {"--home": VALUE, "--reason": VALUE, "--json": FLAG},
+    "stop": {"--home": VALUE, "--now": FLAG, "--json": FLAG},
+    "pause": {"--home": VALUE, "--for": VALUE, "--reason": VALUE, "--json": FLAG},
+    "resume": {"--home": VALUE, "--json": FLAG},
     "status": {"--home": VALUE, "--json": FLAG, "--compact": FLAG},
 }
 WORKERS = ("attempt", "gate")
@@ -52,37 +52,79 @@ class UsageError(AgentloopError):
     """The command line was not understood."""
 
 
-def run(name: str, args: Sequence[str]) -> int:  # noqa: C901 -- one line a command
+def run(name: str, args: Sequence[str]) -> int:
     """Carry out the command `name` with its words `args` and return the exit code; errors are printed."""
     if name in WORKERS:
         return work(name, list(args))
+    as_json = wants_json(args)
     try:
         said = read_words(name, args)
-        home = find_home(said.get("--home"), os.environ)
-        match name:
-            case "run":
-                return supervise(home, once="--once" in said, max_cycles=_count(said.get("--max-cycles")))
-            case "cycle":
-                return cycle(home)
-            case "wake":
-                return wake(home, said.get("--reason", ""))
-            case "stop":
-                return stop(home, now="--now" in said)
-            case "status":
-                return status(home, compact="--compact" in said)
-            case "pause":
-                return pause(home, said.get("--for", ""), said.get("--reason", ""))
-            case _:
-                return resume(home)
+        return _carry_out(name, find_home(said.get("--home"), os.environ), said)
     except UsageError as error:
         print(f"agentloop {name}: {error}", file=sys.stderr)
-        return exits.USAGE
+        return _failed(error, exits.USAGE, as_json=as_json)
     except AgentloopError as error:
         _complain(name, str(error))
-        return exits.code_for(error)
+        return _failed(error, exits.code_for(error), as_json=as_json)
     except OSError as error:
-        _complain(name, f"the home cannot be used: {error}")
-        return exits.HOME
+        unusable = HomeError(f"the home cannot be used: {error}")
+        _complain(name, str(unusable))
+        return _failed(unusable, exits.HOME, as_json=as_json)
+
+
+def _carry_out(name: str, home: str, said: Mapping[str, str]) -> int:
+    as_json = wants_json(said)
+    match name:
+        case "run":
+            return supervise(home, once="--once" in said, max_cycles=_count(said.get("--max-cycles")))
+        case "cycle":
+            return cycle(home, as_json=as_json)
+        case "wake":
+            return wake(home, said.get("--reason", ""), as_json=as_json)
+        case "stop":
+            return stop(home, now="--now" in said, as_json=as_json)
+        case "status":
+            return status(home, compact="--compact" in said)
+        case "pause":
+            return pause(home, said.get("--for", ""), said.get("--reason", ""), as_json=as_json)
+        case _:
+            return resume(home, as_json=as_json)
+
+
+def wants_json(words: Iterable[str]) -> bool:
+    """Return whether a program reads: `--json` or `--compact` is among the words before a `--`."""
+    for word in words:
+        if word == "--":
+            return False
+        if word in ("--json", "--compact"):
+            return True
+    return False
+
+
+def error_data(error: AgentloopError, code: int) -> dict[str, object]:
+    """Return what a program is told of an error, without the schema."""
+    return {"error": error.what, "fix": error.fix, "code": code}
+
+
+def _failed(error: AgentloopError, code: int, *, as_json: bool) -> int:
+    if as_json:
+        _print_json(error_data(error, code))
+    return code
+
+
+def _print_json(data: Mapping[str, object]) -> None:
+    import json
+
+    from agentloop.lightstatus import SCHEMA
+
+    print(json.dumps({"schema": SCHEMA, **data}, ensure_ascii=False, indent=2))
+
+
+def _tell(words: str, data: Mapping[str, object], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(data)
+    else:
+        print(words)
 
 
 def _complain(name: str, text: str) -> None:
@@ -143,7 +185,7 @@ def supervise(home: str, *, once: bool = False, max_cycles: int | None = None) -
     return supervisor.run(Path(home), once=once, max_cycles=max_cycles)
 
 
-def cycle(home: str) -> int:
+def cycle(home: str, *, as_json: bool = False) -> int:
     """Run one cycle in this process and return its exit code; a failed one says why.
 
     Raises AgentloopError.
@@ -155,7 +197,9 @@ def cycle(home: str) -> int:
     failed = wiring.run_cycle(Path(home))
     if failed:
         _complain("cycle", failed)
-        return exits.MODEL
+        return _failed(AgentloopError(failed), exits.MODEL, as_json=as_json)
+    if as_json:
+        _print_json({"ok": True})
     return exits.OK
 
 
@@ -182,39 +226,44 @@ def work(name: str, args: list[str]) -> int:
     return start(args[0], Path(args[2]))
 
 
-def wake(home: str, reason: str = "") -> int:
+def wake(home: str, reason: str = "", *, as_json: bool = False) -> int:
     """Leave a wake trigger, and say whether somebody is there to hear it. Raises OSError."""
     runfolder.append_wake(home, reason or f"asked by {user_name()}")
     if runfolder.supervisor_of(home) is None:
-        print("wake trigger left; no supervisor runs here: it is seen by the next `agentloop run` or `cycle`")
+        loop = "stopped"
+        words = (
+            "wake trigger left; no supervisor runs here: it is seen by the next `agentloop run` or `cycle`"
+        )
     elif os.path.exists(os.path.join(home, runfolder.PAUSE)):
-        print("wake trigger left; the loop is paused, so it waits for: agentloop resume")
+        loop, words = "paused", "wake trigger left; the loop is paused, so it waits for: agentloop resume"
     else:
-        print("woken")
+        loop, words = "running", "woken"
+    _tell(words, {"trigger": "left", "loop": loop}, as_json=as_json)
     return exits.OK
 
 
-def stop(home: str, *, now: bool = False) -> int:
+def stop(home: str, *, now: bool = False, as_json: bool = False) -> int:
     """Ask the supervisor to stop, wait for it within its own bound, and say what happened.
 
     Returns NOT_RUNNING when there is none, FAILED when it is still there after that time. Raises OSError.
     """
     record = runfolder.supervisor_of(home)
     if record is None:
-        print(f"no supervisor runs on {home}", file=sys.stderr)
-        return exits.NOT_RUNNING
+        none = AgentloopError(f"no supervisor runs on {home}")
+        print(none, file=sys.stderr)
+        return _failed(none, exits.NOT_RUNNING, as_json=as_json)
     pid = int(record["pid"])
     fd = os.pidfd_open(pid)
     try:
         if not runfolder.is_alive(record):  # looked at again behind the open descriptor: pids are used again
-            print("the supervisor has just stopped by itself")
+            _tell("the supervisor has just stopped by itself", {"stopped": True, "pid": pid}, as_json=as_json)
             return exits.OK
-        return _end(fd, pid, home, now=now)
+        return _end(fd, pid, home, now=now, as_json=as_json)
     finally:
         os.close(fd)
 
 
-def _end(fd: int, pid: int, home: str, *, now: bool) -> int:
+def _end(fd: int, pid: int, home: str, *, now: bool, as_json: bool) -> int:
     began = time.monotonic()
     signal.pidfd_send_signal(fd, signal.SIGTERM)
     if now:
@@ -224,10 +273,13 @@ def _end(fd: int, pid: int, home: str, *, now: bool) -> int:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     if poll.poll(bound * 1000):
-        print(f"stopped (pid {pid}) after {time.monotonic() - began:.1f} s; attempts end with their lease")
+        seconds = round(time.monotonic() - began, 1)
+        words = f"stopped (pid {pid}) after {seconds:.1f} s; attempts end with their lease"
+        _tell(words, {"stopped": True, "pid": pid, "seconds": seconds}, as_json=as_json)
         return exits.OK
-    print(f"still running (pid {pid}) after {bound} s; now: agentloop stop --now", file=sys.stderr)
-    return exits.FAILED
+    still = AgentloopError(f"still running (pid {pid}) after {bound} s", fix="agentloop stop --now")
+    print(f"{still.what}; now: {still.fix}", file=sys.stderr)
+    return _failed(still, exits.FAILED, as_json=as_json)
 
 
 def _signal_again(fd: int) -> None:
@@ -246,7 +298,7 @@ def _drain_seconds(home: str) -> int:
     return seconds if isinstance(seconds, int) else DRAIN_SECONDS
 
 
-def pause(home: str, length: str, reason: str) -> int:
+def pause(home: str, length: str, reason: str, *, as_json: bool = False) -> int:
     """Let no cycle start for `length` ("90s", "15m", "2h", "3d"). Raises UsageError and OSError."""
     seconds = seconds_of(length)
     if not reason.strip():
@@ -256,20 +308,22 @@ def pause(home: str, length: str, reason: str) -> int:
     until = runfolder.text_of(time.time() + seconds)
     said = {"until": until, "reason": runfolder.one_line(reason), "by": user_name()}
     runfolder.write_object(os.path.join(home, runfolder.PAUSE), said, durable=True)
-    print(f"paused until {until}; a cycle in hand and running attempts go on. Earlier: agentloop resume")
+    words = f"paused until {until}; a cycle in hand and running attempts go on. Earlier: agentloop resume"
+    _tell(words, said, as_json=as_json)
     return exits.OK
 
 
-def resume(home: str) -> int:
+def resume(home: str, *, as_json: bool = False) -> int:
     """End the pause and wake the loop; returns CONFLICT when there is no pause. Raises OSError."""
     pause_file = os.path.join(home, runfolder.PAUSE)
     if not os.path.exists(pause_file):
-        print("there is no pause to end", file=sys.stderr)
-        return exits.CONFLICT
+        none = AgentloopError("there is no pause to end")
+        print(none, file=sys.stderr)
+        return _failed(none, exits.CONFLICT, as_json=as_json)
     # The trigger first: the cycle that follows takes it; left after the pause it would start a second one.
     runfolder.append_wake(home, f"resumed by {user_name()}")
     runfolder.remove(pause_file)
-    print("resumed")
+    _tell("resumed", {"resumed": True}, as_json=as_json)
     return exits.OK
 
 

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -455,6 +456,86 @@ def test_a_flag_goes_before_everything_and_reaches_children(home: Home) -> None:
     assert "limits.day_usd = 7.0" + " " * 34 + "--set limits.day_usd" in shown.splitlines()
     assert said["settings"]["sleep"]["idle_seconds"] == 60
     assert (nonsense.returncode, "names no value" in nonsense.stderr) == (exits.USAGE, True)
+
+
+def test_the_vendor_s_own_variable_says_where_models_are_asked(home: Home) -> None:
+    """`ANTHROPIC_BASE_URL` is shown as the origin, compiled, checked like a setting, and below ours."""
+
+    def told(variable: str) -> tuple[str, str, int]:
+        shown = agentloop("config", "show", "--origin", cwd=home.root, ANTHROPIC_BASE_URL=variable)
+        line = next((each for each in shown.stdout.splitlines() if "base_url" in each), shown.stderr)
+        value, where = line.rsplit(maxsplit=1)
+        return value.strip(), where, shown.returncode
+
+    compiled_one = compiled.compile_in_child(home, {**os.environ, "ANTHROPIC_BASE_URL": "https://b.example"})
+    assert told("https://a.example") == ('models.base_url = "https://a.example"', "ANTHROPIC_BASE_URL", 0)
+    assert told("") == ('models.base_url = ""', "default", 0)
+    assert compiled_one.models.base_url == "https://b.example"
+    assert not compiled.is_fresh(home, compiled.read(home))  # type: ignore[arg-type] # just compiled
+    bad = agentloop("config", "check", "--json", cwd=home.root, ANTHROPIC_BASE_URL="gopher")
+    assert [each["where"] for each in json.loads(bad.stdout)["problems"]] == ["ANTHROPIC_BASE_URL"]
+    text = home.settings_file.read_text()
+    home.settings_file.write_text(text.replace('#base_url = ""', 'base_url = "https://c.example"'))
+    value, where, code = told("https://a.example")
+    assert (value, where.split(":")[0], code) == (
+        'models.base_url = "https://c.example"',
+        "agentloop.toml",
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--set", "limits.day_usd=7", "--home", "HOME", "config", "show"),
+        ("config", "--home=HOME", "show", "--set=limits.day_usd=7"),
+        ("config", "show", "--set", "limits.day_usd=7", "--home", "HOME"),
+        ("--home", "HOME", "config", "show", "--set", "limits.day_usd=3", "--set", "limits.day_usd=7"),
+    ],
+)
+def test_home_and_set_are_taken_wherever_they_stand(
+    home: Home, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Before the command, inside of it, behind it; by two words or by one."""
+    said = agentloop(*(word.replace("HOME", str(home.root)) for word in words), cwd=tmp_path)
+    assert "limits.day_usd = 7.0" in said.stdout.splitlines(), said.stderr
+
+
+def test_a_person_s_words_are_no_options(home: Home, tmp_path: Path) -> None:
+    """What follows an option for words, or `--`, is taken as it is; `init` takes `--home` for its folder."""
+    agentloop("issue", "new", "One", "--body", "--home=/nowhere", "--home", str(home.root), cwd=tmp_path)
+    agentloop("issue", "new", "--no-input", "--home", str(home.root), "--", "--set=a=b", cwd=tmp_path)
+    said = json.loads(agentloop("issue", "list", "--json", cwd=home.root).stdout)
+    body = json.loads(agentloop("issue", "show", "1", "--json", cwd=home.root).stdout)["issue"]["body"]
+    made = agentloop("--home", "other", "init", "--yes", cwd=tmp_path)
+
+    assert ([each["title"] for each in said["issues"]], body) == (["--set=a=b", "One"], "--home=/nowhere")
+    assert ((tmp_path / "other" / "agentloop.toml").is_file(), made.returncode) == (True, exits.OK)
+
+
+def test_a_program_gets_an_error_on_standard_output(home: Home) -> None:
+    """With `--json`: what, fix and exit code, from quick commands and slow ones, and for words not known."""
+
+    def told(*words: str) -> tuple[dict[str, Any], bool]:
+        said = agentloop(*words, "--json", cwd=home.root)
+        found = json.loads(said.stdout)
+        assert (found["schema"], found["code"]) == (1, said.returncode)
+        return found, bool(said.stderr)
+
+    assert told("issue", "show", "7") == (
+        {
+            "schema": 1,
+            "error": "there is no issue '7'",
+            "fix": "agentloop issue list --state all",
+            "code": exits.NOT_FOUND,
+        },
+        True,
+    )
+    assert told("pause", "--for", "2y", "--reason", "x")[0]["code"] == exits.USAGE
+    assert told("resume")[0]["error"] == "there is no pause to end"
+    assert told("stop")[0]["code"] == exits.NOT_RUNNING
+    assert told("issue", "list", "--odd")[0]["fix"] == "agentloop issue list --help"
+    assert told("status", "--home", "nowhere")[0]["code"] == exits.HOME
 
 
 def test_check_has_an_exit_code_and_json_of_its_own(home: Home) -> None:

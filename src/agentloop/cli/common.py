@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,7 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program: JSON with a schema version.")]
 CompactOption = Annotated[bool, typer.Option("--compact", help="JSON on one line, without what is empty.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Rows at most.")]
+RawOption = Annotated[bool, typer.Option("--raw", help="Show Markdown as it was written.")]
 NoInputOption = Annotated[bool, typer.Option("--no-input", help="Never ask, never open an editor.")]
 
 T = TypeVar("T")
@@ -152,17 +154,21 @@ def wake(home: Path, reason: str) -> None:
 
 
 @contextmanager
-def working(on: str) -> Iterator[None]:
-    """Say on standard error, to people only, what takes longer than a second; gone when it is done."""
+def working(on: str) -> Iterator[Callable[[str], None]]:
+    """Say on standard error, to people only, what takes longer than a second; gone when it is done.
+
+    Yields what says a warning meanwhile, to everybody.
+    """
+    to = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
     if not sys.stderr.isatty():
-        yield
+        yield lambda words: warn(words, to)
         return
-    spinner = Console(stderr=True, highlight=False, emoji=False).status(on, spinner="dots")
+    spinner = to.status(on, spinner="dots")
     patience = threading.Timer(1.0, spinner.start)
     patience.daemon = True
     patience.start()
     try:
-        yield
+        yield lambda words: warn(words, to)
     finally:
         patience.cancel()
         spinner.stop()
@@ -174,9 +180,9 @@ def note(words: str) -> None:
         Console(stderr=True, highlight=False, emoji=False).print(Text(words, style="dim"))
 
 
-def warn(words: str) -> None:
+def warn(words: str, to: Console | None = None) -> None:
     """Say something that should not be missed, on standard error."""
-    Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(
+    (to or Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)).print(
         Text(f"warning: {words}", style="yellow")
     )
 
@@ -211,27 +217,47 @@ def words_from_editor(start: str) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
 
 
-def show_error(error: AgentloopError) -> int:
-    """Print what is wrong, how to mend it and where to read on, and return the exit code."""
+def show_error(error: AgentloopError, *, as_json: bool = False) -> int:
+    """Print what is wrong, how to mend it and where to read on, and return the exit code.
+
+    A program (`as_json`) gets it on standard output as well: it reads nothing else.
+    """
     to = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
     to.print(Text.assemble(("error: ", "bold red"), (error.what, "red")))
     if error.fix:
         to.print(Text.assemble(("  fix: ", "bold"), error.fix))
     if error.read:
         to.print(Text.assemble((" read: ", "bold"), error.read))
-    return exits.code_for(error)
+    code = exits.code_for(error)
+    if as_json:
+        print_json(light.error_data(error, code))
+    return code
 
 
 def run(app: typer.Typer, args: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code; errors are printed as people need them."""
+    """Run a command line and return its exit code; errors are printed as people, or programs, need them."""
+    words = list(sys.argv[1:] if args is None else args)
+    as_json = light.wants_json(words)
     try:
-        app(args=list(sys.argv[1:] if args is None else args), prog_name="agentloop")
+        app(args=words, prog_name="agentloop")
     except AgentloopError as error:
-        return show_error(error)
+        return show_error(error, as_json=as_json)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        return show_error(HomeError(f"the home cannot be used: {error}", fix="agentloop doctor"))
+        unusable = HomeError(f"the home cannot be used: {error}", fix="agentloop doctor")
+        return show_error(unusable, as_json=as_json)
     except SystemExit as error:
-        return error.code if isinstance(error.code, int) else exits.OK if error.code is None else exits.FAILED
+        code = error.code if isinstance(error.code, int) else exits.FAILED if error.code else exits.OK
+        if code == exits.USAGE and as_json:
+            print_json(light.error_data(_not_understood(words), code))
+        return code
     return exits.OK
+
+
+def _not_understood(words: Sequence[str]) -> AgentloopError:
+    """What is wrong with them, the framework has said on standard error."""
+    command = " ".join(itertools.takewhile(lambda word: word.isalpha(), words[:2]))
+    return AgentloopError(
+        "the command line was not understood: standard error says why", fix=f"agentloop {command} --help"
+    )

@@ -25,6 +25,7 @@ def init(
         Path, typer.Argument(metavar="DIR", help="The folder to make a home of; made when missing.")
     ] = Path(),
     *,
+    home: Annotated[Path | None, typer.Option("--home", metavar="DIR", help="The same as DIR.")] = None,
     target: Annotated[
         list[str] | None,
         typer.Option("--target", help="Path or URL of a repository to work for; may be repeated."),
@@ -38,6 +39,7 @@ def init(
     from agentloop import initialise
 
     targets = list(target or ())
+    folder = home or folder
     made = initialise.plan(folder, targets)
     if not made.has_targets and not no_input and not dry_run and sys.stdin.isatty():
         answer = typer.prompt(

@@ -33,11 +33,12 @@ def run(
 def wake(
     *,
     reason: Annotated[str, typer.Option("--reason", help="Shown in the log.")] = "",
+    as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """Have the loop look around now instead of sleeping on."""
     root = str(common.find_home(home))
-    _end(lambda: light.wake(root, reason))
+    _end(lambda: light.wake(root, reason, as_json=as_json))
 
 
 def pause(
@@ -46,27 +47,29 @@ def pause(
         str, typer.Option("--for", metavar="TIME", help="90s, 15m, 2h or 3d: a pause has an end.")
     ],
     reason: Annotated[str, typer.Option("--reason", help="Why; shown to everybody who looks.")],
+    as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """Let no cycle start for a while; what runs goes on."""
     root = str(common.find_home(home))
-    _end(lambda: light.pause(root, length, reason))
+    _end(lambda: light.pause(root, length, reason, as_json=as_json))
 
 
-def resume(*, home: HomeOption = None) -> None:
+def resume(*, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """End the pause."""
     root = str(common.find_home(home))
-    _end(lambda: light.resume(root))
+    _end(lambda: light.resume(root, as_json=as_json))
 
 
 def stop(
     *,
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the cycle in hand.")] = False,
+    as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """Stop the supervisor; it finishes the cycle in hand first."""
     root = str(common.find_home(home))
-    _end(lambda: light.stop(root, now=now))
+    _end(lambda: light.stop(root, now=now, as_json=as_json))
 
 
 def cycle(
@@ -84,7 +87,7 @@ def cycle(
     """Run one cycle by hand, as the supervisor would."""
     root = common.find_home(home)
     if not dry_run:
-        _end(lambda: light.cycle(str(root)))
+        _end(lambda: light.cycle(str(root), as_json=as_json or compact))
         return
     from agentloop.cli.rehearsing import rehearse
 
