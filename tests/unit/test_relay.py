@@ -29,6 +29,7 @@ from agentloop.domain.relay import (
     salvage,
     split,
     stalled,
+    stamp_in,
     stamp_of,
     tokens,
     untouched,
@@ -137,6 +138,27 @@ def test_merging_twice_is_merging_once(case: tuple[str, str, list[str]], ours: R
     base, theirs, _ = case
     once = merge(base, ours, theirs).relay
     assert merge(base, once, theirs).relay == once
+
+
+@settings(max_examples=120)
+@given(case=edited(), ours=RELAYS)
+def test_what_is_not_in_a_file_of_unknown_origin_was_not_taken_out(
+    case: tuple[str, str, list[str]], ours: Relay
+) -> None:
+    """With a base that is but a guess, every line of the section stays, and none is noted; twice is once."""
+    base, theirs, _ = case
+    merged = merge(base, ours, theirs, guessed=True)
+    kept = set(keys(merged.relay.human))
+    assert {*keys(ours.human), *keys(split(theirs).human or "")} <= kept
+    assert [block for block in merged.moved if block.startswith("> Taken out")] == []
+    assert merge(base, merged.relay, theirs, guessed=True).relay == merged.relay
+
+
+def test_a_stamp_is_found_below_words_above_it() -> None:
+    """Above the human's section only: one that a person quotes there says nothing about the file."""
+    text = render(FIRST)
+    assert stamp_in("words\n\n" + text) == stamp_in(text) == stamp_of(text)
+    assert stamp_in("## From you\n" + text) is None
 
 
 STEPS = st.tuples(st.integers(0, 99), st.integers(0, 99), st.booleans(), st.booleans())

@@ -8,6 +8,7 @@ is looked at once too often, never once too little: merging twice changes nothin
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentloop.edges.exchange import being_written
 from agentloop.edges.files import make_folder
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class Displaced:
         late = [
             Late(path=path, data=data)
             for path in self._kept()
-            if (data := _bytes_of(path)) is not None and _digest(data) != path.stem.partition("-")[2]
+            if (data := _bytes_of(path)) is not None and not _names(path, data)
         ]
         for path, version in self._left_over():
             data = _bytes_of(path)
@@ -85,9 +87,9 @@ class Displaced:
                 )
         kept = self._kept()
         for at, old in enumerate(kept[:-_KEPT]):
-            # Its change time is when it was displaced; a busy writer may still have it open.
+            # Its change time is when it was displaced; a busy program may be about to open what it looked up.
             young = time.time() - old.stat().st_ctime < _YOUNG_SECONDS and len(kept) - at <= _KEPT_YOUNG
-            if not young and not old.stem.endswith(_UNMERGED):
+            if not young and _is_done_with(old):
                 old.unlink(missing_ok=True)
 
     def _kept(self) -> list[Path]:
@@ -111,6 +113,17 @@ class Displaced:
             kept.write_bytes(path.read_bytes())
             path.unlink()
         return kept
+
+
+def _is_done_with(path: Path) -> bool:
+    # Nobody has it open for writing (a shell may for days), and all that is in it is merged.
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        return not being_written(stream.fileno()) and _names(path, stream.read())
+    return False
+
+
+def _names(path: Path, data: bytes) -> bool:
+    return path.stem.partition("-")[2] == _digest(data)
 
 
 def _is_beginning(data: bytes | None, ours: bytes | None) -> bool:

@@ -71,7 +71,7 @@ def read_settled(path: Path, patience_seconds: float) -> bytes:
                 f"{path} is not a regular file", fix="move it away; the next cycle writes the file anew"
             )
         deadline = time.monotonic() + patience_seconds
-        while _being_written(fd) and time.monotonic() < deadline:
+        while being_written(fd) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         return stream.read()
 
@@ -105,7 +105,7 @@ def _raise_errno(path: Path) -> bool:
     raise OSError(code, os.strerror(code), str(path))
 
 
-def _being_written(fd: int) -> bool:
+def being_written(fd: int) -> bool:
     """Return whether some process has the file open for writing; False where that cannot be told."""
     try:
         # Somebody who opens the file while we hold the lease makes the kernel signal us: with SIGURG, which

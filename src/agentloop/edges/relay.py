@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.relay import (
     FIRST,
+    Merged,
     Plan,
     Relay,
     Stamp,
@@ -28,6 +29,7 @@ from agentloop.domain.relay import (
     parse,
     render,
     salvage,
+    stamp_in,
     stamp_of,
     without_secrets,
 )
@@ -214,17 +216,23 @@ class RelayFile:
         moved: tuple[str, ...] = ()
         for text in theirs:
             # When nothing is known of what was written, every word may be a human's.
-            merged = merge(self._base_of(text, FIRST_TEXT if last is None else last.text), ours, text)
+            merged = self._merged(ours, text, FIRST_TEXT if last is None else last.text)
             ours, moved = merged.relay, (*moved, *merged.moved)
         return ours, moved
 
-    def _base_of(self, text: str | None, expected: str | None) -> str | None:
-        """What `text` was made from: the version that its stamp names, else what was expected to be there."""
-        stamp = None if text is None else stamp_of(text)
-        if stamp is None or (expected is not None and stamp == stamp_of(expected)):
-            return expected
-        found = self._versions.stamped(stamp)
-        return expected if found is None else found.text
+    def _merged(self, ours: Relay, theirs: str | None, expected: str | None) -> Merged:
+        """Merge with what `theirs` was made from: the version that its stamp names.
+
+        Without a stamp, or when that version is kept no longer, what was expected there is but a guess: the
+        buffer may be older than what others saved since.
+        """
+        stamp = None if theirs is None else stamp_in(theirs)
+        if stamp is not None and expected is not None and stamp == stamp_in(expected):
+            return merge(expected, ours, theirs)
+        found = None if stamp is None else self._versions.stamped(stamp)
+        if found is None:
+            return merge(expected, ours, theirs, guessed=True)
+        return merge(found.text, ours, theirs)
 
     # ---- putting a version in place
 
@@ -237,7 +245,7 @@ class RelayFile:
             theirs = None if save is None else _decoded(save.data)
             if save is None or theirs == expected:
                 break
-            merged = merge(self._base_of(theirs, expected), written, theirs)
+            merged = self._merged(written, theirs, expected)
             moved, saves = moved + merged.moved, (*saves, save)
             if merged.relay == written:
                 break

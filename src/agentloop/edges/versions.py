@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentloop.domain.relay import FIRST, Relay, Stamp, parse, render, stamp_of, untouched
+from agentloop.domain.relay import FIRST, Relay, Stamp, parse, render, stamp_in, stamp_of, untouched
 from agentloop.edges.files import write_durable
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Versions:
         """Return the number of the version to write now: above all that are known."""
         stored = self.numbers()
         committed = None if stored else self._committed()
-        stamp = None if text is None else stamp_of(text)
+        stamp = None if text is None else stamp_in(text)
         known = (
             *stored[:1],
             *([committed.relay.version] if committed else []),

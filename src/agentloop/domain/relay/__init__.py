@@ -6,7 +6,17 @@ from agentloop.domain.relay.merge import Merged, merge, merge_human
 from agentloop.domain.relay.safe import without_secrets
 from agentloop.domain.relay.size import CAP_TOKENS, core_tokens, fit, left_behind, tokens
 from agentloop.domain.relay.stall import Stall, stalled
-from agentloop.domain.relay.text import Stamp, clean, parse, render, salvage, split, stamp_of, untouched
+from agentloop.domain.relay.text import (
+    Stamp,
+    clean,
+    parse,
+    render,
+    salvage,
+    split,
+    stamp_in,
+    stamp_of,
+    untouched,
+)
 from agentloop.domain.relay.values import FIRST, Facts, KeyDecision, Plan, Problem, Relay, clean_facts
 
 __all__ = [
@@ -37,6 +47,7 @@ __all__ = [
     "salvage",
     "split",
     "stalled",
+    "stamp_in",
     "stamp_of",
     "tokens",
     "untouched",

@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Final
 
-from agentloop.domain.relay.text import HEADINGS, Parts, Stamp, lines_of, render, section_of, split, stamp_of
+from agentloop.domain.relay.text import (
+    HEADINGS,
+    Parts,
+    Stamp,
+    lines_of,
+    render,
+    section_of,
+    split,
+    stamp_in,
+    stamp_of,
+)
 from agentloop.domain.relay.values import Relay
 
 # Above this, comparing in order costs seconds; lines are compared as a bag, which keeps every new one.
@@ -28,7 +38,7 @@ class Merged:
     moved: tuple[str, ...]
 
 
-def merge(base_text: str | None, ours: Relay, theirs_text: str | None) -> Merged:
+def merge(base_text: str | None, ours: Relay, theirs_text: str | None, *, guessed: bool = False) -> Merged:
     """Return `ours` with everything in it that a human did to `base_text`; total, and idempotent in `ours`.
 
     - The human's section is that of `theirs_text`, to the byte; lines which `ours` has there, and neither
@@ -38,16 +48,21 @@ def merge(base_text: str | None, ours: Relay, theirs_text: str | None) -> Merged
     - New lines in the core's part are moved. Items taken out of a list that still stands are noted as taken
       out.
     - Without a base, every line that `ours` would not have written is taken for the human's.
+    - `guessed`: the human may have started from something other than `base_text`. Then what is not in their
+      file was not taken out: they may never have seen it.
     """
     if theirs_text is None:
         return Merged(relay=ours, moved=())
     base = split(base_text if base_text is not None else render(replace(ours, human="")))
     theirs = split(theirs_text)
-    moved = tuple(block for block in _edits(base, theirs, theirs_text) if block not in (theirs.human or ""))
+    stamp = stamp_in(theirs_text)
+    edits = _edits(base, theirs, stamp, guessed=guessed)
+    moved = tuple(block for block in edits if block not in (theirs.human or ""))
     rest = ours.human
     for block in moved:
         rest = _without(rest, block)
-    human = rest if theirs.human is None else merge_human(base.human or "", rest, theirs.human)
+    seen = "" if guessed or base.human is None else base.human
+    human = rest if theirs.human is None else merge_human(seen, rest, theirs.human)
     for block in moved:
         human += _gap(human) + block
     return Merged(relay=replace(ours, human=human), moved=moved)
@@ -100,8 +115,7 @@ def _gap(text: str) -> str:
 # ---- what was done in the core's part
 
 
-def _edits(base: Parts, theirs: Parts, theirs_text: str) -> Iterator[str]:
-    stamp = stamp_of(theirs_text)
+def _edits(base: Parts, theirs: Parts, stamp: Stamp | None, *, guessed: bool) -> Iterator[str]:
     # Without its heading the human's section cannot be told from the rest: its own lines are no edits.
     own = set() if theirs.human is not None else {_key(line) for line in lines_of(base.human or "")}
     old, new = _told(base.core), _told(theirs.core)
@@ -114,7 +128,8 @@ def _edits(base: Parts, theirs: Parts, theirs_text: str) -> Iterator[str]:
             + text
             + ("" if text.endswith("\n") else "\n")
         )
-    if theirs.human is not None and stamp is not None and 2 * len(compared.gone) <= len(old):
+    known = stamp is not None and not guessed
+    if theirs.human is not None and known and 2 * len(compared.gone) <= len(old):
         gone = {old[at][0] for at in compared.gone if old[at][1].lstrip().startswith("- ")}
         yield from _taken_out(base.core, gone, stamp)
 
@@ -168,7 +183,7 @@ def _blocks(core: Sequence[str], chosen: set[int]) -> Iterator[tuple[int, ...]]:
         yield tuple(run)
 
 
-def _taken_out(core: Sequence[str], gone: set[int], stamp: Stamp) -> Iterator[str]:
+def _taken_out(core: Sequence[str], gone: set[int], stamp: Stamp | None) -> Iterator[str]:
     for block in _blocks(core, gone):
         if _section_above(core, block[0]) != HEADINGS["facts"].removeprefix("## "):
             quoted = "".join(f"> {_key(core[at])}\n" for at in block)

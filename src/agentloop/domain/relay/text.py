@@ -76,6 +76,12 @@ def stamp_of(text: str) -> Stamp | None:
     return None if match is None else Stamp(int(match[1]), match[2])
 
 
+def stamp_in(text: str) -> Stamp | None:
+    """Return the first stamp above the human's section: a person may have written above it."""
+    stamps = (stamp_of(line) for line in (text.partition("\n")[0], *split(text).core))
+    return next((stamp for stamp in stamps if stamp is not None), None)
+
+
 def untouched(text: str) -> bool:
     """Return whether `text` is, to the byte, what its stamp says was written."""
     stamp = stamp_of(text)
