@@ -941,6 +941,19 @@ def test_nothing_half_of_a_proposal_is_lost_when_one_decision_is_refused() -> No
     assert [one.why for one in refused] == ["there is no task '9.9'"]
 
 
+@pytest.mark.parametrize("memory", [True, False])
+def test_a_note_reaches_the_tasks_that_need_it_unless_memory_is_switched_off(memory: bool) -> None:  # noqa: FBT001
+    """The building task is given what the research found; without the layer it still runs."""
+    house = House(settings=replace(SETTINGS, layers=Layers(memory=memory)))
+    house.file(f"{ISSUE}: choose how")
+    for _ in range(4):
+        house.cycle()
+        house.work()
+        house.sleep(2)
+    brief = house.executor.spec("attempt:1.2.1").brief
+    assert ("Notes of research" in brief) is memory
+
+
 @pytest.mark.parametrize("cycles", [1, 2])
 def test_a_result_that_went_with_the_runtime_folder_is_worked_out_again(cycles: int) -> None:
     """Before its gate or after it: the task is neither stuck nor parked for having nothing new."""

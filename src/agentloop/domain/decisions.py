@@ -42,7 +42,6 @@ class PlannedTask:
     needs: tuple[int, ...] = told(
         "numbers (from 1, in this plan) of tasks that must be merged first", default=()
     )
-    specialist: str = told("prompt profile of the worker; empty = the general one", default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,6 @@ def _task(plan: d.Plan, number: int, first: int, target: str) -> Task:
         ),
         target=target,
         needs=tuple(f"{plan.issue}.{first + need - 1}" for need in planned.needs),
-        specialist=planned.specialist,
     )
 
 

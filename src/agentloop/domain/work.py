@@ -46,8 +46,6 @@ class Task:
     target: str
     needs: tuple[str, ...] = ()
     """Ids of tasks that must be merged (a `research` task: noted) before this one starts."""
-    specialist: str = ""
-    """Prompt profile of the worker; empty = the general one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +218,11 @@ class CheckResult:
     status: int | None
     output: str
     seconds: float
+    before: Literal["failed", "passed", "unknown"] = "unknown"
+    """How the same command ended on the base: failed there and passing here is the best evidence there is."""
+    tests: int | None = None
+    """How many tests it carried out, as far as its output tells it; `tests_before`: on the base."""
+    tests_before: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +244,8 @@ class Verdict:
     files: int = 0
     added: int = 0
     removed: int = 0
+    notes: tuple[str, ...] = ()
+    """What a person should look at first (tests that went, much that was removed): nothing held against it."""
 
     @property
     def green(self) -> bool:
