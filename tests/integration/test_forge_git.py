@@ -92,6 +92,48 @@ def test_a_merge_is_a_merge_commit_by_the_person(bare: Place) -> None:
     )
 
 
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody whom git does not know."""
+    for role in ("AUTHOR", "COMMITTER"):
+        for what in ("NAME", "EMAIL"):
+            monkeypatch.delenv(f"GIT_{role}_{what}")
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize("where", ["origin", "home", "everywhere"])
+def test_a_merge_needs_a_person_whom_git_knows(checked_out: Place, where: str) -> None:
+    """Nothing that git makes up goes into a history; the settings of origin, home or person say who it is."""
+    before = checked_out.head()
+    pull = checked_out.open({"app.py": "1\n"})
+    with pytest.raises(ConflictError, match="nothing was merged") as caught:
+        checked_out.forge.merge(pull, squash=False, author="alice")
+    assert "git config --global user.email" in caught.value.fix
+    assert (checked_out.head(), checked_out.seen(pull).state) == (before, "open")
+
+    git(checked_out.home.root, "init", "--quiet")
+    files = {
+        "origin": checked_out.origin / ".git" / "config",
+        "home": checked_out.home.root / ".git" / "config",
+        "everywhere": Path(os.environ["HOME"]) / ".gitconfig",
+    }
+    with files[where].open("a") as stream:
+        stream.write("[user]\n\tname = Ann\n\temail = ann@example.invalid\n")
+    checked_out.forge.merge(pull, squash=False, author="alice")
+    assert git(checked_out.origin, "log", "-1", "--format=%an <%ae>|%cn <%ce>") == "|".join(
+        ["Ann <ann@example.invalid>"] * 2
+    )
+
+
+@pytest.mark.usefixtures("nobody")
+def test_an_address_in_the_environment_is_one(bare: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As git itself takes `EMAIL`, behind what its settings say."""
+    git(bare.origin, "config", "user.name", "Ann")
+    monkeypatch.setenv("EMAIL", "ann@example.invalid")
+    merged = bare.forge.merge(bare.open({"app.py": "1\n"}), squash=True, author="alice")
+    assert git(bare.origin, "log", "-1", "--format=%an <%ae>", merged.commit) == "Ann <ann@example.invalid>"
+
+
 def test_a_squash_is_one_commit_and_is_seen_as_merged(bare: Place) -> None:
     """Though its head is nowhere in the base."""
     base = bare.head()
@@ -359,6 +401,38 @@ def test_the_diff_is_what_the_branch_changes(bare: Place) -> None:
     assert "README" not in before
     bare.forge.merge(pull, squash=False, author="alice")
     assert bare.forge.diff(pull).decode() == before
+
+
+def pushed(place: Place, parent: str, files: dict[str, str | None]) -> str:
+    """Have the loop push a new version of the branch, made on `parent`; return the commit."""
+    commit = gitrepo.commit_in(place.mirror, parent, files, "more")
+    push = Push(target="web", branch=BRANCH, commit=commit, expected=place.head(BRANCH))
+    place.forge.act(f"push {commit}", push)
+    return commit
+
+
+def test_the_diff_since_a_review_is_what_is_new(bare: Place) -> None:
+    """Counted from the commit that the last review looked at; without a review there is none."""
+    pull = bare.open({"app.py": "1\n"})
+    with pytest.raises(ConflictError, match="nobody has reviewed"):
+        bare.forge.diff_since_review(pull)
+    bare.forge.review(pull, "changes_requested", "Two.", author="alice")
+    assert bare.forge.diff_since_review(pull) == b""
+    pushed(bare, bare.head(BRANCH), {"app.py": "2\n"})
+    assert b"-1\n+2\n" in bare.forge.diff_since_review(pull)
+    bare.forge.review(pull, "commented", "Good.", author="alice")
+    assert bare.forge.diff_since_review(pull) == b""
+
+
+def test_the_diff_since_a_review_leaves_the_news_of_the_base_out(bare: Place) -> None:
+    """A branch that was made anew on a newer base shows its own changes only."""
+    pull = bare.open({"app.py": "1\n"})
+    bare.forge.review(pull, "changes_requested", "Two.", author="alice")
+    newer = gitrepo.commit_in(bare.mirror, bare.head(), {"README": "news\n"}, "news")
+    git(bare.mirror, "push", "--quiet", str(bare.origin), f"{newer}:refs/heads/main")
+    pushed(bare, newer, {"app.py": "2\n"})
+    said = bare.forge.diff_since_review(pull)
+    assert (b"-1\n+2\n" in said, b"news" in said) == (True, False)
 
 
 def test_nothing_is_left_behind_and_nothing_is_added_to_the_origin_by_looking(

@@ -19,7 +19,7 @@ from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
 from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, Review
 from agentloop.edges import files, records
 from agentloop.edges.git import Git, GitError
-from agentloop.edges.merge import Merged, Person, land
+from agentloop.edges.merge import Merged, land
 from agentloop.edges.origin import Origin, is_within, merge_commit, merging, origin_of
 from agentloop.edges.recordfolder import Entry, Marks, RecordFolder, appended, refuse_long
 from agentloop.edges.tracker import OURS, cut_words
@@ -265,6 +265,31 @@ class FileForge:
                 gone = f"the commits of pull request {pull} are gone from {proposed.target}"
                 raise ConflictError(gone, fix=error.what) from error
 
+    def diff_since_review(self, pull: str, *, limit_bytes: int = 50_000_000) -> bytes:
+        """Return what changed from the commit of the last review to the head, as a unified diff.
+
+        What came in from the base meanwhile is left out where git can tell it apart. Raises ConflictError
+        when nobody has reviewed it, or the reviewed commit is gone.
+        """
+        proposed = self.get(pull).pull
+        reviewed = reviewed_at(proposed)
+        if not reviewed:
+            raise ConflictError(
+                f"nobody has reviewed pull request {pull} yet", fix=f"agentloop pr diff {pull}"
+            )
+        origin = self._origin(proposed.target)
+        branches = origin.heads([proposed.base, proposed.branch])
+        with origin.bench(branches) as bench:
+            try:
+                start = _with_news_of(bench, reviewed, branches.get(proposed.base, ""), proposed.head)
+                words = ("diff", "--no-ext-diff", "--no-textconv", start, proposed.head, "--")
+                return bench.run(*words, limit_bytes=limit_bytes)
+            except GitError as error:
+                raise ConflictError(
+                    f"the commit of the last review, {reviewed[:10]}, is gone from {proposed.target}",
+                    fix=f"agentloop pr diff {pull}",
+                ) from error
+
     def merge(self, pull: str, *, squash: bool, author: str) -> Merged:
         """Merge a pull request into its base in the origin, take its branch away, and return what came of it.
 
@@ -281,8 +306,7 @@ class FileForge:
                 # A squash leaves no trace of the head in the base: killed after the push, this tells.
                 self._pulls.change(pull, lambda entry: records.with_fields(entry.text, {"merging": commit}))
 
-            person = Person(name=author, home=self._home.root)
-            merged = land(origin, proposed, person=person, squash=squash, before=before)
+            merged = land(origin, proposed, home=self._home.root, squash=squash, before=before)
             self._end(pull, {"state": "merged", "merge_commit": merged.commit, "merged_by": author})
         return merged
 
@@ -418,6 +442,23 @@ class FileForge:
             ours=ours,
             trusted=ours or not block.mark,
         )
+
+
+def reviewed_at(pull: Pull) -> str:
+    """Return the commit that a person's last review looked at; "" when there is none."""
+    commits = [review.commit for review in pull.reviews if review.commit and not review.ours]
+    return commits[-1] if commits else ""
+
+
+def _with_news_of(bench: Git, reviewed: str, base: str, head: str) -> str:
+    """What to compare `head` with: `reviewed`, and merged into it what `head` has of `base` beyond it."""
+    if not base:
+        return reviewed
+    shared = bench.look("merge-base", base, head)
+    if is_within(bench, shared, reviewed):
+        return reviewed
+    merged = merging(bench, reviewed, shared)
+    return reviewed if merged.conflicts else merged.tree
 
 
 def _looked_at(origin: Origin, entries: list[Entry], heads: dict[str, str]) -> dict[str, _Seen]:

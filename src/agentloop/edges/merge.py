@@ -36,14 +36,6 @@ _UNDER_WAY: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Who merges. `name` is used where git knows no other; `home` is where git is asked."""
-
-    name: str
-    home: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """What came of a merge: the base's new commit, the checkout that was updated, what was left behind."""
 
@@ -53,13 +45,12 @@ class Merged:
     left: str = ""
 
 
-def land(
-    origin: Origin, pull: Pull, *, person: Person, squash: bool, before: Callable[[str], None]
-) -> Merged:
+def land(origin: Origin, pull: Pull, *, home: Path, squash: bool, before: Callable[[str], None]) -> Merged:
     """Merge `pull` into its base in `origin`; `before` is told the new commit just before the base moves.
 
-    Raises ConflictError, with nothing changed, when it does not merge, when the base is checked out and not
-    clean, or when the origin refuses; TargetError when the origin cannot be used.
+    The commit is the person's: as git knows them in the origin, in `home`, or everywhere. Raises
+    ConflictError, with nothing changed, when git does not know them, when it does not merge, when the base is
+    checked out and not clean, or when the origin refuses; TargetError when the origin cannot be used.
     """
     heads = origin.heads([pull.base, pull.branch])
     if pull.base not in heads:
@@ -71,7 +62,7 @@ def land(
     checkout = _checkout(origin, pull.base)
     with origin.bench([pull.base, pull.branch]) as bench:
         old = heads[pull.base]
-        commit = _commit(bench, origin, pull, old, person=person, squash=squash)
+        commit = _commit(bench, origin, pull, old, home=home, squash=squash)
         if checkout is None:
             before(commit)
             origin.push(bench, pull.base, commit, expected=old)
@@ -81,7 +72,7 @@ def land(
     return Merged(commit=commit, base=pull.base, checkout=checkout, left=left)
 
 
-def _commit(bench: Git, origin: Origin, pull: Pull, base: str, *, person: Person, squash: bool) -> str:
+def _commit(bench: Git, origin: Origin, pull: Pull, base: str, *, home: Path, squash: bool) -> str:
     tried = merging(bench, base, pull.head)
     if tried.conflicts:
         names = ", ".join(tried.conflicts[:_SHOWN]) + (" …" if len(tried.conflicts) > _SHOWN else "")
@@ -90,7 +81,7 @@ def _commit(bench: Git, origin: Origin, pull: Pull, base: str, *, person: Person
             fix=f"ask for it to be redone: agentloop pr review {pull.id} --request-changes 'in conflict'",
         )
     parents = [base] if squash else [base, pull.head]
-    committer = Git(bench.folder, durable=False, env=_identity(origin, person))
+    committer = Git(bench.folder, durable=False, env=_identity(origin, home))
     words = [word for parent in parents for word in ("-p", parent)]
     return committer.text("commit-tree", tried.tree, *words, input=_message(pull, squash=squash).encode())
 
@@ -105,20 +96,37 @@ def _message(pull: Pull, *, squash: bool) -> str:
     return f"{title}\n\n{said}Branch: {pull.branch}\n"
 
 
-def _identity(origin: Origin, person: Person) -> dict[str, str]:
-    """The person's name and address as git knows them in the origin, or as the machine knows them."""
+def _identity(origin: Origin, home: Path) -> dict[str, str]:
+    """The person's name and address as they told git: for the origin, for the home, or for all.
+
+    What git would make up from the names of user and machine does not go into anybody's history.
+    """
     env = persons_environment()
-    try:
-        said = Git(origin.local or person.home, env=env).look("var", "GIT_AUTHOR_IDENT")
-    except GitError:
-        said = ""
-    found = re.fullmatch(r"(.+?) <([^>]*)> \d+ [+-]\d+", said)
-    name, email = (found[1], found[2]) if found else (person.name, f"{person.name}@localhost")
+    folders = [folder for folder in (origin.local, home) if folder is not None]
+    mails = [{}, {"GIT_AUTHOR_EMAIL": env["EMAIL"]}] if env.get("EMAIL") else [{}]
+    said = (_said_identity(folder, {**mail, **env}) for mail in mails for folder in folders)
+    found = next(filter(None, said), None)
+    if found is None:
+        raise ConflictError(
+            "git does not know who merges: it has no name and no address of yours; nothing was merged",
+            fix="git config --global user.name 'Your Name'\n"
+            "       git config --global user.email you@example.com",
+        )
+    name, email = found
     return {
         f"GIT_{role}_{what}": value
         for role in ("AUTHOR", "COMMITTER")
         for what, value in (("NAME", name), ("EMAIL", email))
     }
+
+
+def _said_identity(folder: Path, env: dict[str, str]) -> tuple[str, str] | None:
+    try:
+        said = Git(folder, env=env).look("-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT")
+    except GitError:
+        return None
+    found = re.fullmatch(r"(.+?) <([^>]+)> \d+ [+-]\d+", said)
+    return (found[1], found[2]) if found else None
 
 
 def _checkout(origin: Origin, branch: str) -> Path | None:
