@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.text import Text
 
 from agentloop import compiled, exits
 from agentloop.cli import app
@@ -160,6 +161,57 @@ def test_words_do_not_steer_the_terminal(terminal: Terminal) -> None:
     assert "[/nonsense]" in said
 
 
+def test_a_terminal_gets_markdown_rendered(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All words and the ends of lines stay, addresses and HTML are text; `--raw`, or a pipe: as it is."""
+    body = "**Why** and <b>how</b>\nsecond [here](http://x.invalid/)\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    terminal("issue", "new", "It crashes", "--body", f"{body}\n<script>x</script>\n")
+    assert "**Why** and <b>how</b>\n" in terminal("issue", "show", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes this for a terminal
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = Text.from_ansi(terminal("issue", "show", "1")).plain
+    assert ("**Why**" in shown, "|---|" in shown) == (False, False)
+    assert [words for words in ("Why and <b>how</b>", "<script>x</script>") if words not in shown] == []
+    assert any(line.startswith("second here (http://x.invalid/)") for line in shown.split("\n"))
+    assert "**Why** and" in Text.from_ansi(terminal("issue", "show", "1", "--raw")).plain
+
+
+def test_a_title_is_not_shown_twice(terminal: Terminal) -> None:
+    """A file whose first line is its title has it in its text as well."""
+    issues = terminal.home / "tracker" / "issues"
+    issues.mkdir(parents=True)
+    (issues / "plain.md").write_text("It crashes\n\nAlways.\n")
+    (issues / "then.md").write_text("# It stops\n\nOften.\n")
+    said = terminal("issue", "show", "1") if terminal("issue", "list") else ""
+    other = terminal("issue", "show", "2")
+    assert (said.count("It crashes"), other.count("It stops")) == (1, 1)
+    assert ("Always." in said, "Often." in other) == (True, True)
+
+
+def test_what_the_loop_passes_over_is_said(terminal: Terminal) -> None:
+    """Files that become no issue, and issues whose file makes no sense, with what to do about them."""
+    issues = terminal.home / "tracker" / "issues"
+    issues.mkdir(parents=True)
+    files = {"bin.md": b"\xff\xfe\0", "empty.md": b"\n", "note.txt": b"x", "torn.md": b"---\ntitle: x\n"}
+    for name, data in files.items():
+        (issues / name).write_bytes(data)
+    said = terminal("issue", "list")
+    assert said.startswith("no open issues")
+    for words in (
+        "no issue: bin.md: it is no UTF-8 text; ",
+        "no issue: empty.md: it is empty; ",
+        "no issue: note.txt: its name does not end in .md; ",
+        "no issue: torn.md: the front matter has no closing '---' line",
+    ):
+        assert words in said
+    found = terminal.json("issue", "list")
+    assert (found["total"], Path(found["passed_over"][0]["path"])) == (0, issues / "bin.md")
+    terminal("issue", "new", "One")
+    path = issues / "0001.md"
+    path.write_text(path.read_text().replace("author:", ">>>>> author"))
+    assert "issue 1 waits until its file is mended" in terminal("issue", "list")
+    assert "the loop leaves it alone until the file is mended" in terminal("issue", "show", "1")
+
+
 def test_a_pull_request_is_reviewed_sent_back_and_merged(terminal: Terminal) -> None:
     """The whole life of a pull request, as a person reads it."""
     origin = proposed(terminal)
@@ -182,6 +234,24 @@ def test_a_pull_request_is_reviewed_sent_back_and_merged(terminal: Terminal) -> 
     assert (origin / "app.py").read_text() == "1\n"
     assert "merged" in terminal("pr", "list", "--state", "closed")
     assert "is merged" in terminal("pr", "merge", "1", code=exits.CONFLICT)
+
+
+def test_what_is_new_since_a_review_is_a_command_away(terminal: Terminal) -> None:
+    """`pr show` names it once there is something new, and a program gets the diff as JSON."""
+    origin = proposed(terminal)
+    terminal("pr", "review", "1", "--request-changes", "Two.")
+    assert "--since-review" not in terminal("pr", "show", "1")
+    home = Home(terminal.home)
+    branch = "agentloop/1.1-crash"
+    head = gitrepo.head(origin, branch)
+    commit = gitrepo.commit_in(home.mirror_of("web"), head, {"app.py": "2\n"}, "more")
+    push = Push(target="web", branch=branch, commit=commit, expected=head)
+    FileForge(home, compiled.load(home)).act("push again", push)
+
+    assert "agentloop pr diff 1 --since-review" in terminal("pr", "show", "1")
+    assert "-1\n+2\n" in terminal("pr", "diff", "1", "--since-review")
+    assert "-1\n+2\n" in terminal.json("pr", "diff", "1", "--since-review")["diff"]
+    assert "-one\n+2\n" in terminal.json("pr", "diff", "1")["diff"]
 
 
 def test_a_pull_request_as_a_program_reads_it(terminal: Terminal) -> None:

@@ -10,7 +10,15 @@ from rich.text import Text
 
 from agentloop import light
 from agentloop.cli import common
-from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption, NoInputOption
+from agentloop.cli.common import (
+    CompactOption,
+    HomeOption,
+    JsonOption,
+    LimitOption,
+    NoInputOption,
+    RawOption,
+)
+from agentloop.cli.markdown import print_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agentloop.domain.issue import Comment, Issue
+    from agentloop.edges.recordfolder import PassedOver
     from agentloop.edges.tracker import Filed, FileTracker
 
 app = typer.Typer(name="issue", help="File issues, talk about them, close them.", no_args_is_help=True)
@@ -76,29 +85,37 @@ def list_(
     home: HomeOption = None,
 ) -> None:
     """List issues, newest first."""
-    filed = [
-        each
-        for each in _tracker(common.find_home(home)).filed(state)
-        if not label or label in each.issue.labels
-    ]
+    tracker = _tracker(common.find_home(home))
+    filed = [each for each in tracker.filed(state) if not label or label in each.issue.labels]
+    passed_over = tracker.passed_over()
     asked = f"agentloop issue list --state {state}" + (f" --label {label}" if label else "")
     shown, more = common.bounded(filed[::-1], limit, asked)
     if as_json:
         issues = [_for_program(each, whole=False) for each in shown]
-        common.print_json({"issues": issues, "total": len(filed), "more": more or None}, compact=compact)
+        files = [{"path": str(each.path), "what": each.what, "fix": each.fix} for each in passed_over]
+        data = {"issues": issues, "total": len(filed), "more": more or None, "passed_over": files}
+        common.print_json(data, compact=compact)
         return
     to = common.console()
-    if not filed:
+    if filed:
+        _print_table(to, shown, with_state=state == "all")
+    else:
         what = "" if state == "all" else f"{state} "
-        to.print(
-            f"no {what}issues"
-            + (f" labelled {label}" if label else "")
-            + '; file one: agentloop issue new "…"'
-        )
-        return
-    _print_table(to, shown, with_state=state == "all")
+        which = f" labelled {label}" if label else ""
+        to.print(f'no {what}issues{which}; file one: agentloop issue new "…"')
     if more:
         to.print(Text(f"{len(shown)} of {len(filed)}; all: {more}", style="dim"))
+    _print_wrong(to, shown, passed_over)
+
+
+def _print_wrong(to: Console, filed: Sequence[Filed], passed_over: Sequence[PassedOver]) -> None:
+    """What a person thinks is an issue, and the loop does not work on."""
+    for each in filed:
+        if each.problems and each.issue.state == "open":
+            what = f"issue {each.issue.id} waits until its file is mended: {each.problems[0]}"
+            to.print(Text(f"{what} (agentloop issue show {each.issue.id})", style="yellow"))
+    for other in passed_over:
+        to.print(Text(f"no issue: {other.path.name}: {other.what}; {other.fix}", style="yellow"))
 
 
 def _print_table(to: Console, filed: Sequence[Filed], *, with_state: bool) -> None:
@@ -144,6 +161,7 @@ def _other_labels(issue: Issue) -> list[str]:
 def show(
     number: NumberArgument,
     *,
+    raw: RawOption = False,
     as_json: JsonOption = False,
     compact: CompactOption = False,
     home: HomeOption = None,
@@ -154,13 +172,13 @@ def show(
         common.print_json({"issue": _for_program(filed)}, compact=compact)
         return
     to = common.console()
-    _print_head(to, filed)
+    _print_head(to, filed, raw=raw)
     for comment in filed.issue.comments:
-        _print_comment(to, comment)
+        _print_comment(to, comment, raw=raw)
     to.print(Text(f"\n{filed.path}", style="dim"), soft_wrap=True)
 
 
-def _print_head(to: Console, filed: Filed) -> None:
+def _print_head(to: Console, filed: Filed, *, raw: bool) -> None:
     issue = filed.issue
     to.print(Text.assemble((f"#{issue.id} ", "dim"), (issue.title, "bold")))
     facts = [
@@ -177,18 +195,26 @@ def _print_head(to: Console, filed: Filed) -> None:
     to.print(Text(" · ", style="dim").join(facts))
     for problem in filed.problems:
         to.print(Text(f"problem: {problem}", style="red"))
-    if issue.body:
+    if filed.problems and issue.state == "open":
+        to.print(Text("the loop leaves it alone until the file is mended", style="red"))
+    if body := body_below(issue.title, issue.body):
         to.print()
-        to.print(Text(issue.body))
+        print_markdown(to, body, raw=raw)
 
 
-def _print_comment(to: Console, comment: Comment) -> None:
+def body_below(title: str, body: str) -> str:
+    """Return what stands below the title: a first line that only repeats it is left out."""
+    first, _, rest = body.strip("\n").partition("\n")
+    return rest.strip("\n") if first.lstrip("#").strip() == title else body
+
+
+def _print_comment(to: Console, comment: Comment, *, raw: bool) -> None:
     who = Text(comment.author, style="bold cyan" if comment.ours else "bold")
     what = Text.assemble("\n", who, (f" · {comment.id} · {common.ago(comment.at)}", "dim"))
     if not comment.trusted:
         what.append("  says it is the loop's, but its mark is not: ignored", style="red")
     to.print(what)
-    to.print(Text(comment.body))
+    print_markdown(to, comment.body, raw=raw)
 
 
 @app.command()

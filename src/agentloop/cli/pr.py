@@ -11,7 +11,8 @@ from rich.text import Text
 
 from agentloop import light
 from agentloop.cli import common
-from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption
+from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption, RawOption
+from agentloop.cli.markdown import print_markdown
 from agentloop.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def _last_verdict(pull: Pull) -> Review | None:
 def show(
     number: NumberArgument,
     *,
+    raw: RawOption = False,
     as_json: JsonOption = False,
     compact: CompactOption = False,
     home: HomeOption = None,
@@ -122,19 +124,27 @@ def show(
         common.print_json({"pull": _for_program(proposed)}, compact=compact)
         return
     to = common.console()
-    _print_head(to, proposed)
+    _print_head(to, proposed, raw=raw)
     for review in proposed.pull.reviews:
-        _print_review(to, review, proposed.pull.head)
+        _print_review(to, review, proposed.pull.head, raw=raw)
     _print_checks(to, proposed.pull)
     if proposed.pull.state == "open":
-        to.print(
-            Text(
-                f"\nagentloop pr diff {number}  ·  review {number} --approve  ·  merge {number}", style="dim"
-            )
-        )
+        _print_next(to, proposed.pull)
 
 
-def _print_head(to: Console, proposed: Proposed) -> None:
+def _print_next(to: Console, pull: Pull) -> None:
+    from agentloop.edges.forge import reviewed_at
+
+    to.print()
+    if reviewed_at(pull) not in ("", pull.head):
+        since = f"what is new since the last review: agentloop pr diff {pull.id} --since-review"
+        to.print(Text(since, style="yellow"))
+    to.print(
+        Text(f"agentloop pr diff {pull.id}  ·  review {pull.id} --approve  ·  merge {pull.id}", style="dim")
+    )
+
+
+def _print_head(to: Console, proposed: Proposed, *, raw: bool) -> None:
     pull = proposed.pull
     to.print(Text.assemble((f"#{pull.id} ", "dim"), (pull.title, "bold")))
     state = Text(pull.state, style=_STATE_STYLE[pull.state])
@@ -152,10 +162,10 @@ def _print_head(to: Console, proposed: Proposed) -> None:
         to.print(Text(f"problem: {problem}", style="red"))
     if pull.body:
         to.print()
-        to.print(Text(pull.body))
+        print_markdown(to, pull.body, raw=raw)
 
 
-def _print_review(to: Console, review: Review, head: str) -> None:
+def _print_review(to: Console, review: Review, head: str, *, raw: bool) -> None:
     word, style = _VERDICT_LOOK[review.verdict]
     who = Text(review.author, style="bold cyan" if review.ours else "bold")
     line = Text.assemble("\n", who, (f" {word}" if word else "", style))
@@ -165,7 +175,7 @@ def _print_review(to: Console, review: Review, head: str) -> None:
         line.append("  says it is the loop's, but its mark is not: ignored", style="red")
     to.print(line)
     if review.body:
-        to.print(Text(review.body))
+        print_markdown(to, review.body, raw=raw)
 
 
 def _print_checks(to: Console, pull: Pull) -> None:
@@ -182,16 +192,29 @@ def _print_checks(to: Console, pull: Pull) -> None:
 
 
 @app.command()
-def diff(number: NumberArgument, *, home: HomeOption = None) -> None:
+def diff(
+    number: NumberArgument,
+    *,
+    since_review: Annotated[
+        bool, typer.Option("--since-review", help="Only what changed since the last review.")
+    ] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
     """Show what a pull request changes."""
     with common.working("looking at the origin"):
-        data = _forge(common.find_home(home)).diff(number)
-    if not sys.stdout.isatty():
+        forge = _forge(common.find_home(home))
+        data = forge.diff_since_review(number) if since_review else forge.diff(number)
+    if as_json:
+        common.print_json({"pull": number, "diff": data.decode("utf-8", "replace")})
+    elif not data:
+        common.note("nothing changed since the last review" if since_review else "it changes nothing")
+    elif not sys.stdout.isatty():
         sys.stdout.buffer.write(data)
-        return
-    to = common.console()
-    for line in data.decode("utf-8", "replace").removesuffix("\n").split("\n"):
-        to.print(_diff_line(line), soft_wrap=True)
+    else:
+        to = common.console()
+        for line in data.decode("utf-8", "replace").removesuffix("\n").split("\n"):
+            to.print(_diff_line(line), soft_wrap=True)
 
 
 def _diff_line(line: str) -> Text:

@@ -11,6 +11,7 @@ import typer
 from agentloop import exits
 from agentloop.cli import common
 from agentloop.edges.files import locked
+from agentloop.edges.records import clean
 from agentloop.errors import BusyError
 from agentloop.home import Home
 
@@ -26,7 +27,9 @@ app = typer.Typer(
 
 
 @app.command()
-def show(*, home: common.HomeOption = None, as_json: common.JsonOption = False) -> None:
+def show(
+    *, home: common.HomeOption = None, raw: common.RawOption = False, as_json: common.JsonOption = False
+) -> None:
     """Show the relay as the next cycle will see it: your words included, wherever you wrote them."""
     found = _file(home).read()
     if as_json:
@@ -35,16 +38,15 @@ def show(*, home: common.HomeOption = None, as_json: common.JsonOption = False) 
             | {"settled": found.settled, "moved": [_printable(block) for block in found.moved]}
         )
         return
-    from rich.markdown import Markdown
-
+    from agentloop.cli.markdown import print_markdown
     from agentloop.domain.relay import render
 
     text = _printable(render(found.relay).partition("\n")[2])
     out = common.console()
-    if out.is_terminal:
-        out.print(Markdown(text))
-    else:
+    if raw or not out.is_terminal:
         out.out(text, end="")
+    else:
+        print_markdown(out, text, raw=False, breaks=False)
     if found.moved:
         common.note(f"{len(found.moved)} edits outside your section move there with the next write")
 
@@ -96,6 +98,7 @@ def diff(
     new: Annotated[int | None, typer.Argument(help="A version; default: the file as it stands.")] = None,
     *,
     home: common.HomeOption = None,
+    as_json: common.JsonOption = False,
 ) -> None:
     """Show what changed between two versions."""
     file = _file(home)
@@ -104,12 +107,16 @@ def diff(
     before = "" if start is None else file.version(start).text
     after = (file.read().text or "") if new is None else file.version(new).text
     names = ("nothing" if start is None else f"version {start}", "now" if new is None else f"version {new}")
-    lines = difflib.unified_diff(
+    found = difflib.unified_diff(
         before.split("\n"), after.split("\n"), fromfile=names[0], tofile=names[1], lineterm=""
     )
+    lines = [_printable(line) for line in found]
+    if as_json:
+        common.print_json({"diff": "".join(f"{line}\n" for line in lines)})
+        return
     out = common.console()
     for line in lines:
-        out.print(_printable(line), style=_STYLES.get(line[:1]), markup=False, soft_wrap=True)
+        out.print(clean(line), style=_STYLES.get(line[:1]), markup=False, soft_wrap=True)
 
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}

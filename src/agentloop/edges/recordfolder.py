@@ -37,6 +37,7 @@ WORDS_LIMIT_BYTES: Final = 16_000_000
 """Bytes of UTF-8 that a body or a comment may have."""
 
 _NUMBERED: Final = re.compile(r"[0-9]{4,9}\.md")
+_NO_UTF8: Final = re.compile("[\ud800-\udfff]")
 _ID: Final = re.compile(r"[0-9]{1,9}")
 _LETTER: Final = {"comment": "c", "review": "r", "check": "k"}
 _TRIES: Final = 20
@@ -55,6 +56,15 @@ class Entry:
     changed_at: datetime
     owner: str
     whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver:
+    """A file that somebody put here and that becomes no record: why, and what makes it one."""
+
+    path: Path
+    what: str
+    fix: str
 
 
 Edit: TypeAlias = "Callable[[Entry], str | None]"
@@ -127,6 +137,14 @@ class RecordFolder:
                 self._settle_one(record)
             entry = self._get(record)
         return entry
+
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """Return the files here that become no record as they are, by name; none where people add nothing."""
+        if self._fill is None:
+            return ()
+        names = (name for name in sorted(_names(self._open)) if not _is_nobodys(name))
+        found = (_why_passed_over(self._open / name) for name in names if not _NUMBERED.fullmatch(name))
+        return tuple(each for each in found if each is not None)
 
     def add(self, make: Callable[[str], str]) -> str:
         """Write the record that `make` returns for its id, and return the id."""
@@ -253,6 +271,7 @@ class RecordFolder:
                 and not name.startswith(".")
                 and not _NUMBERED.fullmatch(name)
                 and is_finished(path)
+                and _why_passed_over(path) is None
             ):
                 yield path
 
@@ -369,6 +388,37 @@ def is_finished(path: Path) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def is_text(text: str) -> bool:
+    """Return whether a file's text, as `Entry` has it, is UTF-8 throughout and has no NUL in it."""
+    return "\0" not in text and (text.isascii() or not _NO_UTF8.search(text))
+
+
+def _is_nobodys(name: str) -> bool:
+    """Whether a name is that of a hidden file or an editor's copy."""
+    return name.startswith((".", "#")) or name.endswith(("~", ".swp", ".tmp"))
+
+
+def _why_passed_over(path: Path) -> PassedOver | None:
+    """Why a file under a name of its own becomes no record; None: it does, or it is gone, or a folder."""
+    if path.is_dir() and path.suffix != ".md":
+        return None
+    mend = "mend it, or take it out"
+    if path.suffix != ".md":
+        return PassedOver(path=path, what="its name does not end in .md", fix="rename it, or take it out")
+    if path.is_symlink() or not path.is_file():
+        return PassedOver(path=path, what="it is no regular file", fix="put a file there, or take it out")
+    entry = _read(path, closed=False)
+    if entry is None:
+        return None
+    if not is_text(entry.text):
+        return PassedOver(path=path, what="it is no UTF-8 text", fix="save it as text, or take it out")
+    if entry.record.problems:
+        return PassedOver(path=path, what=entry.record.problems[0], fix=mend)
+    if not entry.text.strip():
+        return PassedOver(path=path, what="it is empty", fix="write what you want into it, or take it out")
+    return None
 
 
 def _read(path: Path, *, closed: bool) -> Entry | None:

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 from agentloop.domain.effects import CloseIssue, Label, Say
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue
 from agentloop.edges import records
-from agentloop.edges.recordfolder import Entry, Marks, RecordFolder, appended, refuse_long
+from agentloop.edges.recordfolder import (
+    Entry,
+    Marks,
+    PassedOver,
+    RecordFolder,
+    appended,
+    is_text,
+    refuse_long,
+)
 from agentloop.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
@@ -57,14 +65,20 @@ class FileTracker:
     # The port.
 
     def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
-        """Return every open issue and those of `known` in any state, lowest number first; long words cut."""
+        """Return every open issue and those of `known` in any state, lowest number first; long words cut.
+
+        An open one whose file makes no sense is left out until a person has mended it: `filed` tells why.
+        """
         entries = {entry.id: entry for entry in self._issues.open()}
         for issue in known - entries.keys():
             try:
                 entries[issue] = self._issues.get(issue)
             except NotFoundError:
                 continue  # a person deleted the file: there is nothing to say about it
-        return tuple(_within_limits(self._filed(entries[issue])) for issue in sorted(entries, key=int))
+        filed = (self._filed(entries[issue]) for issue in sorted(entries, key=int))
+        return tuple(
+            _within_limits(each) for each in filed if not each.problems or each.issue.state == "closed"
+        )
 
     def find(self, op: str, effect: TrackerEffect) -> str | None:
         """Return the id of the comment `op` wrote, or the issue's if its labels are as wanted, or None."""
@@ -128,6 +142,10 @@ class FileTracker:
         if state != "open":
             entries += self._issues.closed()
         return tuple(self._filed(entry) for entry in sorted(entries, key=lambda entry: int(entry.id)))
+
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """Return the files that somebody put among the issues and that become none as they are."""
+        return self._issues.passed_over()
 
     def get(self, issue: str) -> Filed:
         """Return one issue in any state."""
@@ -225,7 +243,7 @@ class FileTracker:
             ),
             path=entry.path,
             changed_at=entry.changed_at,
-            problems=(*record.problems, *_bad_fields(entry)),
+            problems=(*record.problems, *_bad_bytes(entry), *_bad_fields(entry)),
         )
 
     def _comment(self, entry: Entry, block: Block) -> Comment:
@@ -268,7 +286,6 @@ def cut_words(text: str, limit: int, where: str) -> str:
 def _within_limits(filed: Filed) -> Issue:
     issue = filed.issue
     where = f"issue {issue.id}"
-    said = "".join(f"[{where}: {problem}]\n\n" for problem in filed.problems)
     comments = tuple(
         replace(comment, body=cut_words(comment.body, COMMENT_LIMIT, f"comment {comment.id} of {where}"))
         for comment in issue.comments
@@ -276,7 +293,7 @@ def _within_limits(filed: Filed) -> Issue:
     return replace(
         issue,
         title=records.one_line(issue.title, TITLE_LIMIT),
-        body=said + cut_words(issue.body, BODY_LIMIT, where),
+        body=cut_words(issue.body, BODY_LIMIT, where),
         comments=comments,
     )
 
@@ -284,6 +301,10 @@ def _within_limits(filed: Filed) -> Issue:
 def _labels(entry: Entry) -> tuple[str, ...]:
     names = (records.one_line(name, TITLE_LIMIT) for name in entry.record.words("labels"))
     return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _bad_bytes(entry: Entry) -> tuple[str, ...]:
+    return () if is_text(entry.text) else ("the file holds bytes that are no UTF-8 text",)
 
 
 def _bad_fields(entry: Entry) -> tuple[str, ...]:
