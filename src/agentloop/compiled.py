@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from agentloop import __version__
 from agentloop.domain import codec
-from agentloop.domain.settings import Settings
+from agentloop.domain.settings import KEPT, Settings
 from agentloop.edges.files import make_folder, write_durable
 from agentloop.errors import AgentloopError, HomeError, SettingsError
 from agentloop.home import Home
@@ -75,7 +75,7 @@ def in_force(home: Home, environ: Mapping[str, str] | None = None) -> tuple[Sett
         kept = last_good(home, environ)
         if kept is None:
             raise
-        return kept, f"the settings cannot be used, the last good ones stay in force: {error.what}"
+        return kept, f"{KEPT}: {error.what}"
 
 
 def last_good(home: Home, environ: Mapping[str, str] | None = None) -> Settings | None:

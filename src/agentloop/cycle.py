@@ -25,7 +25,7 @@ from agentloop.domain.relay.routine import routine_delta
 from agentloop.domain.scene import Scene
 from agentloop.domain.sleeping import Nap, nap
 from agentloop.domain.states import Judging, Returned, Working
-from agentloop.domain.telling import decision_words, news_words
+from agentloop.domain.telling import decision_words, moved_words, news_words
 from agentloop.domain.wording import dollars
 from agentloop.domain.world import Closed
 from agentloop.errors import AgentloopError, JournalError
@@ -109,6 +109,8 @@ class Ended:
     world: World
     failed: str = ""
     problems: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What a person should know though nothing is wrong."""
 
 
 @dataclass
@@ -119,6 +121,7 @@ class _Course:
     failed: str = ""
     shown: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     carried_out: list[d.Decision] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)
     refused: bool = False
@@ -439,6 +442,9 @@ def _hand_on(parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Co
     def write() -> None:
         handed = parts.baton.hand_on(new, message=_commit_message(actor.cycle, new), notes=notes)
         course.problems.extend(handed.notices)
+        if handed.moved:
+            course.notices.append(moved_words(handed.moved))
+            parts.tell("notice", {"says": course.notices[-1]})
         if handed.version is not None:
             action = new.plan.next_action
             written = f.RelayWritten(version=handed.version, next_action=action, signal=fresh)
@@ -497,6 +503,7 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
         world=actor.world,
         failed=course.failed,
         problems=tuple(course.problems),
+        notices=tuple(course.notices),
     )
 
 

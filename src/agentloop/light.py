@@ -196,7 +196,10 @@ def cycle(home: str, *, as_json: bool = False) -> int:
 
     failed = wiring.run_cycle(Path(home))
     if failed:
-        _complain("cycle", failed)
+        from agentloop.edges import lines
+
+        if lines.form_for(2, os.environ) != "person":  # on a terminal, the cycle itself has just said it
+            _complain("cycle", failed)
         return _failed(AgentloopError(failed), exits.MODEL, as_json=as_json)
     if as_json:
         _print_json({"ok": True})

@@ -140,10 +140,14 @@ class HeldRelay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOn:
-    """What became of a write: the version in place (None: nothing changed), and what a person should know."""
+    """What became of a write: the version in place (None: nothing changed), and what went wrong beside it.
+
+    `moved` counts a person's edits in the core's sections: they are, word for word, in the person's own now.
+    """
 
     version: int | None
     notices: tuple[str, ...] = ()
+    moved: int = 0
 
 
 class Baton(Protocol):

@@ -130,7 +130,11 @@ class Supervisor:
         self._settings.start()
         self._voice.ready()
         self._voice.say(
-            "supervisor.started", f"supervising {self._home.root}", pid=os.getpid(), version=__version__
+            "supervisor.started",
+            f"supervising {self._home.root}",
+            to_person=f"supervising {self._home.root}; a look sooner: agentloop wake; the end: Ctrl-C",
+            pid=os.getpid(),
+            version=__version__,
         )
         self._attempts.look()
         if left_behind is not None and left_behind.cycle is not None:
@@ -256,10 +260,13 @@ class Supervisor:
     def _report(self, outcome: pacing.Outcome, *, seconds: float, leftovers: int = 0) -> pacing.Outcome:
         why = f": {outcome.why}" if isinstance(outcome, pacing.Failed) else ""
         word = type(outcome).__name__.lower()
+        # One that ended by itself has told a person how; what follows from it is told with the rest.
+        is_silent = bool(why) and (not seconds or self._code == exits.FAILED)
         self._voice.say(
             "cycle.ended",
             f"cycle {word} after {seconds:.1f} s{why} (because: {self._why})",
             level=Level.WARNING if why else Level.INFO,
+            to_person=f"the cycle failed after {seconds:.1f} s{why}" if is_silent else "",
             outcome=word,
             code=self._code,
             seconds=round(seconds, 3),
@@ -279,8 +286,8 @@ class Supervisor:
                 self._why = why
                 return
             if told_with != self._voice.notice:
+                self._voice.tell_rest(rest_now, again=told_with is not None)
                 told_with = self._voice.notice
-                self._voice.tell_rest(rest_now)
             self._ears.listen(self._next_look(rest_now), pidfds=self._attempts.pidfds(), folders=True)
 
     def _look(self, rest_now: Rest) -> str | None:

@@ -125,7 +125,7 @@ def run_cycle(root: Path) -> str:
         # the next.
         saw = _saw(home)
         ended = cycle.run(parts(home, settings, Log().tell))
-        _tell_supervisor(home, ended, complaint, {**saw, **_own_relay(home)})
+        _tell_supervisor(home, ended, {**saw, **_own_relay(home)})
         if lightstatus.snapshot(str(root)) is None:
             seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
             looking.keep_snapshot(seen, ended.world)
@@ -147,16 +147,18 @@ def run_gate(attempt: str, root: Path) -> int:
     return run.main(attempt, root)
 
 
-def _tell_supervisor(home: Home, ended: Ended, complaint: str, saw: dict[str, runtime.Stamp]) -> None:
+def _tell_supervisor(home: Home, ended: Ended, saw: dict[str, runtime.Stamp]) -> None:
     last = runtime.read_sleep(home.root)
     quiet = _quiet_cycles(last) + 1 if ended.outcome in ("idle", "quiet") else 0
     record = runtime.SleepRecord(
         cycle=ended.cycle,
         until=ended.nap.until,
-        reason="; ".join(part for part in (ended.nap.reason, complaint) if part),
+        reason=ended.nap.reason,
         kind=f"idle:{quiet}" if ended.nap.kind == "idle" else ended.nap.kind,
         saw=saw,
         problems=(*([ended.failed] if ended.failed else []), *ended.problems),
+        notices=ended.notices,
+        outcome=ended.outcome,
     )
     runtime.write_sleep(home.root, record)
 

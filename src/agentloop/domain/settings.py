@@ -24,6 +24,8 @@ def setting(
 
 HOUR = 3600
 DAY = 24 * HOUR
+KEPT = "the settings cannot be used, the last good ones stay in force"
+"""How every complaint about bad settings begins; what is wrong with them follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

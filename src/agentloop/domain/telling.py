@@ -161,7 +161,7 @@ def _news_of_job(fact: f.Fact, spent: Mapping[str, int]) -> str:
 
 
 def verdict_words(verdict: Verdict) -> str:
-    """Return a verdict on one line: its colour, and the number of checks or what is held against the commit."""
+    """Return a verdict on one line: its colour, and how many checks passed or what is held against it."""
     if verdict.green:
         return f"green, {count(len(verdict.checks), 'check')}"
     told = [finding_words(one, 120) for one in verdict.findings[:2]]
@@ -274,6 +274,12 @@ def _task_in(issue: str, task: str) -> str | None:
 def count(number: int, noun: str) -> str:
     """Return `1 task`, `3 tasks`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def moved_words(edits: int) -> str:
+    """Return what a person is told when edits of theirs were moved within the relay."""
+    were = "your edit is" if edits == 1 else f"{edits} edits of yours are"
+    return f"{were}, word for word, in your section of the relay now: the other sections are the loop's"
 
 
 def ordinal(number: int) -> str:

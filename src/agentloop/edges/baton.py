@@ -35,9 +35,11 @@ class FileBaton:
         if written.archived is not None:
             paths.append(written.archived)
         committed = self._file.commit(message, paths)
-        notices = [f"moved to your section of the relay: {len(written.moved)} edits"] if written.moved else []
-        notices += _notices(committed)
-        return HandedOn(version=written.relay.version if written.changed else None, notices=tuple(notices))
+        return HandedOn(
+            version=written.relay.version if written.changed else None,
+            notices=tuple(_notices(committed)),
+            moved=len(written.moved),
+        )
 
 
 def _notices(committed: CommitOutcome) -> list[str]:

@@ -11,15 +11,18 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from agentloop.domain.telling import ordinal
 from agentloop.edges import lines
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
 STDERR = 2
 QUIET = "cycle.idle"
 """The one event that is told without structlog."""
-_PRIORITIES = {"problem": lines.Level.WARNING, "refused": lines.Level.NOTICE}
+_LEVELS = {"problem": lines.Level.WARNING, "refused": lines.Level.NOTICE, "notice": lines.Level.NOTICE}
+ROUTINE = frozenset({"Take", "AcceptMerge"})
+"""Decisions of the rules that only follow what was told the moment before."""
 
 
 class Log:
@@ -28,6 +31,7 @@ class Log:
     def __init__(self) -> None:
         self._form = lines.form_for(STDERR, os.environ)
         self._plain = lines.Lines(STDERR, self._form)
+        self._is_supervised = lines.CYCLE_MARK in os.environ
         self._logger: Any = None
 
     def tell(self, event: str, fields: dict[str, Any]) -> None:
@@ -35,21 +39,20 @@ class Log:
 
         Never raises for a lost reader.
         """
+        to_person = sentence(event, fields, supervised=self._is_supervised)
         told = {key: _plain(value) for key, value in fields.items() if value is not None}
         if event == QUIET:
-            self._plain.say(event, sentence(event, told), level=lines.Level.INFO, **_fields(told))
+            self._say(event, told, to_person)
             return
         if self._logger is None:
             self._logger = self._structured()
-        self._logger.info(event, **told)
+        self._logger.info(event, to_person=to_person, **told)
 
     def _structured(self) -> Any:  # noqa: ANN401 - structlog's loggers are lazy proxies without a type
         import structlog
 
         def write(_logger: object, _name: str, said: MutableMapping[str, Any]) -> str:
-            event = str(said.pop("event"))
-            level = _PRIORITIES.get(event, lines.Level.INFO)
-            self._plain.say(event, sentence(event, said), level=level, **_fields(said))
+            self._say(str(said.pop("event")), said, str(said.pop("to_person")))
             raise structlog.DropEvent
 
         return structlog.wrap_logger(
@@ -57,31 +60,70 @@ class Log:
             processors=[structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, write],
         )
 
+    def _say(self, event: str, told: Mapping[str, Any], to_person: str) -> None:
+        level = lines.Level.WARNING if told.get("failed") else _LEVELS.get(event, lines.Level.INFO)
+        if event == "fact" and not to_person:
+            level = lines.Level.DEBUG
+        text = to_person or _in_short(event, told)
+        self._plain.say(event, text, level=level, to_person=to_person, **_fields(told))
 
-def sentence(event: str, fields: MutableMapping[str, Any]) -> str:
-    """Return an event as a person reads it."""
-    about = next((fields[key] for key in ("task", "attempt", "pull", "issue") if key in fields), "")
-    why = f": {fields['why']}" if fields.get("why") else ""
+
+def sentence(event: str, fields: Mapping[str, Any], *, supervised: bool = False) -> str:
+    """Return an event as a person reads it on a terminal; "" = it is no news for them.
+
+    A supervisor tells itself how its cycle's sleep goes: then (`supervised`) the cycle leaves that to it.
+    """
+    says = fields.get("says", "")
     match event:
-        case "decided":
-            return f"{fields.get('by')}: {fields.get('decision')} {about}".rstrip() + why
-        case "refused":
-            return f"refused: {fields.get('decision')} by {fields.get('by')}{why}"
         case "fact":
-            outcome = f" ({fields['outcome']})" if "outcome" in fields else ""
-            return f"{fields.get('fact')} {about}".rstrip() + outcome
+            return str(says)
+        case "decided":
+            is_routine = fields.get("by") == "admin" or fields.get("decision") in ROUTINE
+            return "" if is_routine else f"{says}: {fields.get('why')}"
+        case "refused":
+            return (
+                f"refused the admin's decision to {says}: {fields['why']}" if fields["by"] == "admin" else ""
+            )
         case "admin.answered":
-            return f"the admin decided, with {fields.get('models')} in {fields.get('turns')} turns"
+            turns = f"{fields['turns']} turn{'' if fields['turns'] == 1 else 's'}"
+            return f"admin ({fields['models']}, {turns}, {fields['cost']}): {says or 'nothing to decide'}"
+        case "notice":
+            return str(says)
+        case "cycle.ended" if fields.get("failed"):
+            return _failed(fields)
         case "cycle.ended":
-            return f"cycle {fields.get('cycle')} {fields.get('outcome')}; next {_rest(fields)}"
+            return "" if supervised else f"cycle {fields.get('cycle')} is done; next {_rest(fields)}"
         case "cycle.idle":
-            return f"nothing new ({fields.get('fingerprint')}); next {_rest(fields)}"
+            return "" if supervised else f"nothing new; next {_rest(fields)}"
         case _:
-            return f"{event}{why}"
+            return f"{event}: {fields['why']}" if fields.get("why") else event
 
 
-def _rest(fields: MutableMapping[str, Any]) -> str:
-    return f"{fields.get('until') or 'when something happens'}: {fields.get('reason')}"
+def _failed(fields: Mapping[str, Any]) -> str:
+    again = fields.get("again")
+    why = f"same as before ({ordinal(again)} time)" if again else fields["failed"]
+    return f"cycle {fields.get('cycle')} failed: {why}"
+
+
+def _rest(fields: Mapping[str, Any]) -> str:
+    until = fields.get("until")
+    when = lines.clock(until) if isinstance(until, datetime) else "when something happens"
+    return f"{when} ({fields.get('reason')})"
+
+
+def _in_short(event: str, told: Mapping[str, Any]) -> str:
+    """What a log says of an event that is no news for a person."""
+    about = next((told[key] for key in ("task", "attempt", "pull", "issue") if key in told), "")
+    match event:
+        case "fact":
+            return f"{told.get('fact')} {about}".rstrip()
+        case "decided" | "refused":
+            return f"{told.get('by')}: {told.get('says')}: {told.get('why')}"
+        case "cycle.idle":
+            return f"nothing new ({told.get('fingerprint')}); next {told.get('until')}: {told.get('reason')}"
+        case _:
+            end = f"cycle {told.get('cycle')} {told.get('outcome')}"
+            return f"{end}; next {told.get('until')}: {told.get('reason')}"
 
 
 def _plain(value: object) -> str | int | float | bool:
@@ -90,5 +132,5 @@ def _plain(value: object) -> str | int | float | bool:
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
-def _fields(told: MutableMapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in told.items() if key not in ("level", "event", "text")}
+def _fields(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in told.items() if key not in ("level", "event", "text", "says")}

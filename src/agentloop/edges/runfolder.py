@@ -42,6 +42,12 @@ def one_line(text: str, limit: int = REASON_LIMIT) -> str:
     return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
 
 
+def without(text: str, told: str) -> str:
+    """Return `text` up to where it repeats `told`, which is said already; a cut off repetition counts too."""
+    start = one_line(told)[:80].rstrip("…")
+    return text.partition(start)[0].rstrip(" ;:,") if start else text
+
+
 def read_object(path: str) -> dict[str, Any] | None:
     """Return the JSON object in the file at `path`, or None when there is none to be read."""
     try:

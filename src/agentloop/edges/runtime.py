@@ -51,6 +51,9 @@ class SleepRecord:
     kind: str = ""
     saw: dict[str, Stamp] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    outcome: str = ""
+    """How the cycle ended; `idle`: nothing was new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +113,9 @@ def read_sleep(home: Path) -> SleepRecord | None:
         reason=runfolder.one_line(str(found.get("reason", ""))),
         kind=str(found.get("kind", "")),
         saw=_saw(found.get("saw")),
-        problems=tuple(str(one) for one in said) if isinstance(said := found.get("problems"), list) else (),
+        problems=_texts(found.get("problems")),
+        notices=_texts(found.get("notices")),
+        outcome=str(found.get("outcome", "")),
     )
 
 
@@ -123,6 +128,8 @@ def write_sleep(home: Path, record: SleepRecord) -> None:
         "kind": record.kind,
         "saw": {path: list(stamp) for path, stamp in record.saw.items()},
         "problems": list(record.problems),
+        "notices": list(record.notices),
+        "outcome": record.outcome,
     }
     runfolder.write_object(str(home / ".agentloop/run/sleep.json"), said)
 
@@ -212,6 +219,10 @@ def identity_in(found: object) -> Identity | None:
 
 def _plain(identity: Identity) -> dict[str, Any]:
     return {"pid": identity.pid, "boot_id": identity.boot_id, "start_ticks": identity.start_ticks}
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    return tuple(str(one) for one in found) if isinstance(found, list) else ()
 
 
 def _saw(found: object) -> dict[str, Stamp]:

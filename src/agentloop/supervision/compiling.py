@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.codec import CodecError, decode
-from agentloop.domain.settings import Supervision
+from agentloop.domain.settings import KEPT, Supervision
 from agentloop.edges import runtime
 from agentloop.edges.lines import Level
 from agentloop.edges.runfolder import one_line
@@ -76,7 +76,7 @@ class SettingsInForce:
 
     def _complain(self, complaint: str) -> None:
         if complaint:
-            self._voice.notice = f"settings invalid, the last good ones stay in force: {one_line(complaint)}"
+            self._voice.notice = f"{KEPT}: {one_line(complaint)}"
             self._voice.say("settings.refused", self._voice.notice, level=Level.ERROR)
         else:
             self._voice.notice = ""

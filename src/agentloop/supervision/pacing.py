@@ -52,11 +52,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """No cycle for `seconds`; `breaker` says that it is open."""
+    """No cycle for `seconds`; `breaker` says that it is open; `brief` is `why` for who has just read it."""
 
     seconds: float
     why: str
     breaker: bool = False
+    brief: str = ""
 
 
 def outcome_of(code: int | None, *, overran: bool = False) -> Outcome:
@@ -120,7 +121,8 @@ def wait_after(pace: Pace, outcome: Outcome, rules: Supervision) -> Wait | None:
 
 def _after_failure(failures: int, why: str, rules: Supervision) -> Wait:
     if failures >= rules.breaker_after:
-        said = f"breaker open: {failures} cycles in a row failed, the last: {why}"
-        return Wait(seconds=rules.breaker_seconds, why=said, breaker=True)
+        brief = f"breaker open: {failures} cycles in a row failed"
+        return Wait(seconds=rules.breaker_seconds, why=f"{brief}, the last: {why}", breaker=True, brief=brief)
     seconds = min(rules.backoff_seconds * 2 ** (failures - 1), rules.backoff_max_seconds)
-    return Wait(seconds=seconds, why=f"the cycle failed ({failures} in a row): {why}")
+    brief = f"the cycle failed ({failures} in a row)"
+    return Wait(seconds=seconds, why=f"{brief}: {why}", brief=brief)

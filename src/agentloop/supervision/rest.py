@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
+from agentloop.edges.runfolder import without
+
 if TYPE_CHECKING:
     from agentloop.edges.runtime import Pause, SleepRecord, State
     from agentloop.supervision.pacing import Wait
@@ -30,6 +32,10 @@ class Rest:
     wake: Literal["any", "new", "no"]
     facts: bool = False
     settings: bool = True
+    brief: str | None = None
+    """`reason` without what the cycle, or we, told a person a moment ago; None: all of it is new to them."""
+    idle: bool = False
+    """Whether the cycle before it found nothing new."""
 
     def is_due(self, mono: float, now: datetime) -> bool:
         """Return whether its time is over."""
@@ -46,8 +52,22 @@ def asleep(said: SleepRecord | None, *, mono: float, now: datetime) -> Rest:
     """Return the sleep that the cycle asked for, or the default when it said nothing that can be believed."""
     until = now + timedelta(seconds=DEFAULT_SLEEP_SECONDS) if said is None else said.until
     due = None if until is None else mono + max(0.0, (until - now).total_seconds())
-    reason = "the cycle left no word about its sleep" if said is None else said.reason
-    return Rest(state="sleeping", reason=reason, due=due, until=until, wake="any", facts=True)
+    if said is None:
+        reason, brief, idle = "the cycle left no word about its sleep", None, False
+    else:
+        # Why it failed, it has told itself.
+        told = said.problems[0] if said.outcome == "failed" and said.problems else ""
+        reason, brief, idle = said.reason, without(said.reason, told), said.outcome == "idle"
+    return Rest(
+        state="sleeping",
+        reason=reason,
+        due=due,
+        until=until,
+        wake="any",
+        facts=True,
+        brief=brief,
+        idle=idle,
+    )
 
 
 def paused(pause: Pause, *, mono: float, now: datetime) -> Rest:
@@ -66,6 +86,7 @@ def waiting(wait: Wait, *, mono: float, now: datetime) -> Rest:
         due=mono + wait.seconds,
         until=now + timedelta(seconds=wait.seconds),
         wake="new",
+        brief=wait.brief or None,
     )
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentloop.edges import runtime
-from agentloop.edges.lines import Level
+from agentloop.edges.lines import Level, clock
 
 if TYPE_CHECKING:
     from agentloop.edges.lines import Field, Lines
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from agentloop.edges.sdnotify import Notifier
     from agentloop.home import Home
     from agentloop.supervision.rest import Rest
+
+
+BAD_SETTINGS = "the settings are bad: agentloop config check"
+_ENDED_BY = {"paused": "end it with: agentloop resume", "backoff": "at once with: agentloop wake"}
 
 
 class Voice:
@@ -46,9 +50,17 @@ class Voice:
         self._notifier.needs(seconds)
         self.tell("draining", "the cycle in hand may finish", cycle=cycle)
 
-    def say(self, event: str, text: str, *, level: Level = Level.INFO, **fields: Field) -> None:
-        """Write one log line."""
-        self._lines.say(event, text, level=level, **fields)
+    def say(
+        self,
+        event: str,
+        text: str,
+        *,
+        level: Level = Level.INFO,
+        to_person: str | None = None,
+        **fields: Field,
+    ) -> None:
+        """Write one log line; `to_person` is what a terminal shows of it, "" = nothing."""
+        self._lines.say(event, text, level=level, to_person=to_person, **fields)
 
     def tell(
         self,
@@ -64,7 +76,7 @@ class Voice:
             state=state, since=now, until=until, reason=reason, notice=self.notice, cycle=cycle
         )
         self.repeat()
-        shown = f"{state}: {reason}" if until is None else f"{state} until {_clock(until)}: {reason}"
+        shown = f"{state}: {reason}" if until is None else f"{state} until {clock(until)}: {reason}"
         self._notifier.status(f"{shown} [{self.notice}]" if self.notice else shown)
 
     def repeat(self) -> None:
@@ -76,27 +88,28 @@ class Voice:
         except OSError as error:
             self.say("status.unwritten", f"run/status.json cannot be written: {error}", level=Level.WARNING)
 
-    def tell_rest(self, rest: Rest) -> None:
-        """Say that we rest, until when, why, and what ends it."""
+    def tell_rest(self, rest: Rest, *, again: bool = False) -> None:
+        """Say that we rest, until when, why, and what ends it.
+
+        A person is not told `again`, nor once more what was told a moment ago.
+        """
         self.tell(rest.state, rest.reason, until=rest.until)
-        until = "woken" if rest.until is None else _clock(rest.until)
-        end = {
-            "sleeping": "wake me with: agentloop wake",
-            "paused": "end it with: agentloop resume",
-            "backoff": "try at once with: agentloop wake",
-        }
-        hint = f" — {end[rest.state]}" if rest.state == "paused" or rest.wake != "no" else ""
+        until = "woken" if rest.until is None else clock(rest.until)
         word = {"sleeping": "asleep", "backoff": "waiting"}.get(rest.state, rest.state)
-        notice = f" [{self.notice}]" if self.notice else ""
         level = Level.WARNING if rest.state == "backoff" else Level.INFO
-        text = f"{word} until {until} ({rest.reason}){notice}{hint}"
-        self.say(f"supervisor.{rest.state}", text, level=level, until=_stamp(rest.until), reason=rest.reason)
-
-
-def _clock(moment: datetime) -> str:
-    local = moment.astimezone()
-    today = local.date() == datetime.now(UTC).astimezone().date()
-    return f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M}"
+        hint = f"; {_ENDED_BY[rest.state]}" if rest.state == "paused" or rest.wake == "new" else ""
+        reason = rest.reason if rest.brief is None else rest.brief
+        bad = f"; {BAD_SETTINGS}" if self.notice else ""
+        new = "nothing new; " if rest.idle else ""
+        self.say(
+            f"supervisor.{rest.state}",
+            f"{word} until {until} ({rest.reason})",
+            level=level,
+            to_person="" if again else f"{new}{word} until {until} ({reason}){hint}{bad}",
+            until=_stamp(rest.until),
+            reason=rest.reason,
+            notice=self.notice or None,
+        )
 
 
 def _stamp(moment: datetime | None) -> str | None:
