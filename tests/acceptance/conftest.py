@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = Path(__file__).parent / "scripts"
 AGENTLOOP = (sys.executable, "-m", "agentloop")
-BOUND_SECONDS = 60.0
+BOUND_SECONDS = 180.0
 CYCLES_AT_MOST = 40
 
 FILES = {

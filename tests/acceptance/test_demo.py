@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
 DEMO = (sys.executable, "-m", "agentloop.testing.demo", "--pace", "fast")
-BOUND_SECONDS = 120
+BOUND_SECONDS = 300
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -94,8 +94,8 @@ def test_a_kept_demo_is_a_home_to_look_around_in(tmp_path: Path, monkeypatch: py
 
 
 def processes_in(folder: Path) -> list[str]:
-    """Return the command lines of living processes that name the folder; those that end have a moment."""
-    give_up = time.monotonic() + 3
+    """Return the command lines of living processes that name the folder; those that end have a while."""
+    give_up = time.monotonic() + 60
     while found := [words for words in _command_lines() if str(folder) in words]:
         if time.monotonic() > give_up:
             break

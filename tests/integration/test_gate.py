@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -152,6 +152,14 @@ def land(tmp_path: Path) -> Land:
     subprocess.run(["git", "init", "-q", "--bare", str(made.repo)], check=True)
     made.base = made.commit(BASE)
     return made
+
+
+def wait_for(sign: Callable[[], bool]) -> None:
+    """Wait until `sign` holds."""
+    until = time.monotonic() + 90
+    while not sign():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def about(verdict: Verdict, kind: str) -> set[str]:
@@ -416,14 +424,13 @@ def test_a_check_that_never_ends_is_stopped_and_red(land: Land) -> None:
     spec = land.spec(land.commit(FIXED, land.base))
     slow = (Check(name="slow", command="echo begun; sleep 300"),)
     contract = replace(spec.task.contract, checks=slow)
-    soon = datetime.now(UTC) + timedelta(seconds=18)
     spec = replace(
-        spec,
-        task=replace(spec.task, contract=contract),
-        deadline=soon,
-        target=replace(spec.target, verify=()),
+        spec, task=replace(spec.task, contract=contract), target=replace(spec.target, verify=())
     )
-    verdict = land.judged(spec)
+    for seconds in (18, 40, 90):  # three of them, or more on a machine that is so busy, are the check's
+        verdict = land.judged(replace(spec, deadline=datetime.now(UTC) + timedelta(seconds=seconds)))
+        if verdict.checks and verdict.checks[0].output:
+            break
     assert (verdict.checks[0].status, "begun" in verdict.checks[0].output) == (None, True)
     assert about(verdict, "check") == {"slow"}
 
@@ -451,8 +458,7 @@ def test_two_gates_on_one_result_are_one(land: Land) -> None:
     spec = land.spec(land.commit(FIXED, land.base))
     first = land.start(spec)
     folder = Home(land.home).gate(spec.attempt)
-    while not folder.claim.exists():
-        time.sleep(0.01)
+    wait_for(folder.claim.exists)
     assert json.loads(folder.claim.read_bytes())["pid"] == first.pid
     assert land.start(spec).wait(60) == exits.BUSY
     assert first.wait(120) == exits.OK
@@ -484,8 +490,7 @@ def test_a_killed_gate_leaves_nothing_in_the_way_of_the_next(land: Land) -> None
     spec = replace(spec, task=replace(spec.task, contract=contract))
     folder = Home(land.home).gate(spec.attempt)
     first = land.start(spec)
-    while not (folder.tree / "calc.py").exists():
-        time.sleep(0.01)
+    wait_for((folder.tree / "calc.py").exists)
     first.send_signal(signal.SIGKILL)
     first.wait()
     folder.claim.unlink()

@@ -129,6 +129,6 @@ def test_stop_ends_the_process_that_the_record_names(home: Path, options: list[s
         )
         began = time.monotonic()
         assert light.run("stop", ["--home", str(home), *options]) == exits.OK
-        assert time.monotonic() - began < 5
-        assert process.wait(5) == -15
+        assert time.monotonic() - began < 30
+        assert process.wait(60) == -15
     assert light.run("stop", ["--home", str(home)]) == exits.NOT_RUNNING

@@ -38,7 +38,7 @@ def names(requirements: list[str | dict[str, str]]) -> set[str]:
 def build(kind: str, source: Path, into: Path) -> Path:
     """Build a wheel or an sdist from `source` with the installed backend; return its path."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", str(into)]
-    done = subprocess.run(command, cwd=source, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=source, check=False, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     (made,) = into.iterdir()
     return made
@@ -77,7 +77,7 @@ def test_wheel_holds_the_package_the_prompts_and_the_unit(source: Path, tmp_path
 def test_source_distribution_makes_the_same_wheel(source: Path, tmp_path: Path) -> None:
     """The wheel made from the sdist is the checkout's wheel, byte by byte; stray files stay at home."""
     sdist = build("sdist", source, tmp_path / "sdist")
-    subprocess.run(["tar", "-xf", sdist, "-C", tmp_path], check=True, timeout=30)
+    subprocess.run(["tar", "-xf", sdist, "-C", tmp_path], check=True, timeout=120)
     unpacked = tmp_path / sdist.name.removesuffix(".tar.gz")
     inside = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")}
     direct = build("wheel", source, tmp_path / "direct")

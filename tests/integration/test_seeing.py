@@ -53,7 +53,7 @@ def agentloop(*words: str, cwd: Path, **environ: str) -> subprocess.CompletedPro
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -272,7 +272,7 @@ class TestStatus:
 
 
 def _read_until(fd: int, word: bytes) -> bytes:
-    data, bound = b"", time.monotonic() + 20
+    data, bound = b"", time.monotonic() + 90
     while word not in data and time.monotonic() < bound:
         data += _read_for(fd, 0.2)
     return data
@@ -372,7 +372,7 @@ class TestLogs:
         with (folder / "events.jsonl").open("a") as stream:
             stream.write(json.dumps({"at": "", "event": "tool.answered", "ok": True, "text": "late"}) + "\n")
         end(lived)
-        said, _ = watching.communicate(timeout=20)
+        said, _ = watching.communicate(timeout=90)
         assert (watching.returncode, said.index("late") < said.index("delivered: refuses them")) == (0, True)
 
     def test_as_json(self, lived: Path) -> None:
@@ -455,6 +455,31 @@ class TestRehearsal:
             assert (found["spent_micros"], []) == (account["settled_micros"], account["reserved"])
             agentloop("cycle", cwd=fresh, **environ)
         assert told("status", cwd=fresh)["last_cycle"]["number"] == 1
+
+    def test_it_says_what_asking_may_cost_and_is_no_cycle(self, fresh: Path) -> None:
+        """Before it is asked, on standard error; `status` still says when a cycle wrote last, and which."""
+        agentloop("issue", "new", "One hour too short", cwd=fresh)
+        before = told("status", cwd=fresh)["last_cycle"]
+        with ScriptedModel(parse(NOTHING_TO_DECIDE)) as model:
+            environ = {"ANTHROPIC_API_KEY": "scripted", "ANTHROPIC_BASE_URL": model.url}
+            done = agentloop("cycle", "--dry-run", cwd=fresh, **environ)
+        assert "that may cost $0.50 at most; with --no-model it is not asked" in " ".join(done.stderr.split())
+        assert told("status", cwd=fresh)["last_cycle"] == before
+
+    def test_without_a_key_it_shows_what_there_is(self, fresh: Path) -> None:
+        """The briefing and the rules' decisions, then what is missing, with the code for that."""
+        agentloop("issue", "new", "One hour too short", cwd=fresh)
+        done = agentloop("cycle", "--dry-run", cwd=fresh)
+        assert ("One hour too short" in done.stdout, done.returncode) == (True, exits.UNSAFE)
+        assert "there is no API key" in done.stderr
+        program = agentloop("cycle", "--dry-run", "--json", cwd=fresh)
+        found = json.loads(program.stdout)
+        assert (program.returncode, found["asked"], "no API key" in found["missing"]) == (
+            exits.UNSAFE,
+            False,
+            True,
+        )
+        assert told("cost", cwd=fresh)["unresolved_micros"] == 0
 
     def test_money_of_a_killed_rehearsal_counts_at_its_ceiling(self, fresh: Path) -> None:
         """Reserved and never settled: the next one settles it, as unresolved when its ledger is gone."""

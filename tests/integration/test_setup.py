@@ -46,7 +46,7 @@ def setup(checkout: Path, *arguments: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout == ""
     assert not (checkout / ".venv").exists()

@@ -16,7 +16,7 @@ def check(folder: Path, modules: dict[str, str]) -> tuple[int, list[str]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     done = subprocess.run(
-        [sys.executable, CHECKER, folder], capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, CHECKER, folder], capture_output=True, text=True, check=False, timeout=90
     )
     lines = done.stdout.replace(f"{folder}/agentloop/", "").splitlines()
     return done.returncode, [line for line in lines if not line.endswith("refused")]

@@ -41,7 +41,7 @@ def call(url: str, body: object, key: str = "k", path: str = "/v1/messages") -> 
     data, headers = json.dumps(body).encode(), {"x-api-key": key}
     asked = urllib.request.Request(f"{url}{path}", data=data, headers=headers)  # noqa: S310 - loopback
     try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - loopback
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -207,6 +207,6 @@ def test_the_program_prints_its_url_records_requests_and_tells_of_errors(tmp_pat
     assert call(url, body())[0] == 200
     assert call(url, body("nothing"))[0] == 400
     program.send_signal(signal.SIGTERM)
-    _, errors = program.communicate(timeout=10)
+    _, errors = program.communicate(timeout=60)
     assert (program.returncode, "no step matches" in errors) == (1, True)
     assert [json.loads(line).get("step") for line in record.read_text().splitlines()] == ["plan", None]

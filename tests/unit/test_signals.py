@@ -342,4 +342,4 @@ def test_five_thousand_issues_are_looked_through_at_once() -> None:
     scene = told.scene()
     began = time.process_time()
     assert len(matters(scene.world, scene.observed)) == 5000
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < 5

@@ -28,7 +28,7 @@ BRANCHING = "def branching(x):\n" + "    if x:\n        x = 0\n" * 9
 def tail(folder: Path) -> list[str]:
     """Return what is printed for `folder`, a line each, without the folder's name."""
     done = subprocess.run(
-        [sys.executable, TAIL, folder], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, TAIL, folder], capture_output=True, text=True, check=True, timeout=90
     )
     return done.stdout.replace(f"{folder}/", "").replace(f"{folder}: ", "").splitlines()
 
