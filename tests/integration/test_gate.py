@@ -424,9 +424,7 @@ def test_a_check_that_never_ends_is_stopped_and_red(land: Land) -> None:
     spec = land.spec(land.commit(FIXED, land.base))
     slow = (Check(name="slow", command="echo begun; sleep 300"),)
     contract = replace(spec.task.contract, checks=slow)
-    spec = replace(
-        spec, task=replace(spec.task, contract=contract), target=replace(spec.target, verify=())
-    )
+    spec = replace(spec, task=replace(spec.task, contract=contract), target=replace(spec.target, verify=()))
     for seconds in (18, 40, 90):  # three of them, or more on a machine that is so busy, are the check's
         verdict = land.judged(replace(spec, deadline=datetime.now(UTC) + timedelta(seconds=seconds)))
         if verdict.checks and verdict.checks[0].output:
