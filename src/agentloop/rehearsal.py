@@ -7,6 +7,7 @@ money is spent. What would follow from effects that did not happen is told as fa
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,18 @@ from agentloop.cycle import Spent
 from agentloop.domain import facts as f
 from agentloop.domain.proposal import Proposal
 from agentloop.domain.telling import decision_words, effect_words
+from agentloop.domain.world import REHEARSAL
 from agentloop.edges import runfolder
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.files import locked, make_folder
 from agentloop.edges.journal import Journal
+from agentloop.edges.keys import KEY_VARIABLE, find_key
 from agentloop.edges.ledger import Ledger
 from agentloop.ports import HandedOn, HeldRelay, Outside, Taken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -60,12 +64,16 @@ class Rehearsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """What the cycle would have done. Money is what asking the admin really cost, in micro-dollars."""
+    """What the cycle would have done. Money is what asking the admin really cost, in micro-dollars.
+
+    `missing` says why the admin agent could not be asked although it was to be ("" otherwise).
+    """
 
     cycle: int
     woken_by: tuple[str, ...]
     briefing: str
     asked: bool
+    missing: str
     spent_micros: int
     unresolved_micros: int
     decisions: tuple[Rehearsed, ...]
@@ -78,10 +86,17 @@ class Rehearsal:
     sleep_reason: str
 
 
-def rehearse(home: Home, settings: Settings, *, ask: bool = True) -> Rehearsal:
+def rehearse(
+    home: Home,
+    settings: Settings,
+    *,
+    ask: bool = True,
+    before_asking: Callable[[int], None] = lambda _micros: None,
+) -> Rehearsal:
     """Return what a cycle on `home` would do now; `ask` False leaves the admin agent out, and costs nothing.
 
-    Raises BusyError when a cycle runs, JournalError.
+    `before_asking` is told what asking may cost at most, in micro-dollars, just before it is done. Raises
+    BusyError when a cycle runs, JournalError.
     """
     make_folder(home.run)
     with locked(home.lock):
@@ -89,7 +104,7 @@ def rehearse(home: Home, settings: Settings, *, ask: bool = True) -> Rehearsal:
         number = _settle_killed(home, journal)
         real = wiring.parts(home, settings, told.tell)
         overlay = _Overlay(journal)
-        admin = _Account(home, settings, real.outside, journal, number, ask=ask)
+        admin = _Account(home, settings, real.outside, journal, number, before_asking if ask else None)
         wakes = _waiting_wakes(home)
         parts = replace(
             real,
@@ -105,6 +120,7 @@ def rehearse(home: Home, settings: Settings, *, ask: bool = True) -> Rehearsal:
         woken_by=wakes,
         briefing=admin.briefing,
         asked=admin.asked,
+        missing=admin.missing,
         spent_micros=admin.spent.micros,
         unresolved_micros=admin.spent.unresolved_micros,
         decisions=_decisions(overlay, told),
@@ -146,10 +162,17 @@ class _Account:
     """The admin agent, asked in earnest: its money is reserved in the real journal before, settled after."""
 
     def __init__(
-        self, home: Home, settings: Settings, outside: Outside, journal: Journal, number: int, *, ask: bool
+        self,
+        home: Home,
+        settings: Settings,
+        outside: Outside,
+        journal: Journal,
+        number: int,
+        before_asking: Callable[[int], None] | None,
     ) -> None:
         self.briefing = ""
         self.asked = False
+        self.missing = ""
         self.spent = Spent(micros=0, unresolved_micros=0, model=settings.models.admin)
         self._home = home
         self._settings = settings
@@ -157,18 +180,22 @@ class _Account:
         self._journal = journal
         self._number = number  # of the last real cycle: the next one keeps its own
         self._clock = SystemClock()
-        self._ask = ask
+        self._before_asking = before_asking
 
     def __call__(
         self, scene: Scene, matters: tuple[Matter, ...], *, stall: str, relay: str, purse_micros: int
     ) -> tuple[Reply, Spent, tuple[str, ...]]:
         """Return the outcome, the cost, and the ids of the matters that were shown."""
         self.briefing = brief(scene, matters, relay=relay, stall=stall).text
-        if not self._ask:
+        if self._before_asking is None:
             return SILENT, self.spent, ()
+        self.missing = _missing_key(self._settings)
+        if self.missing:
+            return SILENT, self.spent, ()
+        self._before_asking(purse_micros)
         self.asked = True
         now = self._clock.now()
-        purse = f"rehearsal:{self._number}:{now:%Y%m%dT%H%M%S.%f}"
+        purse = f"{REHEARSAL}{self._number}:{now:%Y%m%dT%H%M%S.%f}"
         folder = _folder(self._home, purse)
         reserved = f.Reserved(purse=purse, micros=purse_micros)
         self._journal.append(f.Entry(at=now, cycle=self._number, facts=(reserved,)))
@@ -181,6 +208,14 @@ class _Account:
             settled = _settlement(folder, purse, purse_micros, self.spent.model)
             self._journal.append(f.Entry(at=self._clock.now(), cycle=self._number, facts=(settled,)))
         return reply, self.spent, shown
+
+
+def _missing_key(settings: Settings) -> str:
+    try:
+        key = find_key(settings.models.key_file, os.environ.get(KEY_VARIABLE, ""))
+    except (OSError, UnicodeDecodeError) as error:
+        return f"models.key_file cannot be read: {error}"
+    return "" if key else "there is no API key for the admin agent's model"
 
 
 def _folder(home: Home, purse: str) -> Path:
@@ -204,7 +239,7 @@ def _settle_killed(home: Home, journal: Journal) -> int:
     Nobody else spends from such a purse: we hold the lock.
     """
     world = journal.world()
-    killed = [(purse, each) for purse, each in world.purses.items() if purse.startswith("rehearsal:")]
+    killed = [(purse, each) for purse, each in world.purses.items() if purse.startswith(REHEARSAL)]
     if killed:
         settled = tuple(_settlement(_folder(home, purse), purse, each) for purse, each in killed)
         journal.append(f.Entry(at=SystemClock().now(), cycle=world.cycle, facts=settled))

@@ -441,7 +441,7 @@ class TestRehearsal:
         before = tree(fresh)
         with ScriptedModel(parse(NOTHING_TO_DECIDE)) as model:
             environ = {"ANTHROPIC_API_KEY": "scripted", "ANTHROPIC_BASE_URL": model.url}
-            found = told("cycle", "--dry-run", cwd=fresh, **environ)
+            found = json.loads(agentloop("cycle", "--dry-run", "--json", cwd=fresh, **environ).stdout)
             after = tree(fresh)
             assert [one["decision"] for one in found["decisions"]] == [
                 "answer on issue 1: It is so on purpose."

@@ -75,7 +75,11 @@ def stop(
 def cycle(
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show briefing, decisions and effects; have no effect.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show briefing, decisions and effects; have no effect. Asks the model: that costs.",
+        ),
     ] = False,
     no_model: Annotated[
         bool, typer.Option("--no-model", help="With --dry-run: do not ask the admin agent; costs nothing.")

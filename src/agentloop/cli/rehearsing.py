@@ -8,6 +8,7 @@ import typer
 
 from agentloop import exits
 from agentloop.cli import common
+from agentloop.errors import UnsafeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,23 +21,40 @@ if TYPE_CHECKING:
 def rehearse(root: Path, *, ask: bool, as_json: bool, compact: bool) -> None:
     """Rehearse a cycle on the home at `root` and show it.
 
-    Raises AgentloopError, and typer.Exit when it failed.
+    Raises AgentloopError (UnsafeError when there is no key to ask the admin agent with), and typer.Exit when
+    it failed.
     """
     from agentloop import compiled, rehearsal
+    from agentloop.domain.wording import dollars
     from agentloop.home import Home
 
     home = Home(root)
     settings, complaint = compiled.in_force(home)
     if complaint:
         common.warn(complaint)
-    with common.working("looking, and asking the admin agent" if ask else "looking"):
-        found = rehearsal.rehearse(home, settings, ask=ask)
+    with common.working("looking, and asking the admin agent" if ask else "looking") as say:
+        found = rehearsal.rehearse(
+            home,
+            settings,
+            ask=ask,
+            before_asking=lambda micros: say(
+                f"the admin agent is asked now, in earnest: that may cost {dollars(micros)} at most; "
+                "with --no-model it is not asked"
+            ),
+        )
     if as_json:
         from agentloop.domain.report import plain
 
         common.print_json(plain(found), compact=compact)
     else:
         _print(common.console(), found)
+    if found.missing and as_json:
+        raise typer.Exit(exits.UNSAFE)
+    if found.missing:
+        raise UnsafeError(
+            f"{found.missing}: its decisions are not shown",
+            fix="set ANTHROPIC_API_KEY or models.key_file; or: agentloop cycle --dry-run --no-model",
+        )
     if found.failed:
         raise typer.Exit(exits.MODEL)
 
@@ -52,6 +70,8 @@ def _print(to: Console, found: Rehearsal) -> None:
         to.print(
             Text(f"the admin agent was asked; that cost {cost}, which is spent and counts", style="yellow")
         )
+    elif found.missing:
+        to.print(Text(f"the admin agent would be asked; it was not: {found.missing}", style="yellow"))
     elif found.briefing:
         to.print(
             Text("the admin agent would be asked; it was not (--no-model), so its decisions are missing")

@@ -187,7 +187,7 @@ def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, 
     needs, running, coming, queue = _needs(scene), _running(world), _coming(scene), _queue(scene)
     return Standing(
         cycle=world.cycle,
-        cycle_at=world.at,
+        cycle_at=world.cycle_at,
         limit_until=world.limited_until if scene.limited() else None,
         limit_why=one_line(world.limited_why) if scene.limited() else "",
         needs_you=needs[:ROWS],

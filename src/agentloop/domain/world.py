@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from agentloop.domain.effects import Effect
     from agentloop.domain.work import Verdict
 
+REHEARSAL = "rehearsal:"
+"""How the purses of rehearsed cycles begin."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh:
@@ -127,6 +130,8 @@ class World:
 
     cycle: int = 0
     at: datetime | None = None
+    cycle_at: datetime | None = None
+    """When a cycle wrote last; a rehearsal is none."""
     issues: dict[str, IssueView] = field(default_factory=dict)
     tasks: dict[str, TaskView] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
@@ -158,6 +163,8 @@ class World:
     def apply(self, entry: facts.Entry) -> None:
         """Take one entry in."""
         self.at = entry.at
+        if not _is_rehearsal(entry):
+            self.cycle_at = entry.at
         self.cycle = max(self.cycle, entry.cycle)
         for fact in entry.facts:
             task = _task_of(fact)
@@ -197,6 +204,11 @@ class World:
             self.tasks[view.task.id] = replace(view, state=state, since=at)
             if over(state):
                 self.live.pop(view.task.id, None)
+
+
+def _is_rehearsal(entry: facts.Entry) -> bool:
+    purses = [getattr(fact, "purse", "") for fact in entry.facts]
+    return bool(purses) and all(purse.startswith(REHEARSAL) for purse in purses)
 
 
 def _task_of(fact: facts.Fact) -> str | None:
