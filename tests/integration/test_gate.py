@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -491,8 +492,22 @@ def test_a_killed_gate_leaves_nothing_in_the_way_of_the_next(land: Land) -> None
     wait_for((folder.tree / "calc.py").exists)
     first.send_signal(signal.SIGKILL)
     first.wait()
+    wait_for(
+        lambda: not busy_with(folder.root)
+    )  # what ends a killed run's processes would end the next one's
     folder.claim.unlink()
     assert land.start(spec).wait(120) == exits.OK
     found = decode(Verdict | GateBroken, json.loads(folder.verdict.read_bytes()))
     assert isinstance(found, Verdict)
     assert found.green
+
+
+def busy_with(folder: Path) -> bool:
+    """Whether a process works in the folder, or was told of it."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (process / "cmdline").read_bytes():
+                return True
+            if (process / "cwd").readlink().is_relative_to(folder):
+                return True
+    return False
