@@ -80,7 +80,7 @@ class Limits:
     """Ceilings. Reaching one stops the work in hand and says so; it is never an error."""
 
     attempt_usd: float = setting(2.0, "dollars one attempt may spend on model calls", least=0.001, most=1000)
-    cycle_usd: float = setting(0.5, "dollars the admin agent may spend in one cycle", least=0.001, most=1000)
+    cycle_usd: float = setting(1.0, "dollars the admin agent may spend in one cycle", least=0.001, most=1000)
     day_usd: float = setting(20.0, "dollars a day (UTC), everything included", least=0.001, most=100_000)
     total_usd: float = setting(
         200.0, "dollars in all; raise it when it is reached", least=0.001, most=1_000_000
