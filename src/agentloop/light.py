@@ -182,7 +182,33 @@ def supervise(home: str, *, once: bool = False, max_cycles: int | None = None) -
 
     from agentloop import supervisor
 
+    _warn_of_no_key(home)
     return supervisor.run(Path(home), once=once, max_cycles=max_cycles)
+
+
+def _warn_of_no_key(home: str) -> None:
+    """Say before the first cycle that there is no key: what needs none goes on, the rest waits for it."""
+    from pathlib import Path
+
+    from agentloop import compiled
+    from agentloop.edges import keys, lines
+    from agentloop.home import Home
+
+    try:
+        settings, _ = compiled.in_force(Home(Path(home).resolve()))
+        found = keys.find_key(settings.models.key_file, os.environ.get(keys.KEY_VARIABLE, ""))
+        why = "there is no API key"
+    except AgentloopError:
+        return  # the supervisor finds the same, and says it in its own way
+    except (OSError, UnicodeDecodeError) as error:
+        found, why = "", f"models.key_file cannot be read: {error}"
+    if not found:
+        text = (
+            f"{why}: nothing is planned or built until there is one; give it with models.key_file, or stop "
+            "and start again with ANTHROPIC_API_KEY set, or with the systemd credential anthropic-key"
+        )
+        to = lines.Lines(2, lines.form_for(2, os.environ))
+        to.say("key.missing", text, level=lines.Level.WARNING)
 
 
 def cycle(home: str, *, as_json: bool = False) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -56,6 +57,41 @@ def test_a_failed_start_is_one_line_of_the_journal(home: Path) -> None:
     assert line.startswith("<3>event=run.failed ")
     assert "agentloop.toml:1" in line
     assert "agentloop.toml:2" in line
+
+
+@pytest.mark.parametrize("key", ["", "sk-test"])
+def test_a_start_without_a_key_says_so_once(home: Path, key: str) -> None:
+    """In one line, before the first cycle; the loop runs all the same. With a key there is nothing to say."""
+    command = (sys.executable, "-m", "agentloop", "run", "--once", "--home", str(home))
+    environment = {**os.environ, "ANTHROPIC_API_KEY": key}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    warned = [line for line in ran.stderr.splitlines() if "event=key.missing" in line]
+    assert (ran.returncode, len(warned)) == (exits.OK, 0 if key else 1), ran.stderr
+    assert [line for line in warned if "ANTHROPIC_API_KEY" not in line or "level=warning" not in line] == []
+
+
+@pytest.mark.parametrize("loop", ["stopped", "paused"])
+def test_a_program_reads_what_the_quick_commands_did(
+    home: Path, capsys: pytest.CaptureFixture[str], loop: str
+) -> None:
+    """`wake`, `pause` and `resume` with `--json`; `wake` tells whether somebody hears it."""
+
+    def told(name: str, *words: str) -> dict[str, Any]:
+        assert light.run(name, ["--home", str(home), "--json", *words]) == exits.OK
+        said = json.loads(capsys.readouterr().out)
+        assert said.pop("schema") == 1
+        return dict(said)
+
+    if loop == "paused":
+        identity = identity_of(os.getpid())
+        assert identity is not None
+        (home / ".agentloop/run").mkdir(parents=True)
+        record = runtime.SupervisorRecord(identity=identity, version="1", started_at=runfolder.now_text())
+        runtime.write_supervisor(home, record)
+    paused = told("pause", "--for", "2h", "--reason", "new disk")
+    assert (paused["reason"], paused["by"]) == ("new disk", light.user_name())
+    assert told("wake") == {"trigger": "left", "loop": loop}
+    assert told("resume") == {"resumed": True}
 
 
 def test_wake_leaves_its_reason(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
