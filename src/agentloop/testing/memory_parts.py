@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -367,7 +368,7 @@ class MemoryJournal:
 
     def entries(self) -> tuple[Entry, ...]:
         """Return every entry, oldest first."""
-        return tuple(decode(Entry, json.loads(line)) for line in self.lines)
+        return tuple(map(_entry, self.lines))
 
     def world(self) -> World:
         """Return the fold over all entries."""
@@ -381,6 +382,13 @@ class MemoryJournal:
         if self.full:
             raise JournalError("the journal cannot be written: no space left on device")
         self.lines.append(json.dumps(encode(entry)))
+
+
+@lru_cache(maxsize=10_000)
+def _entry(line: str) -> Entry:
+    # Entries never change, and whoever tries every kill reads the same lines hundreds of times.
+    found: Entry = decode(Entry, json.loads(line))
+    return found
 
 
 class KilledError(BaseException):
