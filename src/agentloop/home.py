@@ -176,6 +176,11 @@ class Home:
         """The folder of the gate run on an attempt's result, by the attempt's id."""
         return RunFolder(self.gates / attempt)
 
+    @property
+    def baselines(self) -> Path:
+        """`.agentloop/baselines/`: how checks ended on base commits; a cache."""
+        return self.runtime / "baselines"
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:

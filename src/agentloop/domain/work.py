@@ -245,7 +245,7 @@ class Verdict:
     added: int = 0
     removed: int = 0
     notes: tuple[str, ...] = ()
-    """What a person should look at first (tests that went, much that was removed): nothing held against it."""
+    """What a person should look at first (tests that went, much that was removed); held against nobody."""
 
     @property
     def green(self) -> bool:

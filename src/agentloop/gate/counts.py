@@ -38,7 +38,7 @@ def count_tests(output: str) -> int | None:
 
 def _case_by_case(text: str) -> list[int]:
     """Runners that were told to be quiet, or never add up: a line, or a character, for each test."""
-    go = re.findall(r"^\s*--- (?:PASS|FAIL): ", text, re.MULTILINE)
+    go = re.findall(r"^[ \t]*--- (?:PASS|FAIL): ", text, re.MULTILINE)
     dots = re.findall(r"^([.FEsxXR]+) +\[ *\d+%\]$", text, re.MULTILINE)
     rows = [sum(row.count(sign) for sign in ".FX") for row in dots]
     return [len(go)] if go else rows

@@ -13,7 +13,7 @@ from agentloop.gate.counts import count_tests
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agentloop.domain.work import CheckResult, Finding
+    from agentloop.domain.work import CheckResult, Contract, Finding
 
 _NOTHING: Final = (
     (r"\bno tests ran\b|\bcollected 0 items\b", "pytest"),
@@ -21,7 +21,7 @@ _NOTHING: Final = (
     (r"\bNo tests found\b", "jest"),
     (r"\bNo test files found\b", "vitest"),
     (r"\bError: no test specified\b", "npm"),
-    (r"^\s*0 passing\b", "mocha"),
+    (r"^[ \t]*0 passing\b", "mocha"),
     (r"^# tests 0$", "node --test"),
     (r"\bno tests to run\b|\[no test files\]", "go test"),
     (r"\bNo tests were found!!!", "ctest"),
@@ -59,6 +59,23 @@ def suspicion(command: str, output: str) -> str | None:
     if _PYTEST.search(command) and "--version" not in command and not _PYTEST_ENDED.search(output):
         return "pytest ended with 0 before it came to the end of its tests"
     return None
+
+
+def lost_tests(check: CheckResult) -> str | None:
+    """Return how many fewer tests a check that passed ran than on the base, in words; None when none went."""
+    if not check.passed or not check.tests_before:
+        return None
+    if check.tests is None:
+        return f"it told no number of tests; {check.tests_before} ran on the base"
+    if check.tests < check.tests_before:
+        return f"it ran {check.tests} test{'s' * (check.tests != 1)}; {check.tests_before} ran on the base"
+    return None
+
+
+def may_lose(check: CheckResult, contract: Contract) -> bool:
+    """Return whether the contract lets tests go: it opens some, and at least half of all are still run."""
+    left = (check.tests or 0) * 2 >= (check.tests_before or 0)
+    return bool(contract.may_change_tests) and left
 
 
 def name_of(commit: str, base: str, checks: Iterable[CheckResult], findings: Iterable[Finding]) -> str:

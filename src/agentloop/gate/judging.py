@@ -1,44 +1,44 @@
-"""One judgement, step by step: look at the change, check it out, run every check, and say what was seen."""
+"""One judgement, step by step: look at the change, run the checks on it and on its base, tell the outcome."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentloop.domain.secrets import redact
 from agentloop.domain.work import Check, CheckResult, Finding, Verdict
 from agentloop.errors import AgentloopError
+from agentloop.gate.baseline import Baseline
 from agentloop.gate.checkout import make_checkout, read_diff, watch
-from agentloop.gate.evidence import name_of, suspicion
+from agentloop.gate.commands import run_command, sandbox_of, seconds_left
+from agentloop.gate.evidence import lost_tests, may_lose, name_of, suspicion
+from agentloop.gate.notes import notes_on
 from agentloop.gate.policy import scan
-from agentloop.worker.sandbox import sandbox_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agentloop.domain.work import GateSpec
     from agentloop.edges.lines import Lines
+    from agentloop.gate.baseline import Before
     from agentloop.gate.checkout import Watched
     from agentloop.gate.policy import Diff
     from agentloop.home import RunFolder
     from agentloop.worker.sandbox import Ran, Sandbox
 
 SETUP: Final = "setup"
-OUTPUT_BYTES: Final = 8_000
 _SAID: Final = 600
-_LAST_SECONDS: Final = 15
-"""How long before its deadline a gate stops running commands: the verdict wants to be written."""
 _UNRUNNABLE: Final = frozenset({"empty", "hostile", "mode"})
 
 
-def judge(spec: GateSpec, folder: RunFolder, lines: Lines) -> Verdict:
-    """Return the verdict on the commit of `spec`.
+def judge(spec: GateSpec, folder: RunFolder, baselines: Path, lines: Lines) -> Verdict:
+    """Return the verdict on the commit of `spec`; `baselines` is where the home keeps what bases were like.
 
     Raises AgentloopError (UnsafeError without a sandbox, GitError) and OSError: then nothing is known about
     it.
     """
-    return _Judging(spec=spec, folder=folder, lines=lines).verdict()
+    return _Judging(spec=spec, folder=folder, baselines=baselines, lines=lines).verdict()
 
 
 def checks_of(spec: GateSpec) -> tuple[Check, ...]:
@@ -61,13 +61,16 @@ class _Judging:
 
     spec: GateSpec
     folder: RunFolder
+    baselines: Path
     lines: Lines
+    notes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     results: list[CheckResult] = field(default_factory=list)
 
     def verdict(self) -> Verdict:
         spec = self.spec
         diff = read_diff(spec)
+        self.notes += notes_on(diff)
         if spec.scan or not diff.changes:
             self.findings += scan(diff, spec.task.contract, spec.target, spec.limits)
         if not any(finding.kind in _UNRUNNABLE for finding in self.findings):
@@ -85,6 +88,7 @@ class _Judging:
             files=len(diff.changes),
             added=added,
             removed=removed,
+            notes=tuple(self.notes),
         )
 
     def _run_checks(self, diff: Diff) -> None:
@@ -93,8 +97,9 @@ class _Judging:
             says = "neither the contract nor the target names a check: nothing shows that it is done"
             self._find("none", says)
             return
+        began = time.monotonic()
         tree = make_checkout(self.spec, self.folder, diff)
-        sandbox = self._sandbox()
+        sandbox = sandbox_of(self.spec, self.folder)
         sandbox.check()
         before = watch(tree, self.spec)
         for check in checks:
@@ -102,29 +107,14 @@ class _Judging:
             self._look_for_meddling(check, before, tree)
             if check.name == SETUP and not passed:
                 return
-
-    def _sandbox(self) -> Sandbox:
-        return sandbox_for(
-            self.spec.worker,
-            writable=(self.folder.tree, self.folder.git),
-            readable=(Path(self.spec.mirror) / "objects",),
-            hidden=(self.folder.root.parent.parent,),
-            tmp=self.folder.tmp,
-            mark=str(self.folder.root),
-        )
+        if self.spec.scan:
+            self._compare(checks, time.monotonic() - began)
 
     def _run(self, check: Check, sandbox: Sandbox, tree: Path) -> bool:
         seconds = min(self.spec.limits.check_minutes * 60.0, self._seconds_left())
         began = time.monotonic()
-        ran = sandbox.run(
-            ["/bin/sh", "-c", check.command],
-            cwd=tree,
-            # The checkout is its owner's, whoever that is to the sandbox.
-            env={"GIT_CONFIG_GLOBAL": "/dev/null"},
-            timeout_seconds=seconds,
-            output_limit=OUTPUT_BYTES,
-        )
-        output = redact(ran.text)
+        seen = run_command(check.command, sandbox, tree, seconds)
+        ran, output = seen.ran, seen.kept
         passed = ran.status == 0
         self.results.append(
             CheckResult(
@@ -134,22 +124,40 @@ class _Judging:
                 status=ran.status,
                 output=output,
                 seconds=round(time.monotonic() - began, 3),
+                tests=seen.tests,
             )
         )
         self.lines.say("gate.check", f"{check.name}: {_how(ran)}", check=check.name, status=ran.status)
-        why = suspicion(check.command, output) if passed and check.name != SETUP else _failure(ran, output)
-        if why and (not passed or check.name != SETUP):
+        if not passed:
+            self._find(check.name, _failure(ran, output))
+        elif check.name != SETUP and (why := suspicion(check.command, seen.whole)):
             self._find(check.name, why)
         return passed
 
     def _seconds_left(self) -> float:
-        left = (self.spec.deadline - datetime.now(UTC)).total_seconds() - _LAST_SECONDS
+        left = seconds_left(self.spec)
         if left <= 0:
             raise AgentloopError(
                 "the gate's time was over before all checks were run",
                 fix="make the checks quicker, or raise limits.check_minutes",
             )
         return left
+
+    def _compare(self, checks: tuple[Check, ...], spent_seconds: float) -> None:
+        """Tell of each check how it ended on the base, and hold against the change what is tested no more."""
+        asked = {check.command for check in self.spec.task.contract.checks}
+        named = [check.command for check in checks if check.name != SETUP]
+        lists = [[each for each in named if (each in asked) is of_contract] for of_contract in (True, False)]
+        baseline = Baseline(spec=self.spec, folder=self.folder, cache=self.baselines, lines=self.lines)
+        known = baseline.look(filter(None, lists), spent_seconds=spent_seconds)
+        self.results = [_compared(each, known.get(each.command)) for each in self.results]
+        for check in self.results:
+            lost = lost_tests(check)
+            if lost and may_lose(check, self.spec.task.contract):
+                self.notes.insert(0, f"Of {check.name!r}: {lost}")
+            elif lost:
+                says = f"{lost}: they may become fewer only where the contract opens them, and not by half"
+                self.findings.append(Finding(kind="tests", about=check.name, says=says))
 
     def _look_for_meddling(self, check: Check, before: Watched, tree: Path) -> None:
         for path in before.altered(watch(tree, self.spec)):
@@ -160,6 +168,12 @@ class _Judging:
 
     def _find(self, about: str, says: str) -> None:
         self.findings.append(Finding(kind="check", about=about, says=says))
+
+
+def _compared(check: CheckResult, before: Before | None) -> CheckResult:
+    if before is None or check.name == SETUP:
+        return check
+    return replace(check, before=before.ended, tests_before=before.tests)
 
 
 def _how(ran: Ran) -> str:

@@ -43,7 +43,8 @@ def main(attempt_id: str, home: Path) -> int:
     NOT_FOUND: no readable spec; BUSY: another process has claimed it; UNSAFE and FAILED: GateBroken says why.
     """
     lines = Lines(sys.stdout.fileno(), form_for(sys.stdout.fileno(), os.environ))
-    folder = Home(home.absolute()).gate(attempt_id)
+    whole = Home(home.absolute())
+    folder = whole.gate(attempt_id)
     spec = _spec(folder)
     if spec is None or spec.attempt != attempt_id.partition("@")[0]:
         lines.say("gate.no_spec", f"there is no gate to run for {attempt_id}", attempt=attempt_id)
@@ -56,7 +57,7 @@ def main(attempt_id: str, home: Path) -> int:
     clean_environment()
     end_at(spec.deadline)
     with _beating(folder):
-        outcome, code = _judged(spec, folder, lines)
+        outcome, code = _judged(spec, folder, whole.baselines, lines)
         write_durable(folder.verdict, json.dumps(encode(outcome), ensure_ascii=False).encode() + b"\n")
     lines.say("gate.ended", _summary(outcome), attempt=attempt_id, commit=spec.commit)
     return code
@@ -118,9 +119,11 @@ def _beating(folder: RunFolder) -> Iterator[None]:
         thread.join(1)
 
 
-def _judged(spec: GateSpec, folder: RunFolder, lines: Lines) -> tuple[Verdict | GateBroken, int]:
+def _judged(
+    spec: GateSpec, folder: RunFolder, baselines: Path, lines: Lines
+) -> tuple[Verdict | GateBroken, int]:
     try:
-        return judge(spec, folder, lines), exits.OK
+        return judge(spec, folder, baselines, lines), exits.OK
     except AgentloopError as error:
         return _broken(spec, error.what, error.fix), exits.code_for(error)
     except OSError as error:
