@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from agentloop.domain.states import Cancelled, Merged, Noted, TaskView, Try
@@ -9,7 +10,7 @@ from agentloop.domain.states import Cancelled, Merged, Noted, TaskView, Try
 if TYPE_CHECKING:
     from agentloop.domain import decisions as d
     from agentloop.domain.issue import Issue
-    from agentloop.domain.work import Delivered, Task, Verdict
+    from agentloop.domain.work import CheckResult, Delivered, Task, Verdict
     from agentloop.domain.world import IssueView
 
 OUTPUT_LINES = 12
@@ -128,8 +129,8 @@ def pull_body(
     """
     task = view.task
     parts = [
-        task.contract.goal.strip(),
         _warnings(one, verdict, gate=gate),
+        task.contract.goal.strip(),
         _bullets("Acceptance criteria", [one_line(text) for text in task.contract.criteria]),
         _evidence(verdict),
         _bullets("Not done", [one_line(delivered.not_done, 1000)] if delivered.not_done.strip() else []),
@@ -150,7 +151,8 @@ def _warnings(one: Try, verdict: Verdict, *, gate: bool) -> str:
         )
     if not gate:
         lines.append("> **No gate:** the settings switch it off; only the contract's own checks were run.")
-    return "\n".join(lines)
+    lines += [f"> **Look first:** {one_line(note)}" for note in verdict.notes]
+    return "\n>\n".join(lines)
 
 
 def _bullets(title: str, items: list[str]) -> str:
@@ -158,14 +160,54 @@ def _bullets(title: str, items: list[str]) -> str:
 
 
 def _evidence(verdict: Verdict) -> str:
-    rows = [
-        f"| `{_cell(check.command)}` | {'passed' if check.passed else 'failed'} | {check.seconds:.1f} s |"
-        for check in verdict.checks
-    ]
     size = f"{verdict.files} files, +{verdict.added} -{verdict.removed}; evidence `{verdict.evidence[:12]}`"
     head = [f"**Evidence** on `{verdict.commit[:10]}` ({size})", ""]
-    table = ["| check | result | time |", "|---|---|---|", *rows] if rows else ["No checks were run."]
-    return "\n".join([*head, *table])
+    if not verdict.checks:
+        return "\n".join([*head, "No checks were run."])
+    rows = [_row(check) for check in verdict.checks]
+    table = ["| check | result | before | tests | it says | time |", "|---|---|---|---|---|---|", *rows]
+    return "\n".join([*head, *table, *_worth(verdict)])
+
+
+def _row(check: CheckResult) -> str:
+    result = "passed" if check.passed else "failed"
+    before = _before(check)
+    if check.passed and before == "failed":
+        result, before = "**passes now**", "**failed**"
+    tests = "" if check.tests is None else str(check.tests)
+    if tests and check.tests_before is not None and check.tests_before != check.tests:
+        tests += f" (before: {check.tests_before})"
+    said = _cell(last_words(check.output))
+    cells = [f"`{_cell(check.command)}`", result, before, tests, f"`{said}`" if said else ""]
+    return f"| {' | '.join(cells)} | {check.seconds:.1f} s |"
+
+
+def _before(check: CheckResult) -> str:
+    if check.before == "unknown":
+        return ""
+    return "ran no test" if check.before == "passed" and check.tests_before == 0 else check.before
+
+
+def _worth(verdict: Verdict) -> list[str]:
+    """What the checks prove about this task in particular, as far as the base is known."""
+    proofs = sum(check.passed and check.before == "failed" for check in verdict.checks)
+    if proofs:
+        return ["", f"{proofs} of these checks failed before this change and pass{'es' * (proofs == 1)} now."]
+    if {_before(check) for check in verdict.checks if check.name != "setup"} == {"passed"}:
+        return ["", "Every check passed before this change too: they show what was not broken, no more."]
+    return []
+
+
+_COUNTING = re.compile(
+    r"\b\d+ (?:tests?|passed|passing|failed|failing|examples?|runs|errors?)\b"
+    r"|\bTests run: \d|^# (?:pass|tests) \d"
+)
+
+
+def last_words(output: str) -> str:
+    """Return the line of a check's output that says most: the last one with a count, else the last one."""
+    lines = [line.strip(" =\t\r") for line in output.splitlines() if any(map(str.isalnum, line))]
+    return next((line for line in reversed(lines) if _COUNTING.search(line)), lines[-1] if lines else "")
 
 
 def _reproduce(verdict: Verdict) -> str:
