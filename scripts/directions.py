@@ -95,7 +95,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         "`status --json` reads a snapshot; what is heavier is loaded when there is none",
     ),
     "looking": (
-        (*CORE, "compiled", "lightstatus", "settings.sources", "edges.journal", "edges.tracker", *TOOLBOX),
+        (
+            *(*CORE, "compiled", "lightstatus", "settings.sources"),
+            *("edges.journal", "edges.records", "edges.recordfolder", "edges.tracker", *TOOLBOX),
+        ),
         "who looks sees settings and journal, and changes nothing",
     ),
     "light": (

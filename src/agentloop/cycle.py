@@ -432,7 +432,8 @@ def _with_grounds(parts: Parts, scene: Scene, decisions: Iterable[d.Decision]) -
 def _hand_on(parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Course, *, fresh: bool) -> None:
     judged = course.proposal.delta if course.proposal else None
     delta = routine_delta(scene, tuple(course.carried_out), judged=judged)
-    new = replace(apply(relay, delta, actor.cycle), facts=facts_of(scene, tuple(course.problems)))
+    facts = facts_of(scene, tuple(course.problems), course.failed)
+    new = replace(apply(relay, delta, actor.cycle), facts=facts)
     notes = tuple(
         path
         for task, path in actor.world.notes.items()

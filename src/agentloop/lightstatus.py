@@ -90,6 +90,7 @@ def assemble(standing: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         "money": {**money, "today_micros": money["spent_today_micros"] + money["reserved_micros"]},
         "limit": limit,
         "problems": now["problems"],
+        "notices": now["notices"],
         "warnings": standing["warnings"],
         "fallbacks": [
             *standing["fallbacks"],
@@ -177,7 +178,6 @@ def live(home: str, runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return `report.Live`, plain: supervisor, pause, wake trigger, how far `runs` (of `Standing`) are."""
     asleep = runfolder.read_object(os.path.join(home, ".agentloop/run/sleep.json")) or {}
     pause = _pause(home)
-    problems = asleep.get("problems")
     return {
         "at": runfolder.now_text(),
         "home": home,
@@ -186,14 +186,20 @@ def live(home: str, runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "woken_by": _wakes(home),
         "sleep_until": _second(asleep.get("until")),
         "sleep_reason": runfolder.one_line(str(asleep.get("reason", ""))),
-        "problems": [runfolder.one_line(str(one)) for one in problems] if isinstance(problems, list) else [],
+        "problems": _texts(asleep.get("problems")),
+        "notices": _texts(asleep.get("notices")),
         "progress": [_progress(home, one["role"], one["attempt"]) for one in runs],
     }
 
 
+def _texts(found: object) -> list[str]:
+    return [runfolder.one_line(str(one)) for one in found] if isinstance(found, list) else []
+
+
 def _loop(home: str, pause: object) -> dict[str, Any]:
     record = runfolder.supervisor_of(home)
-    said = (runfolder.read_object(os.path.join(home, ".agentloop/run/status.json")) if record else None) or {}
+    left = runfolder.read_object(os.path.join(home, ".agentloop/run/status.json")) or {}
+    said = left if record else {}
     state = str(said.get("state", "starting")) if record else "stopped"
     todo = {"stopped": "agentloop run", "sleeping": "agentloop wake", "backoff": "agentloop wake"}
     return {
@@ -206,6 +212,7 @@ def _loop(home: str, pause: object) -> dict[str, Any]:
         "reason": runfolder.one_line(str(said.get("reason", ""))),
         "notice": runfolder.one_line(str(said.get("notice", ""))),
         "do": "agentloop resume" if pause and state != "stopped" else todo.get(state, ""),
+        "stopped_at": _second(left.get("since")) if not record and left.get("state") == "stopped" else None,
     }
 
 

@@ -10,10 +10,11 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentloop import compiled, lightstatus
 from agentloop.domain import report
+from agentloop.domain.issue import Pull, Review
 from agentloop.domain.observed import Observed
 from agentloop.domain.scene import Scene
 from agentloop.domain.states import Queued
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from agentloop.domain.facts import Entry
     from agentloop.domain.settings import Settings
+    from agentloop.edges.records import Block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,54 @@ def scene(root: str) -> Scene:
     """Return the world, the settings and the time, as the rules get them. Raises AgentloopError."""
     seen = sight(root)
     return Scene(world=world_of(seen.home), observed=Observed(now=seen.now), settings=seen.settings)
+
+
+def recorded(seen: Sight, issue: str, pulls: frozenset[str]) -> Observed:
+    """Return what tracker and pull requests' records say of an issue now, which the journal may not know yet.
+
+    Origins are not asked: that is a cycle's business. Raises OSError.
+    """
+    from agentloop.edges.tracker import FileTracker
+
+    known = frozenset({issue} if issue.isdecimal() else ())
+    issues = tuple(one for one in FileTracker(seen.home.tracker).observe(known) if one.id == issue)
+    found = tuple(_pull(seen.home, pull) for pull in sorted(pulls))
+    return Observed(now=seen.now, issues=issues, pulls=tuple(one for one in found if one is not None))
+
+
+def _pull(home: Home, pull: str) -> Pull | None:
+    from agentloop.edges.recordfolder import RecordFolder
+
+    try:
+        entry = RecordFolder(home.pulls, what="pull request", lock=home.tracker / ".lock").get(pull)
+    except NotFoundError:
+        return None
+    word = entry.record.word
+    state: Literal["open", "merged", "closed"] = "closed" if entry.closed else "open"
+    return Pull(
+        id=entry.id,
+        number=int(entry.id),
+        target=word("target"),
+        branch=word("branch"),
+        base=word("base"),
+        title=word("title"),
+        body="",
+        state="merged" if entry.closed and word("state").lower() == "merged" else state,
+        head=word("head"),
+        reviews=tuple(_review(block) for block in entry.record.blocks if block.kind == "review"),
+    )
+
+
+def _review(block: Block) -> Review:
+    asks = block.details[:1] == ("changes requested",)
+    return Review(
+        id=block.id,
+        author=block.author,
+        verdict="changes_requested" if asks else "commented",
+        body=block.text,
+        at=block.at,
+        ours=bool(block.op),
+    )
 
 
 def unknown(home: Home, world: World, what: str) -> NotFoundError:

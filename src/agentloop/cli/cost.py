@@ -8,6 +8,7 @@ import typer
 
 from agentloop.cli import common
 from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption
+from agentloop.cli.folding import print_folded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,13 +72,15 @@ def _print(to: Console, account: Costs, limit: int, asked: str) -> None:
         table.add_row(Text("in all", style="bold"), *(Text(words, style="bold") for words in sums), "")
         to.print(table)
     if more:
-        to.print(Text(f"{len(rows)} of {len(account.rows)}; all: {more}", style="dim"))
+        print_folded(to, Text(f"{len(rows)} of {len(account.rows)}; all: {more}", style="dim"), hang=2)
     if account.unresolved_micros:
         words = "unresolved: a call was made and its price never heard of; it counts at its ceiling for good"
-        to.print(Text(words, style="dim"))
+        print_folded(to, Text(words, style="dim"), hang=2)
+    for one in account.fallbacks:
+        print_folded(to, Text(f"fallback model: {one}", style="yellow"), hang=2)
     for reserved in account.reserved:
-        to.print(f"reserved now: {dollars(reserved.micros)} for {reserved.purse}")
+        print_folded(to, Text(f"set aside now: {dollars(reserved.micros)} for {reserved.purse}"), hang=2)
     for left in account.limits:
         style = "bold red" if left.left_micros == 0 else ""
         words = f"{left.name}: {dollars(left.left_micros)} left of {dollars(left.micros)}"
-        to.print(Text(words, style=style))
+        print_folded(to, Text(words, style=style), hang=2)

@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentloop import lightstatus
 from agentloop.cli import common
 from agentloop.cli.common import CompactOption, HomeOption, JsonOption
+from agentloop.cli.folding import print_folded, printable
+from agentloop.domain.codec import decode
+from agentloop.domain.facts import Entry, IssueSeen
+from agentloop.domain.report import Live, running
+from agentloop.domain.scene import Scene
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from agentloop.domain.observed import Observed
     from agentloop.domain.story import Event, Story, TaskStory, Tried
+    from agentloop.domain.world import World
 
 EVENTS_SHOWN = 15
 
@@ -51,8 +59,6 @@ def _is_cut(told: Story) -> bool:
 
 def _story(root: str, what: str) -> Story:
     from agentloop import looking
-    from agentloop.domain.observed import Observed
-    from agentloop.domain.scene import Scene
     from agentloop.domain.story import follow, story
 
     seen = looking.sight(root)
@@ -60,29 +66,51 @@ def _story(root: str, what: str) -> Story:
     issue, *rest = what.split(".")
     task = ".".join([issue, *rest[:1]]) if rest else ""
     world, events = follow(looking.entries(seen.home), issue, task)
+    pulls = frozenset(view.pull for view in world.tasks_of(issue) if view.pull)
+    observed = looking.recorded(seen, issue, pulls)
+    if not rest and issue not in world.issues:
+        _take_unseen(world, observed, issue)
     if issue not in world.issues or (task and task not in world.tasks):
         raise looking.unknown(seen.home, world, what)
-    scene = Scene(world=world, observed=Observed(now=seen.now), settings=seen.settings)
-    return story(scene, issue, events, task)
+    scene = Scene(world=world, observed=observed, settings=seen.settings)
+    return story(scene, issue, events, task, live=_live(root, world, issue))
+
+
+def _live(root: str, world: World, issue: str) -> Live:
+    tasks = {view.task.id for view in world.tasks_of(issue)}
+    runs = [{"role": one.role, "attempt": one.attempt} for one in running(world) if one.task in tasks]
+    found: Live = decode(Live, lightstatus.live(root, runs))
+    return found
+
+
+def _take_unseen(world: World, observed: Observed, issue: str) -> None:
+    """Have the world know an open issue that no cycle has seen; its evidence is "" until one does."""
+    found = observed.issue(issue)
+    if found is None or found.state != "open" or not found.trusted:
+        return
+    seen = IssueSeen(
+        issue=found.id, title=found.title, target=found.target, priority=found.priority, evidence=""
+    )
+    world.apply(Entry(at=found.created_at, cycle=0, facts=(seen,)))
 
 
 # --- for a person -------------------------------------------------------------------------------------------
 
 
 def _print(to: Console, told: Story, *, whole: bool) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     from agentloop.domain.wording import dollars
 
-    to.print(Text.assemble((f"issue {told.issue}", "bold"), f"  {told.title}"))
+    print_folded(to, Text.assemble((f"issue {told.issue}", "bold"), f"  {told.title}"), hang=2)
     facts = [told.says, f"{told.priority} priority", *([f"target {told.target}"] if told.target else [])]
     facts += [common.ago(told.since), f"{dollars(told.spent_micros)} spent on its attempts"]
-    to.print(Padding(Text(" · ".join(facts), style="dim"), (0, 0, 0, 2), expand=False))
+    print_folded(to, Text(" · ".join(facts), style="dim"), indent=2)
     if told.question:
-        to.print(Padding(Text(told.question, style="bold magenta"), (0, 0, 0, 2), expand=False))
+        print_folded(to, Text(told.question, style="bold magenta"), indent=2)
         for number, choice in enumerate(told.choices, 1):
-            to.print(Padding(Text(f"{number}: {choice}"), (0, 0, 0, 4), expand=False))
+            print_folded(to, Text(f"{number}: {choice}"), indent=4, hang=7)
+    _print_loop(to, told)
     _list(to, "WAITS FOR", told.waits_for, "nothing: it is over")
     _list(to, "YOU CAN", told.do, "nothing needs you", style="cyan")
     for task in told.tasks:
@@ -90,28 +118,44 @@ def _print(to: Console, told: Story, *, whole: bool) -> None:
     _print_events(to, told, whole=whole)
 
 
-def _list(to: Console, title: str, lines: tuple[str, ...], otherwise: str, *, style: str = "") -> None:
-    from rich.padding import Padding
+def _print_loop(to: Console, told: Story) -> None:
+    """What the loop does comes first: as long as it does nothing, no other reason counts."""
     from rich.text import Text
 
-    to.print(Text(title, style="bold yellow"))
+    from agentloop.cli.statusscreen import loop_words
+    from agentloop.edges.runfolder import without
+
+    if told.loop is None:
+        return
+    said = loop_words(told.loop, told.pause)
+    besides = " ".join([said.plain, *told.waits_for])
+    print_folded(to, Text("THE LOOP", style="bold yellow"))
+    print_folded(to, said, indent=2, hang=4)
+    for problem in told.problems:
+        if without(besides, problem) == besides:
+            print_folded(to, Text(f"problem: {problem}", style="red"), indent=2, hang=4)
+
+
+def _list(to: Console, title: str, lines: tuple[str, ...], otherwise: str, *, style: str = "") -> None:
+    from rich.text import Text
+
+    print_folded(to, Text(title, style="bold yellow"))
     for line in lines or (otherwise,):
-        to.print(Padding(Text(line, style=style if lines else "dim"), (0, 0, 0, 2), expand=False))
+        print_folded(to, Text(line, style=style if lines else "dim"), indent=2, hang=4)
 
 
 def _print_task(to: Console, task: TaskStory, *, whole: bool) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
-    to.print(Text.assemble((f"TASK {task.id}", "bold yellow"), (f"  {task.title}", "bold")))
+    print_folded(to, Text.assemble((f"TASK {task.id}", "bold yellow"), (f"  {task.title}", "bold")), hang=2)
     for words in _task_lines(task):
-        to.print(Padding(words, (0, 0, 0, 2), expand=False))
+        print_folded(to, words, indent=2, hang=4)
     for one in task.attempts:
-        to.print(Padding(_tried(one), (0, 0, 0, 2), expand=False))
+        print_folded(to, _tried(one), indent=2, hang=4)
         for line in _evidence(one, whole=whole):
-            to.print(Padding(line, (0, 0, 0, 4), expand=False))
+            print_folded(to, line, indent=4, hang=6)
     if not task.attempts:
-        to.print(Padding(Text("no attempt so far", style="dim"), (0, 0, 0, 2), expand=False))
+        print_folded(to, Text("no attempt so far", style="dim"), indent=2)
 
 
 def _task_lines(task: TaskStory) -> list[Text]:
@@ -159,7 +203,7 @@ def _evidence(one: Tried, *, whole: bool) -> list[Text]:
         mark, style = ("✓", "green") if check.passed else ("✗", "red")
         lines.append(Text.assemble((mark, style), f" {check.command}", (f"  {check.seconds:.1f} s", "dim")))
         if whole or not check.passed:
-            lines += [Text(f"  {line}", style="dim") for line in check.output.splitlines()]
+            lines += [Text(f"  {line}", style="dim") for line in printable(check.output).splitlines()]
     return [*lines, *(Text(f"✗ {words}", style="red") for words in one.findings)]
 
 
@@ -167,22 +211,22 @@ def _print_events(to: Console, told: Story, *, whole: bool) -> None:
     from rich.text import Text
 
     shown = told.events if whole else told.events[-EVENTS_SHOWN:]
-    to.print(Text("STORY", style="bold yellow"))
+    print_folded(to, Text("STORY", style="bold yellow"))
     for event in shown:
         _print_event(to, event)
     if len(shown) < told.events_in_all:
         words = f"{len(shown)} of {told.events_in_all} events; all: agentloop explain {told.issue} --all"
-        to.print(Text(f"  {words}", style="dim"))
+        print_folded(to, Text(words, style="dim"), indent=2)
 
 
 def _print_event(to: Console, event: Event) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     at = f"{event.at.astimezone():%d %b %H:%M}"
     by = {"rules": "", "": ""}.get(event.by, event.by)
     style = "red" if event.refused else ""
     line = Text.assemble((f"{at}  ", "dim"), (f"{by}: " if by else "", "cyan"), (event.what, style))
-    to.print(Padding(line, (0, 0, 0, 2), expand=False))
+    hang = 2 + len(at) + 2
+    print_folded(to, line, indent=2, hang=hang)
     if event.why:
-        to.print(Padding(Text(event.why, style="dim"), (0, 0, 0, 16), expand=False))
+        print_folded(to, Text(event.why, style="dim"), indent=hang)

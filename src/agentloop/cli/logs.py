@@ -16,6 +16,8 @@ import typer
 from agentloop import lightstatus
 from agentloop.cli import common
 from agentloop.cli.common import CompactOption, HomeOption, JsonOption
+from agentloop.cli.folding import print_folded, printable
+from agentloop.domain.telling import count
 from agentloop.edges import runfolder
 from agentloop.errors import NotFoundError
 from agentloop.home import Home
@@ -31,6 +33,7 @@ LOOK_SECONDS = 0.25
 SETTLE_LOOKS = 2
 """Looks after the end in which nothing new came: then all that was written has been shown."""
 LINES = 200
+TIME_COLUMNS = len("12:31:05  ")
 
 AttemptArgument = Annotated[
     str,
@@ -59,6 +62,9 @@ def logs(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay until it ends, and say how.")] = False,
     gate: Annotated[bool, typer.Option("--gate", "-g", help="The gate on its result instead.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every line of words, results and checks, not the first ones.")
+    ] = False,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=100_000, help="Lines at most, the newest.")
     ] = LINES,
@@ -71,7 +77,7 @@ def logs(
     if as_json or compact:
         _for_program(job, limit, follow=follow, compact=compact)
     else:
-        _for_person(job, limit, follow=follow)
+        _for_person(job, limit, follow=follow, full=full)
 
 
 # --- which one ----------------------------------------------------------------------------------------------
@@ -218,16 +224,16 @@ def _for_program(job: Job, limit: int, *, follow: bool, compact: bool) -> None:
     more = f"agentloop logs {job.attempt} --limit {len(events)}" if len(shown) < len(events) else None
     data = {"attempt": job.attempt, "role": job.role, "state": state, "says": says}
     spent = lightstatus.spent_micros(_from(job.folder.ledger, 0))
-    common.print_json(
-        {**data, "spent_micros": spent, "events": shown, "total": len(events), "more": more}, compact=compact
-    )
+    verdict = runfolder.read_object(str(job.folder.verdict)) if job.role == "gate" else None
+    rest = {"spent_micros": spent, "events": shown, "total": len(events), "more": more, "verdict": verdict}
+    common.print_json({**data, **rest}, compact=compact)
 
 
-def _for_person(job: Job, limit: int, *, follow: bool) -> None:
+def _for_person(job: Job, limit: int, *, follow: bool, full: bool) -> None:
     from rich.text import Text
 
     to = common.console()
-    printer = _Printer(job, to)
+    printer = _Printer(job, to, full=full)
     if follow:
         for line in _lines(job, follow=True):
             printer.show(line)
@@ -236,17 +242,48 @@ def _for_person(job: Job, limit: int, *, follow: bool) -> None:
         if len(lines) > limit:
             every = f"agentloop logs {job.attempt} --limit {len(lines)}"
             words = f"the last {limit} of {len(lines)} lines; all: {every}"
-            to.print(Text(words, style="dim"))
+            print_folded(to, Text(words, style="dim"), hang=2)
             printer.skip(lines[:-limit])
         for line in lines[-limit:]:
             printer.show(line)
+    if job.role == "gate":
+        _print_evidence(job, to, full=full)
     state, says = _ending(job)
     style = {"running": "cyan", "delivered": "green", "green": "green"}.get(state, "red")
     spent = lightstatus.spent_micros(_from(job.folder.ledger, 0))
     cost = f"  {_dollars(spent)} in all" if spent else ""
-    to.print(Text.assemble((says, style), (cost, "dim")))
+    print_folded(to, Text.assemble((says, style), (cost, "dim")), hang=2)
     if state == "running" and not follow:
-        to.print(Text(f"go on watching: agentloop logs {job.attempt} --follow", style="dim"))
+        print_folded(to, Text(f"go on watching: agentloop logs {job.attempt} --follow", style="dim"), hang=2)
+    elif printer.shortened:
+        print_folded(to, Text(f"every line: agentloop logs {job.attempt} --full", style="dim"), hang=2)
+
+
+def _print_evidence(job: Job, to: Console, *, full: bool) -> None:
+    """What the gate saw: how each check ended, the end of what it said, and what is held against it all."""
+    from rich.text import Text
+
+    from agentloop.domain.codec import CodecError, decode
+    from agentloop.domain.telling import finding_words
+    from agentloop.domain.wording import tail
+    from agentloop.domain.work import Verdict
+
+    try:
+        verdict: Verdict = decode(Verdict, runfolder.read_object(str(job.folder.verdict)))
+    except CodecError:
+        return  # still at work, broken, or killed: its ending says so
+    size = f"{count(verdict.files, 'file')}, +{verdict.added} -{verdict.removed}"
+    print_folded(to, Text(f"on {verdict.commit[:10]}: {size}", style="dim"), hang=2)
+    for check in verdict.checks:
+        mark, style = ("✓", "green") if check.passed else ("✗", "red")
+        words = Text.assemble((f"{mark} {check.name}", style), f": {check.command}")
+        ended = "" if check.passed or check.status is None else f", status {check.status}"
+        print_folded(to, words + Text(f"  {check.seconds:.1f} s{ended}", style="dim"), hang=4)
+        said = check.output if full else tail(check.output)
+        for line in printable(said).splitlines():
+            print_folded(to, Text(line, style="dim"), indent=4)
+    for finding in verdict.findings:
+        print_folded(to, Text(f"✗ {finding_words(finding, 2000)}", style="red"), hang=4)
 
 
 def _dollars(micros: int) -> str:
@@ -258,10 +295,13 @@ def _dollars(micros: int) -> str:
 class _Printer:
     """Prints a log's lines, each answer of the model with what it cost."""
 
-    def __init__(self, job: Job, to: Console) -> None:
+    def __init__(self, job: Job, to: Console, *, full: bool) -> None:
         self._job = job
         self._to = to
+        self._full = full
         self._charged = 0
+        self.shortened = False
+        """Whether something had more lines than were shown."""
 
     def skip(self, lines: list[str]) -> None:
         """Count what lines that are not shown have cost."""
@@ -270,14 +310,19 @@ class _Printer:
 
     def show(self, line: str) -> None:
         """Print one line of the log."""
+        from rich.text import Text
+
         from agentloop.domain.loglines import log_line
 
         event = _parsed(self._job, line)
         if self._job.role == "gate":
-            self._to.print(_row(str(event["at"]), "", str(event["text"]), self._to.width))
+            print_folded(self._to, _row(str(event["at"]), "", str(event["text"])), hang=TIME_COLUMNS)
             return
         found = log_line(event)
-        self._to.print(_styled(found, self._cost(found), self._to.width))
+        print_folded(self._to, _styled(found, self._cost(found)), hang=TIME_COLUMNS + 4)
+        self.shortened |= bool(found.rest) and not self._full
+        for said in found.rest if self._full else ():
+            print_folded(self._to, Text(printable(said), style="dim"), indent=TIME_COLUMNS + 4)
         self._to.file.flush()
 
     def _cost(self, line: LogLine) -> str:
@@ -299,7 +344,7 @@ class _Printer:
         return total
 
 
-def _styled(line: LogLine, cost: str, width: int) -> Text:
+def _styled(line: LogLine, cost: str) -> Text:
     from rich.text import Text
 
     marks = {"ok": ("  ✓ ", "green"), "bad": ("  ✗ ", "red"), "tool": (f"  {line.who}: ", "cyan")}
@@ -307,11 +352,11 @@ def _styled(line: LogLine, cost: str, width: int) -> Text:
     tokens = f"{line.tokens:,} tokens" if line.tokens else ""
     tail = "  ".join(part for part in (tokens, cost) if part)
     dim = "dim" if line.kind in ("ok", "bad") else ""
-    row = _row(line.moment, who, Text(line.text, style=dim), width - (len(tail) + 2 if tail else 0))
+    row = _row(line.moment, who, Text(printable(line.text), style=dim))
     return Text.assemble(row, (f"  {tail}", "dim")) if tail else row
 
 
-def _row(moment: str, who: str | tuple[str, str], text: str | Text, width: int) -> Text:
+def _row(moment: str, who: str | tuple[str, str], text: str | Text) -> Text:
     from datetime import datetime
 
     from rich.text import Text
@@ -320,6 +365,4 @@ def _row(moment: str, who: str | tuple[str, str], text: str | Text, width: int) 
         at = f"{datetime.fromisoformat(moment).astimezone():%H:%M:%S}"
     except ValueError:
         at = " " * 8
-    row = Text.assemble((f"{at}  ", "dim"), who, text)
-    row.truncate(max(20, width), overflow="ellipsis")
-    return row
+    return Text.assemble((f"{at}  ", "dim"), who, text)

@@ -1,28 +1,34 @@
-"""The status as lines for a terminal: what needs a person first, fitted to its width and height."""
+"""The status as lines for a terminal: what needs a person first, fitted to its width and height.
+
+Titles are cut where there is no room; reasons and commands are folded, never cut.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from agentloop.cli.common import age
+from agentloop.cli.folding import folded, side_by_side
+from agentloop.domain.report import lease_end
+from agentloop.domain.settings import KEPT
 from agentloop.domain.telling import count
 from agentloop.domain.wording import dollars
+from agentloop.edges.runfolder import without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from agentloop.domain.report import Live, Need, Progress, Run, Standing, Waits
+    from agentloop.domain.report import Live, Loop, Need, Pause, Progress, Run, Standing, Waits
 
+LABEL = len("MONEY  ")
 LEFT = 10
 """Columns of the words at the left edge."""
 SHOWN = 8
 """Entries of a section when there is room for all."""
-REASON_LINES = 2
-
 STYLES = {
     "review": "bold green",
     "yours": "green",
@@ -62,14 +68,19 @@ def screen(standing: Standing, live: Live, *, width: int, height: int | None = N
     """Return the status as lines of at most `width` columns, and `height` of them where that can be."""
     head = [*_loop(standing, live, width), *_troubles(standing, live, width)]
     foot = _money(standing, live, width)
-    sections = [_needs(standing, live), _running(standing, live), _coming(standing), _queue(standing)]
+    sections = [
+        _needs(standing, live, width),
+        _running(standing, live, width),
+        _coming(standing, live, width),
+        _queue(standing, width),
+    ]
     there = [one for one in sections if one.blocks]
     if not there:
-        head.append(Text(_nothing(standing, live), style="dim"))
+        head += folded(Text(_nothing(standing, live), style="dim"), width, hang=2)
     fitted = _fitted(there, None if height is None else height - len(head) - len(foot) - 1)
     lines = [*head, *(line for one in fitted for line in _drawn(one)), *foot]
     for line in lines:
-        line.truncate(width, overflow="ellipsis")
+        line.truncate(width, overflow="ellipsis")  # titles, and words longer than a line
         line.no_wrap = True
     return lines
 
@@ -111,15 +122,37 @@ def _row(left: str, *parts: str | tuple[str, str], style: str = "") -> Text:
     return Text.assemble((f" {left:<{LEFT - 1}}", style), *parts)
 
 
+def _words(width: int, *parts: str | tuple[str, str]) -> list[Text]:
+    """The parts under a row, folded."""
+    return folded(Text.assemble(*parts), width, indent=LEFT)
+
+
 # --- the loop -----------------------------------------------------------------------------------------------
 
 
 def _loop(standing: Standing, live: Live, width: int) -> list[Text]:
     said, style = STATES.get(live.loop.state, (live.loop.state, "bold"))
     lines = [Text.assemble(("agentloop", "bold"), (f"  {live.home}", "dim"))]
-    lines += _wrapped(Text.assemble((f"● {said}", style), *_until(live), _why(live)), width)
-    lines.append(Text("  " + " · ".join(_facts(standing, live)), style="dim"))
+    lines += folded(Text.assemble((f"● {said}", style), *_until(live), _why(standing, live)), width, hang=2)
+    lines += folded(Text(" · ".join(_facts(standing, live)), style="dim"), width, indent=2)
     return lines
+
+
+def loop_words(loop: Loop, pause: Pause | None) -> Text:
+    """Return on one line what the loop does, until when, and why; a failure stands there too."""
+    said, style = STATES.get(loop.state, (loop.state, "bold"))
+    now = datetime.now(UTC)
+    until = f" until {clock(loop.until, now)}" if loop.until and loop.state != "stopped" else ""
+    reason = f": {loop.reason}" if loop.reason else ""
+    if loop.state == "stopped":
+        reason = ": nothing new starts until you start it"
+    besides = f"; {_paused(pause, now)}" if pause and loop.state != "paused" else ""
+    return Text.assemble((said, style), until, reason, besides)
+
+
+def _paused(pause: Pause, now: datetime) -> str:
+    by = f" (by {pause.by})" if pause.by else ""
+    return f"paused until {clock(datetime.fromisoformat(pause.until), now)}: {pause.reason}{by}"
 
 
 def _until(live: Live) -> list[str]:
@@ -128,13 +161,32 @@ def _until(live: Live) -> list[str]:
     return [f" until {clock(live.loop.until, live.at)}", f" (in {span(live.loop.until - live.at)})"]
 
 
-def _why(live: Live) -> str:
+def _why(standing: Standing, live: Live) -> str:
     loop = live.loop
     if loop.state == "stopped":
-        paused = f"; paused until {live.pause.until} ({live.pause.reason})" if live.pause else ""
-        return f": nothing happens until you start it: agentloop run{paused}"
-    reason = loop.reason.split("; problem: ")[0]  # problems have lines of their own
+        paused = f"; {_paused(live.pause, live.at)}" if live.pause else ""
+        what = "new starts" if standing.running else "happens"
+        return f": nothing {what} until you start it: agentloop run{paused}{_going_on(standing, live)}"
+    reason = loop.reason.partition("; problem: ")[0]  # problems have lines of their own
+    for problem in live.problems:
+        reason = without(reason, problem)
     return f": {reason}" if reason else ""
+
+
+def _going_on(standing: Standing, live: Live) -> str:
+    """What goes on, and spends, though no supervisor runs; and until when."""
+    attempts = [run for run in standing.running if run.role == "attempt"]
+    if not attempts:
+        return ""
+    names = ", ".join(run.attempt for run in attempts[:3])
+    who = f"attempt {names} goes" if len(attempts) == 1 else f"attempts {names} go"
+    ends = [lease_end(run, live.loop, standing.grace_seconds) for run in attempts]
+    known = [end for end in ends if end is not None]
+    if live.loop.stopped_at is None:
+        until = f"for {span(timedelta(seconds=standing.grace_seconds))} after the supervisor went away"
+    else:
+        until = f"until {clock(max(known), live.at)}" if known else "to its end"
+    return f"; {who} on without it, and may spend, {until} at most"
 
 
 def _facts(standing: Standing, live: Live) -> list[str]:
@@ -152,7 +204,8 @@ def _facts(standing: Standing, live: Live) -> list[str]:
 
 
 def _troubles(standing: Standing, live: Live, width: int) -> list[Text]:
-    lines = [_mark("!", f"problem: {one}", "red") for one in (*_notice(live), *live.problems)]
+    lines = [_mark("!", f"problem: {one}", "red") for one in (*_notice(standing, live), *live.problems)]
+    lines += [_mark("·", one, "cyan") for one in live.notices]
     if standing.limit_until:
         until = clock(standing.limit_until, live.at)
         lines.append(_mark("!", f"the provider's limit lasts until {until}: {standing.limit_why}", "yellow"))
@@ -161,59 +214,48 @@ def _troubles(standing: Standing, live: Live, width: int) -> list[Text]:
     fallbacks = (*standing.fallbacks, *(one.fallback for one in live.progress if one.fallback))
     lines += [_mark("!", f"fallback model: {one}", "yellow") for one in fallbacks]
     lines += [_mark("!", one, "yellow") for one in standing.warnings]
-    return [line for one in lines for line in _wrapped(one, width)]
+    return [line for one in lines for line in folded(one, width, hang=2)]
 
 
-def _notice(live: Live) -> tuple[str, ...]:
-    return (live.loop.notice,) if live.loop.notice and live.loop.notice not in live.problems else ()
+def _notice(standing: Standing, live: Live) -> tuple[str, ...]:
+    """The supervisor's standing complaint, unless the same stands among the warnings or problems."""
+    notice = live.loop.notice
+    is_told = notice.startswith(KEPT) and any(one.startswith(KEPT) for one in standing.warnings)
+    return () if is_told or not notice or notice in live.problems else (notice,)
 
 
 def _mark(mark: str, words: str, style: str) -> Text:
-    return Text.assemble((f"{mark} {words.splitlines()[0] if words else ''}", style))
-
-
-def _wrapped(line: Text, width: int) -> list[Text]:
-    """The line on two lines at most: longer reasons are told in full by `explain` and `doctor`."""
-    from rich.console import Console
-
-    to = Console(width=width, file=None)
-    parts = list(line.wrap(to, max(10, width - 2)))
-    if len(parts) > REASON_LINES:
-        parts = [*parts[: REASON_LINES - 1], Text.assemble(parts[REASON_LINES - 1].copy(), "…")]
-    indented = [Text("  ") + part for part in parts[1:]]
-    for part in (*parts[:1], *indented):
-        part.rstrip()
-    return [*parts[:1], *indented]
+    return Text.assemble((f"{mark} {' '.join(words.split())}", style))
 
 
 # --- sections -----------------------------------------------------------------------------------------------
 
 
-def _needs(standing: Standing, live: Live) -> Section:
-    blocks = [_need(one, live.at) for one in standing.needs_you]
+def _needs(standing: Standing, live: Live, width: int) -> Section:
+    blocks = [_need(one, live.at, width) for one in standing.needs_you]
     return _section("NEEDS YOU", blocks, standing.listed.needs_you, style="bold yellow")
 
 
-def _need(need: Need, now: datetime) -> tuple[Text, ...]:
+def _need(need: Need, now: datetime, width: int) -> tuple[Text, ...]:
     since = (f"  {age(need.since, now)}", "dim") if need.since else ""
     first = _row(need.kind, (need.about, "bold"), since, f"  {need.title}", style=STYLES[need.kind])
     choices = "  ".join(f"{number}: {choice}" for number, choice in enumerate(need.choices, 1))
     rows = [first]
     if need.kind in ("question", "parked", "money"):
-        rows.append(_row("", need.says))
+        rows += _words(width, need.says)
     if choices:
-        rows.append(_row("", choices))
-    rows.append(_row("", ("  ·  ".join(need.do), "cyan")))
+        rows += _words(width, choices)
+    rows += side_by_side(need.do, width, indent=LEFT, style="cyan")
     return tuple(rows)
 
 
-def _running(standing: Standing, live: Live) -> Section:
+def _running(standing: Standing, live: Live, width: int) -> Section:
     progress = {(one.role, one.attempt): one for one in live.progress}
-    blocks = [_run(one, progress.get((one.role, one.attempt)), live.at) for one in standing.running]
+    blocks = [_run(one, progress.get((one.role, one.attempt)), live.at, width) for one in standing.running]
     return _section("AT WORK", blocks, standing.listed.running, style="bold green")
 
 
-def _run(run: Run, progress: Progress | None, now: datetime) -> tuple[Text, ...]:
+def _run(run: Run, progress: Progress | None, now: datetime, width: int) -> tuple[Text, ...]:
     facts = [span(now - run.since)]
     if run.role == "gate":
         facts.insert(0, "gate")
@@ -226,7 +268,7 @@ def _run(run: Run, progress: Progress | None, now: datetime) -> tuple[Text, ...]
         ]
     first = _row(run.attempt, run.title, style="bold")
     doing, style = _doing(progress, now)
-    return (first, _row("", (" · ".join(facts), "dim"), (f" · {doing}" if doing else "", style)))
+    return (first, *_words(width, (" · ".join(facts), "dim"), (f" · {doing}" if doing else "", style)))
 
 
 def _doing(progress: Progress | None, now: datetime) -> tuple[str, str]:
@@ -243,21 +285,23 @@ def _doing(progress: Progress | None, now: datetime) -> tuple[str, str]:
     return f"{progress.doing or 'at it'}{late}", "red" if late else "dim"
 
 
-def _coming(standing: Standing) -> Section:
+def _coming(standing: Standing, live: Live, width: int) -> Section:
     blocks = [
-        (_row("", (one.about, "bold"), f" {one.says}", (f"  {one.title}", "dim")),) for one in standing.coming
+        tuple(_words(width, (one.about, "bold"), f" {one.says}", (f"  {one.title}", "dim")))
+        for one in standing.coming
     ]
-    return _section("NEXT CYCLE", blocks, standing.listed.coming)
+    is_now = live.loop.state in ("cycling", "draining")
+    return _section("THIS CYCLE" if is_now else "NEXT CYCLE", blocks, standing.listed.coming)
 
 
-def _queue(standing: Standing) -> Section:
-    return _section("QUEUE", [_waits(one) for one in standing.queue], standing.listed.queue)
+def _queue(standing: Standing, width: int) -> Section:
+    return _section("QUEUE", [_waits(one, width) for one in standing.queue], standing.listed.queue)
 
 
-def _waits(waits: Waits) -> tuple[Text, ...]:
+def _waits(waits: Waits, width: int) -> tuple[Text, ...]:
     urgent = {"critical": "bold red", "high": "yellow"}.get(waits.priority, "")
-    why = "; ".join(waits.reasons) or "starts next"
-    return (_row(waits.task, why, (f"  {waits.title}", "dim"), style=urgent or "bold"),)
+    first, *rest = _words(width, "; ".join(waits.reasons) or "starts next", (f"  {waits.title}", "dim"))
+    return (_row(waits.task, style=urgent or "bold") + first[LEFT:], *rest)
 
 
 # --- money --------------------------------------------------------------------------------------------------
@@ -265,23 +309,23 @@ def _waits(waits: Waits) -> tuple[Text, ...]:
 
 def _money(standing: Standing, live: Live, width: int) -> list[Text]:
     money = standing.money
-    # What runs now counts by its whole slice until it is settled, as the limits count it.
-    today = money.spent_today_micros + money.reserved_micros
-    total = money.spent_micros + money.reserved_micros
+    used = sum(one.spent_micros for one in live.progress)
+    apart = max(0, money.reserved_micros - used)
+    # The limits count what is set aside as well: how tight it is, is told by its colour.
+    today, total = money.spent_today_micros + used, money.spent_micros + used
     parts = [
         ("MONEY  ", "bold"),
-        ("today ", ""),
-        (dollars(today), _tightness(today, money.day_limit_micros)),
+        ("spent today ", ""),
+        (dollars(today), _tightness(today + apart, money.day_limit_micros)),
         (f" of {dollars(money.day_limit_micros)} · in all ", ""),
-        (dollars(total), _tightness(total, money.total_limit_micros)),
+        (dollars(total), _tightness(total + apart, money.total_limit_micros)),
         (f" of {dollars(money.total_limit_micros)}", ""),
     ]
-    if money.reserved_micros:
-        spent = sum(one.spent_micros for one in live.progress)
-        parts.append((f" · {dollars(money.reserved_micros)} of it reserved, {dollars(spent)} used", "dim"))
-    elif money.unresolved_micros:
+    if apart:
+        parts.append((f" · {dollars(apart)} more set aside for work under way", "dim"))
+    if money.unresolved_micros:
         parts.append((f" · {dollars(money.unresolved_micros)} of it unresolved", "dim"))
-    return _wrapped(Text.assemble(*parts), width)
+    return folded(Text.assemble(*parts), width, hang=LABEL)
 
 
 def _tightness(spent: int, limit: int) -> str:

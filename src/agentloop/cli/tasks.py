@@ -8,6 +8,7 @@ import typer
 
 from agentloop.cli import common
 from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption
+from agentloop.cli.folding import print_folded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,15 +74,17 @@ def _print(shown: Sequence[TaskRow], total: int, more: str, *, over: bool) -> No
     if not shown:
         to.print("no tasks" if over else "no tasks in hand; those that are over: agentloop tasks --all")
         return
+    # Reasons are folded, never cut; a title gives way.
     table = common.table(
         "task", "title", "state", "what it waits for", shrinking=("title", "what it waits for")
     )
+    table.columns[3].min_width = min(30, to.width // 3)
     for row in shown:
         style = STYLES.get(row.state, "")
         words = row.state.replace("_", " ")
         title = common.cell(row.title, "dim" if row.state in ("merged", "noted", "cancelled") else "")
-        table.add_row(Text(row.id, style="bold"), title, Text(words, style=style), common.cell(row.says))
+        table.add_row(Text(row.id, style="bold"), title, Text(words, style=style), Text(row.says))
     to.print(table)
     if more:
-        to.print(Text(f"{len(shown)} of {total}; all: {more}", style="dim"))
-    to.print(Text("one of them: agentloop explain TASK", style="dim"))
+        print_folded(to, Text(f"{len(shown)} of {total}; all: {more}", style="dim"), hang=2)
+    print_folded(to, Text("one of them: agentloop explain TASK", style="dim"), hang=2)

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentloop.domain import facts as f
+from agentloop.domain.report import fallbacks
 from agentloop.domain.settings import micros
 from agentloop.domain.world import World
 
@@ -70,6 +71,8 @@ class Costs:
     unresolved_micros: int
     reserved: tuple[Reservation, ...]
     limits: tuple[LimitLeft, ...]
+    fallbacks: tuple[str, ...] = ()
+    """Which models stood in for those that the settings name."""
 
 
 def charged(entries: Iterable[f.Entry]) -> tuple[World, tuple[Charge, ...]]:
@@ -119,6 +122,7 @@ def costs(
         unresolved_micros=sum(one.unresolved_micros for one in within),
         reserved=tuple(Reservation(purse=_of(purse), micros=each) for purse, each in world.purses.items()),
         limits=_limits(world, settings, today),
+        fallbacks=fallbacks(world, settings),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from agentloop.domain.telling import count
 from agentloop.domain.wording import one_line
 
 Kind = Literal["head", "model", "tool", "ok", "bad", "end"]
@@ -23,6 +24,8 @@ class LogLine:
     who: str
     text: str
     tokens: int = 0
+    rest: tuple[str, ...] = ()
+    """Every line of what was said, when `text` does not hold all of it."""
 
 
 def log_line(event: Mapping[str, Any]) -> LogLine:
@@ -34,11 +37,14 @@ def log_line(event: Mapping[str, Any]) -> LogLine:
         case "model.answered":
             because = f" (stood in: {event['because']})" if event.get("because") else ""
             text = _first_line(event.get("text", "")) + because
-            return _line(moment, "model", str(event.get("model", "")), text, _whole(event.get("tokens")))
+            line = _line(moment, "model", str(event.get("model", "")), text, _whole(event.get("tokens")))
+            return replace(line, rest=_rest(event.get("text", "")))
         case "tool.asked":
             return _line(moment, "tool", str(event.get("tool", "")), _asked(event.get("input")))
         case "tool.answered":
-            return _line(moment, "ok" if event.get("ok") else "bad", "", _first_line(event.get("text", "")))
+            said = event.get("text", "")
+            line = _line(moment, "ok" if event.get("ok") else "bad", "", _first_line(said))
+            return replace(line, rest=_rest(said))
         case "tool.ended":
             return _line(moment, "end", str(event.get("tool", "")), f"ends the attempt: {event.get('ends')}")
         case "attempt.ends":
@@ -68,8 +74,14 @@ def _asked(given: object) -> str:
 
 def _first_line(text: object) -> str:
     lines = [line for line in str(text).splitlines() if line.strip()]
-    more = f"  (+{len(lines) - 1} lines)" if len(lines) > 1 else ""
+    more = f"  (+{count(len(lines) - 1, 'line')})" if len(lines) > 1 else ""
     return (one_line(lines[0], TEXT - 20) + more) if lines else "(nothing)"
+
+
+def _rest(text: object) -> tuple[str, ...]:
+    """All of it, when the first line is not all of it."""
+    lines = str(text).rstrip().splitlines()
+    return tuple(lines) if len(lines) > 1 or any(len(line) > TEXT for line in lines) else ()
 
 
 def _whole(number: object) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agentloop.domain import states as s
@@ -124,6 +124,8 @@ class Standing:
     merged: int
     fallbacks: tuple[str, ...]
     warnings: tuple[str, ...]
+    grace_seconds: int = 0
+    """How long attempts go on without a supervisor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,8 @@ class Loop:
     notice: str
     do: str
     """The command that a person most likely wants next; "" = none is needed."""
+    stopped_at: datetime | None = None
+    """When the last supervisor stopped; None: one runs, it was killed, or there was none yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,28 +183,31 @@ class Live:
     sleep_reason: str
     problems: tuple[str, ...]
     progress: tuple[Progress, ...]
+    notices: tuple[str, ...] = ()
+    """What the last cycle did that a person should know though nothing is wrong."""
 
 
 def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, ...] = ()) -> Standing:
     """Return what journal and settings say at `now`; `warnings` come in front of those found here."""
     scene = Scene(world=world, observed=Observed(now=now), settings=settings)
-    needs, running, coming, queue = _needs(scene), _running(world), _coming(scene), _queue(scene)
+    needs, runs, coming, queue = _needs(scene), running(world), _coming(scene), _queue(scene)
     return Standing(
         cycle=world.cycle,
         cycle_at=world.cycle_at,
         limit_until=world.limited_until if scene.limited() else None,
         limit_why=one_line(world.limited_why) if scene.limited() else "",
         needs_you=needs[:ROWS],
-        running=running[:ROWS],
+        running=runs[:ROWS],
         attempts_at_once=settings.limits.attempts_at_once,
         coming=coming[:ROWS],
         queue=queue[:ROWS],
-        listed=_listed(needs, running, coming, queue),
+        listed=_listed(needs, runs, coming, queue),
         money=_money(world, settings, now),
         open_issues=sum(not isinstance(one.state, w.Closed) for one in world.issues.values()),
         merged=sum(isinstance(one.state, s.Merged) for one in world.tasks.values()),
-        fallbacks=_fallbacks(world, settings),
+        fallbacks=fallbacks(world, settings),
         warnings=(*warnings, *_warnings(settings)),
+        grace_seconds=settings.worker.grace_seconds,
     )
 
 
@@ -304,10 +311,22 @@ def _money_needed(scene: Scene) -> list[Need]:
     ]
 
 
+def lease_end(run: Run, loop: Loop, grace_seconds: int) -> datetime | None:
+    """Return until when `run` goes on without a supervisor; None: nobody knows when the last one went away.
+
+    An attempt ends by itself that long after it saw a supervisor last, and at its deadline in any case.
+    """
+    if run.role == "gate" or loop.stopped_at is None:
+        return run.deadline
+    end = max(loop.stopped_at, run.since) + timedelta(seconds=grace_seconds)
+    return min(end, run.deadline) if run.deadline else end
+
+
 # --- what goes on by itself ---------------------------------------------------------------------------------
 
 
-def _running(world: World) -> tuple[Run, ...]:
+def running(world: World) -> tuple[Run, ...]:
+    """Return the attempts and gates that the journal says are under way."""
     return tuple(_run(view) for view in world.live_tasks() if _is_running(view.state))
 
 
@@ -355,13 +374,13 @@ def _next_step(state: s.TaskState) -> str:
                 else "goes back to a worker"
             )
         case s.Green():
-            return "is green; the admin reviews it next"
+            return "is green: the admin reviews it"
         case _:
             return standing(state)
 
 
 def _next_look(issue: IssueView) -> str:
-    return "has new words; the admin reads them next" if issue.handled else "is new; the admin plans it next"
+    return "has new words: the admin reads them" if issue.handled else "is new: the admin plans it"
 
 
 def _queue(scene: Scene) -> tuple[Waits, ...]:
@@ -393,7 +412,8 @@ def _money(world: World, settings: Settings, now: datetime) -> Money:
     )
 
 
-def _fallbacks(world: World, settings: Settings) -> tuple[str, ...]:
+def fallbacks(world: World, settings: Settings) -> tuple[str, ...]:
+    """Return which models stood in for those that the settings name, and where."""
     models = settings.models
     by_admin = models.admin_fallback and world.spent_by_model[models.admin_fallback]
     found = [f"{models.admin_fallback} answered for {models.admin}"] if by_admin else []

@@ -15,7 +15,7 @@ from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.codec import tag_of
 from agentloop.domain.order import held_back, place
-from agentloop.domain.report import need_of_issue, need_of_task
+from agentloop.domain.report import Loop, Pause
 from agentloop.domain.telling import (
     count,
     decision_about,
@@ -25,9 +25,11 @@ from agentloop.domain.telling import (
     outcome_words,
     standing,
 )
+from agentloop.domain.waiting import blocks, waiting
 from agentloop.domain.wording import one_line, tail
 
 if TYPE_CHECKING:
+    from agentloop.domain.report import Live
     from agentloop.domain.scene import Scene
     from agentloop.domain.work import Verdict
     from agentloop.domain.world import IssueView
@@ -125,6 +127,11 @@ class Story:
     tasks: tuple[TaskStory, ...]
     events: tuple[Event, ...]
     events_in_all: int
+    loop: Loop | None = None
+    """What the loop does; what it waits for itself stands first among the reasons. None: nobody looked."""
+    pause: Pause | None = None
+    problems: tuple[str, ...] = ()
+    """What went wrong in the last cycle."""
 
 
 def follow(entries: Iterable[f.Entry], issue: str, task: str = "") -> tuple[w.World, tuple[Event, ...]]:
@@ -141,11 +148,16 @@ def follow(entries: Iterable[f.Entry], issue: str, task: str = "") -> tuple[w.Wo
     return world, tuple(events)
 
 
-def story(scene: Scene, issue: str, events: tuple[Event, ...], task: str = "") -> Story:
-    """Return the story of `issue`, which the world knows; with `task`, of that one alone."""
+def story(
+    scene: Scene, issue: str, events: tuple[Event, ...], task: str = "", *, live: Live | None = None
+) -> Story:
+    """Return the story of `issue`, which the world knows; with `task`, of that one alone.
+
+    What `scene.observed` has seen, of the issue and its pull requests, counts where the journal lags behind.
+    """
     view = scene.world.issues[issue]
     views = [one for one in scene.world.tasks_of(issue) if task in ("", one.task.id)]
-    waits, do = _waits(scene, view, views)
+    found = waiting(scene, view, views, live.progress if live else ())
     is_asked = isinstance(view.state, w.Waiting)
     return Story(
         issue=issue,
@@ -153,16 +165,19 @@ def story(scene: Scene, issue: str, events: tuple[Event, ...], task: str = "") -
         priority=view.priority,
         target=view.target,
         state=tag_of(type(view.state)),
-        says=issue_state(view),
+        says=issue_state(view) if view.evidence else "no cycle has seen it yet",
         since=view.since,
         question=view.state.question if isinstance(view.state, w.Waiting) and is_asked else "",
         choices=view.state.choices if isinstance(view.state, w.Waiting) else (),
-        waits_for=waits,
-        do=do,
+        waits_for=found.reasons,
+        do=(*blocks(live, found), *found.do) or ("agentloop status --watch",),
         spent_micros=sum(one.spent_micros for each in views for one in each.tries),
         tasks=tuple(_task(scene, one) for one in views),
         events=events[-EVENTS:],
         events_in_all=len(events),
+        loop=live.loop if live else None,
+        pause=live.pause if live else None,
+        problems=live.problems if live else (),
     )
 
 
@@ -297,36 +312,3 @@ def _tried(scene: Scene, view: s.TaskView, one: s.Try) -> Tried:
         ),
         findings=tuple(map(finding_words, verdict.findings)) if verdict else (),
     )
-
-
-# --- what it waits for --------------------------------------------------------------------------------------
-
-
-def _waits(
-    scene: Scene, issue: IssueView, views: list[s.TaskView]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if isinstance(issue.state, w.Closed):
-        return (), (f"agentloop issue reopen {issue.id}",)
-    waits: list[str] = []
-    do: list[str] = []
-    asked = need_of_issue(issue)
-    if asked:
-        waits.append(asked.says)
-        do += asked.do
-    elif issue.evidence != issue.handled:
-        waits.append("the admin agent reads its new words in the next cycle")
-        do.append("agentloop wake")
-    for view in views:
-        if s.over(view.state):
-            continue
-        waits.append(_wait(scene, view))
-        need = need_of_task(view)
-        do += need.do if need else ()
-    return tuple(waits), tuple(dict.fromkeys(do)) or ("agentloop status --watch",)
-
-
-def _wait(scene: Scene, view: s.TaskView) -> str:
-    if isinstance(view.state, s.Queued):
-        reasons = held_back(scene, view)
-        return f"task {view.task.id} " + ("; ".join(reasons) if reasons else "starts in the next cycle")
-    return f"task {view.task.id}: {standing(view.state)}"

@@ -23,6 +23,7 @@ Field: TypeAlias = str | int | float | bool | None
 CYCLE_MARK = "_AGENTLOOP_CYCLE"
 """Variable in the environment of a supervisor's cycles: it tells of the sleep that follows, they need not."""
 _PATIENCE_MS = 100
+_TIME_COLUMNS = len("12:31:05  ")
 _LINE_BYTES = 4096  # what a pipe takes in one piece (PIPE_BUF, pipe(7))
 
 
@@ -62,7 +63,19 @@ class Lines:
         if self._form != "person":
             self._write(self._logfmt(event, text, level, fields))
         elif said := text if to_person is None else to_person:
-            self._write(f"{datetime.now().astimezone():%H:%M:%S}  {_printable(said)}")
+            self._write(self._folded(f"{datetime.now().astimezone():%H:%M:%S}  {_printable(said)}"))
+
+    def _folded(self, line: str) -> str:
+        try:
+            columns = os.get_terminal_size(self._fd).columns
+        except OSError:
+            return line
+        if len(line) <= columns or columns <= 2 * _TIME_COLUMNS:
+            return line
+        import textwrap
+
+        hang = " " * _TIME_COLUMNS
+        return textwrap.fill(line, columns, subsequent_indent=hang, break_on_hyphens=False)
 
     def _logfmt(self, event: str, text: str, level: Level, fields: Mapping[str, Field]) -> str:
         pairs: dict[str, Field] = {"event": event, **fields, "msg": text}

@@ -11,7 +11,7 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from agentloop.domain.telling import ordinal
+from agentloop.domain.telling import count, ordinal
 from agentloop.edges import lines
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def sentence(event: str, fields: Mapping[str, Any], *, supervised: bool = False)
                 f"refused the admin's decision to {says}: {fields['why']}" if fields["by"] == "admin" else ""
             )
         case "admin.answered":
-            turns = f"{fields['turns']} turn{'' if fields['turns'] == 1 else 's'}"
-            return f"admin ({fields['models']}, {turns}, {fields['cost']}): {says or 'nothing to decide'}"
+            by = f"{fields.get('models')}, {count(fields.get('turns', 0), 'turn')}, {fields.get('cost')}"
+            return f"admin ({by}): {says or 'nothing to decide'}"
         case "notice":
             return str(says)
         case "cycle.ended" if fields.get("failed"):

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
 
 
-def facts_of(scene: Scene, problems: tuple[str, ...]) -> Facts:
-    """Return the facts of this moment, in a fixed order."""
+def facts_of(scene: Scene, problems: tuple[str, ...], failed: str = "") -> Facts:
+    """Return the facts of this moment, in a fixed order; `failed` says why this cycle failed, if it did."""
     world = scene.world
     issues = Counter(
         _issue_word(view.state) for view in world.issues.values() if not isinstance(view.state, Closed)
@@ -28,12 +28,22 @@ def facts_of(scene: Scene, problems: tuple[str, ...]) -> Facts:
         ("written", f"{scene.now:%Y-%m-%d %H:%M} UTC"),
         ("issues", _counted(issues)),
         ("tasks", _counted(tasks)),
-        ("pull requests waiting for you", ", ".join(reviews) or "none"),
-        ("spent today", f"{dollars(world.spent_micros(scene.now.date()))} of ${limits.day_usd:.2f}"),
-        ("spent in all", f"{dollars(world.spent_micros())} of ${limits.total_usd:.2f}"),
-        ("provider's limit until", f"{world.limited_until:%H:%M} UTC" if scene.limited() else None),
-        ("problems", "; ".join(one_line(text, 160) for text in problems[:3]) or "none"),
+        ("pull requests waiting for you", ", ".join(f"#{pull}" for pull in reviews) or "none"),
+        ("spent today", f"{dollars(world.spent_by_day[scene.now.date()])} of ${limits.day_usd:.2f}"),
+        ("spent in all", f"{dollars(sum(world.spent_by_day.values()))} of ${limits.total_usd:.2f}"),
+        ("set aside for work under way", dollars(sum(world.purses.values()))),
+        ("provider's limit until", f"{world.limited_until:%H:%M} UTC" if scene.limited() else "none"),
+        ("problems", "; ".join(_problems(scene, problems, failed)) or "none"),
     )
+
+
+def _problems(scene: Scene, problems: tuple[str, ...], failed: str) -> list[str]:
+    """The failure that stands, before and with this cycle, and what else went wrong in it."""
+    trouble = scene.world.trouble
+    times = (trouble.in_a_row if trouble else 0) + bool(failed)
+    why = failed or (trouble.why if trouble else "")
+    stands = [f"{times} cycles in a row failed: {why}" if times > 1 else f"a cycle failed: {why}"]
+    return [one_line(text, 160) for text in (*(stands if why else ()), *problems[:3])]
 
 
 def _counted(counts: Counter[str]) -> str:
