@@ -117,7 +117,9 @@ class _Entry:
 
 def clean(text: str) -> str:
     """Return `text` as it is stored: only line feeds end lines; what cannot be printed shows as U+FFFD."""
-    return _UNPRINTABLE.sub(_replaced, text.replace("\r\n", "\n").replace("\r", "\n"))
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _UNPRINTABLE.sub(_replaced, text)
 
 
 def _replaced(run: re.Match[str]) -> str:
