@@ -16,6 +16,7 @@ app = typer.Typer(
     name="agentloop",
     cls=Grouped,
     help="Turns issues into pull requests, day and night. A person merges.",
+    epilog="Every command also takes --home DIR and --set KEY=VALUE, before or behind its name.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -159,7 +159,7 @@ def working(on: str) -> Iterator[Callable[[str], None]]:
 
     Yields what says a warning meanwhile, to everybody.
     """
-    to = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+    to = _beside()
     if not sys.stderr.isatty():
         yield lambda words: warn(words, to)
         return
@@ -177,14 +177,17 @@ def working(on: str) -> Iterator[Callable[[str], None]]:
 def note(words: str) -> None:
     """Say something beside the result, on standard error, to people only."""
     if sys.stderr.isatty():
-        Console(stderr=True, highlight=False, emoji=False).print(Text(words, style="dim"))
+        _beside().print(Text(words, style="dim"))
 
 
 def warn(words: str, to: Console | None = None) -> None:
     """Say something that should not be missed, on standard error."""
-    (to or Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)).print(
-        Text(f"warning: {words}", style="yellow")
-    )
+    (to or _beside()).print(Text(f"warning: {words}", style="yellow"))
+
+
+def _beside() -> Console:
+    """Return standard error: folded at words for people, not folded at all for programs."""
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
 def words_from(text: str | None, *, stdin: bool) -> str:
@@ -222,7 +225,7 @@ def show_error(error: AgentloopError, *, as_json: bool = False) -> int:
 
     A program (`as_json`) gets it on standard output as well: it reads nothing else.
     """
-    to = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+    to = _beside()
     to.print(Text.assemble(("error: ", "bold red"), (error.what, "red")))
     if error.fix:
         to.print(Text.assemble(("  fix: ", "bold"), error.fix))

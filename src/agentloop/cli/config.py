@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,14 +76,24 @@ def _shown(loaded: Loaded, *, origin: bool) -> list[str]:
     ]
     if not origin:
         return [said for said, _ in rows]
-    width = min(_WIDTH, max((len(said) for said, _ in rows), default=0))
-    return [
-        f"{said:<{width}}  {where}" if len(said) <= width else f"{said}\n{'':<{width}}  {where}"
-        for said, where in rows
-    ]
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+    longest = max((len(said) for said, _ in rows), default=0)
+    width = min(_WIDTH, longest, max(_PLACE, columns - _PLACE - 2))
+    return [_row(said, where, width, columns) for said, where in rows]
 
 
 _WIDTH = 52
+_WIDE = 10_000
+_PLACE = 26
+"""Columns that most places need: agentloop.toml:123, AGENTLOOP_LIMITS__DAY_USD."""
+
+
+def _row(said: str, where: str, width: int, columns: int) -> str:
+    """Return a value and where it comes from on one line, or on two where one does not hold them."""
+    line = f"{said:<{width}}  {where}"
+    if len(said) <= width and len(line) <= columns:
+        return line
+    return f"{said}\n{'':<{max(0, min(width, columns - len(where) - 2))}}  {where}"
 
 
 @app.command()

@@ -111,19 +111,24 @@ _NAME_WIDTH = 14
 
 
 def _print(check: Check) -> None:
-    width = max(60, min(100, shutil.get_terminal_size().columns)) - 1
+    width = min(100, shutil.get_terminal_size().columns) - 1
     indent = " " * (6 + _NAME_WIDTH + 1)
-    state = typer.style(f"{check.state:<4}", fg=_COLOURS[check.state], bold=check.state == "fail")
-    said = textwrap.wrap(check.what, width - len(indent), break_long_words=False, break_on_hyphens=False)
-    typer.echo(f"{state}  {check.name:<{_NAME_WIDTH}} {said[0] if said else ''}")
-    for line in said[1:]:
-        typer.echo(f"{indent}{line}")
+    lines = _wrapped(check.what, width, f"{'':6}{check.name:<{_NAME_WIDTH}} ", indent) or [check.name]
     if check.fix:
-        fix = textwrap.wrap(
-            f"fix: {check.fix}", width - len(indent), break_long_words=False, break_on_hyphens=False
-        )
-        for at, line in enumerate(fix):
-            typer.echo(f"{indent}{'     ' if at else ''}{line}")
+        lines += _wrapped(check.fix, width, f"{indent}fix: ", f"{indent}     ")
+    state = typer.style(f"{check.state:<4}", fg=_COLOURS[check.state], bold=check.state == "fail")
+    typer.echo("\n".join([f"{state}  {lines[0].lstrip()}", *lines[1:]]))
+
+
+def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(width, len(others) + 20),
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _summary(results: list[Check]) -> str:

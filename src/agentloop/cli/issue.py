@@ -223,6 +223,7 @@ def comment(
     text: Annotated[str | None, typer.Argument(help="What you want to say.", show_default=False)] = None,
     *,
     stdin: StdinOption = False,
+    no_input: NoInputOption = False,  # noqa: ARG001 -- it never asks; scripts may say so everywhere
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -238,6 +239,7 @@ def close(
     number: NumberArgument,
     *,
     reason: Annotated[str, typer.Option(help="Why; becomes the last comment.")] = "",
+    no_input: NoInputOption = False,  # noqa: ARG001 -- it never asks; scripts may say so everywhere
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from agentloop import light
 from agentloop.cli import common
-from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption, RawOption
+from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption, NoInputOption, RawOption
 from agentloop.cli.markdown import print_markdown
 from agentloop.errors import ConflictError
 
@@ -231,7 +231,7 @@ def _diff_line(line: str) -> Text:
 
 
 @app.command()
-def review(
+def review(  # noqa: PLR0913 -- an argument for each option
     number: NumberArgument,
     text: Annotated[
         str | None, typer.Argument(help="Words that go with --approve.", show_default=False)
@@ -246,6 +246,7 @@ def review(
     stdin: Annotated[
         bool, typer.Option("--stdin", help="Read TEXT from standard input; give '-' in its place.")
     ] = False,
+    no_input: NoInputOption = False,  # noqa: ARG001 -- it never asks; scripts may say so everywhere
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -299,6 +300,7 @@ def merge(
     number: NumberArgument,
     *,
     squash: Annotated[bool, typer.Option("--squash", help="One commit instead of a merge.")] = False,
+    no_input: NoInputOption = False,  # noqa: ARG001 -- it never asks; scripts may say so everywhere
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -345,6 +347,7 @@ def close(
     number: NumberArgument,
     *,
     comment: Annotated[str, typer.Option("--comment", metavar="TEXT", help="Why.")] = "",
+    no_input: NoInputOption = False,  # noqa: ARG001 -- it never asks; scripts may say so everywhere
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:

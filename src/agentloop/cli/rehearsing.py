@@ -77,7 +77,7 @@ def _print(to: Console, found: Rehearsal) -> None:
             Text("the admin agent would be asked; it was not (--no-model), so its decisions are missing")
         )
     else:
-        to.print(Text("there was nothing to ask the admin agent, so it would cost nothing"))
+        to.print(Text("the admin agent would not be asked now, so it would cost nothing"))
     if found.woken_by:
         to.print(
             Text(f"asked for by: {'; '.join(found.woken_by)} (the trigger is left where it is)", style="dim")
