@@ -98,6 +98,7 @@ def test_code_that_could_speak_for_a_test_runner_is_told() -> None:
     """Counts are read from what a run prints: who prints such words, or ends the run, is named."""
     assert told(calc="import os; os._exit(0)") == ("`calc.py`, line 7, ends the process on the spot",)
     assert told(calc="print('Ran 52 tests in 0.1s')") == ("`calc.py`, line 7, says what test runners say",)
+    assert told(calc="from _pytest import python") == ("`calc.py`, line 7, reaches into the test runner",)
     assert told(test_calc="print('Ran 52 tests in 0.1s')", other="x = 3") == ()
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _TEXT_BYTES: Final = 30_000_000
 _HUNK: Final = re.compile(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
-_NOT_OURS: Final = frozenset({".git", ".venv", "__pycache__", "node_modules"})
+_NOT_OURS: Final = frozenset({".git", ".venv", "__pycache__", "node_modules", "site-packages"})
+"""Folders that set-up and checks fill, which no change may bring."""
 _WATCHED_BYTES: Final = 200_000_000
 _NOBODY: Final = {
     f"GIT_{role}_{key}": value

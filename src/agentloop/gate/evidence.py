@@ -44,8 +44,22 @@ _PYTEST: Final = re.compile(r"(?:^|[\s/;&|])(?:pytest|py\.test)(?:\s|$)")
 _PYTEST_ENDED: Final = re.compile(r"\b\d+ (?:passed|failed|error|skipped|deselected|xfailed)|\[100%\]")
 
 
+_FAILED: Final = re.compile(
+    r"^=* ?(?:\d+ [a-z]+, )*[1-9]\d* (?:failed|errors?)\b.* in [\d.]+s|^FAILED \((?:failures|errors)="
+    r"|^Tests: +[1-9]\d* failed,|^ *Tests  [1-9]\d* failed\b|^ +[1-9]\d* failing$"
+    r"|^(?:#|\u2139) fail +[1-9]|^test result: FAILED\.|^[ \t]*--- FAIL: "
+    r"|^\d+% tests passed, [1-9]\d* tests? failed"
+    r"|\bTests run: \d+, Failures: (?:[1-9]|0, Errors: [1-9])"
+    r"|^\d+ (?:examples?|tests?), [1-9]\d* failures?\b"
+    r"|^\d+ runs, \d+ assertions, (?:[1-9]|0 failures, [1-9])",
+    re.MULTILINE,
+)
+
+
 def suspicion(command: str, output: str) -> str | None:
     """Return why a check that passed shows nothing, or None when there is no reason to think so."""
+    if _FAILED.search(output):
+        return "it ended with 0 although its output tells of tests that failed"
     count = count_tests(output)
     if count or (count is None and _SOMETHING.search(output)):
         return None

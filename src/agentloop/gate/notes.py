@@ -28,6 +28,7 @@ _TEST: Final = re.compile(
 # What a runner says at its end, or what ends a process before it can be asked how it went.
 _PRETENCE: Final = (
     (re.compile(r"\bos\._exit\(|\bprocess\.(?:exit|reallyExit)\(\s*0?\s*\)"), "ends the process on the spot"),
+    (re.compile(r"\b_pytest\b|\bunittest\.(?:case|runner|TestCase\.\w+ *=)"), "reaches into the test runner"),
     (
         re.compile(r"\b[1-9]\d* (?:passed|passing)\b|\bRan [1-9]\d* tests? in\b|\btest result: ok\b"),
         "says what test runners say",

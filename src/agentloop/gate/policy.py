@@ -8,6 +8,7 @@ it.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -36,13 +37,16 @@ PROTECTED: Final = (
 HARMLESS_GIT_FILES: Final = frozenset({".gitignore", ".gitkeep"})
 
 STEERING: Final = (
-    "**/{conftest,sitecustomize,usercustomize}.py", "**/site-packages/**",
-    "**/{.coveragerc,.npmrc,.rspec,.mocharc*}",
-    "**/{pytest.ini,.pytest.ini,tox.ini,setup.cfg}", "**/{jest,vitest,karma,playwright,cypress}.conf*",
+    "**/{conftest,sitecustomize,usercustomize}.py", "**/{site-packages,node_modules}/**",
+    "**/{.coveragerc,.npmrc,.nycrc*,.rspec,.mocharc*,.taprc,bunfig.toml}",
+    "**/{pytest.ini,.pytest.ini,pytest.toml,.pytest.toml,tox.ini,setup.cfg}",
+    "**/{jest,vitest,karma,playwright,cypress,ava}.conf*", "**/vitest.workspace*",
     "{pytest,_pytest,unittest,pluggy}.py", "{pytest,_pytest,unittest,pluggy}/**",
     "{GNUmakefile,makefile,Justfile,.justfile}", "**/phpunit.xml*",
 )  # fmt: skip
 """Files that change what a test run does without being a test: pytest's and others' documents name them."""
+
+_OWN_MODULES: Final = sys.stdlib_module_names - {"test"}
 
 FILE_MODES: Final = frozenset({"100644", "100755"})
 _SHOWN: Final = 12
@@ -89,7 +93,7 @@ def _is_restored(change: Change, contract: Contract, target: Target) -> bool:
         return True
     if matches(change.path, contract.may_change_tests):
         return False
-    if matches(change.path, target.configuration) or matches(change.path, STEERING):
+    if matches(change.path, target.configuration) or steers(change):
         return True
     return is_existing_test(change, target)
 
@@ -99,6 +103,19 @@ def is_protected(path: str, target: Target) -> bool:
     names = path.casefold().split("/")
     of_git = any(name.startswith(".git") and name not in HARMLESS_GIT_FILES for name in names)
     return of_git or matches(path, PROTECTED) or matches(path, target.protected)
+
+
+def steers(change: Change) -> bool:
+    """Return whether the change could alter what a test run does without being a test.
+
+    So does a new module with the name of one of Python's own where the interpreter looks first: every import
+    of it, the test runner's too, would get the new one.
+    """
+    if matches(change.path, STEERING):
+        return True
+    module = change.path.removeprefix("src/").removesuffix("/__init__.py")
+    is_python = change.path.endswith(".py")
+    return change.is_new and is_python and module.removesuffix(".py") in _OWN_MODULES
 
 
 def is_existing_test(change: Change, target: Target) -> bool:
@@ -123,14 +140,14 @@ def _protected(changes: tuple[Change, ...], contract: Contract, target: Target) 
     for change in changes:
         if is_protected(change.path, target):
             yield _finding("protected", change.path, "no change may touch this path")
-        elif matches(change.path, STEERING) and not matches(change.path, contract.may_change_tests):
+        elif steers(change) and not matches(change.path, contract.may_change_tests):
             says = "it steers how tests are run; a change may do that only when its contract says so"
             yield _finding("tests", change.path, says)
 
 
 def _tests(changes: tuple[Change, ...], contract: Contract, target: Target) -> Iterator[Finding]:
     for change in changes:
-        allowed = matches(change.path, contract.may_change_tests) or matches(change.path, STEERING)
+        allowed = matches(change.path, contract.may_change_tests) or steers(change)
         if is_existing_test(change, target) and not allowed and not is_protected(change.path, target):
             done = "deleted" if change.is_gone else "changed"
             says = f"an existing test was {done}: leave it as it is and put new tests into new files"
