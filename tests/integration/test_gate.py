@@ -44,6 +44,23 @@ PATCHY = [
     "\n",
 ]
 
+JS_TEST = "test('one', () => expect(one()).toBe(1))\ntest('two', () => expect(two()).toBe(2))\n"
+OTHERS = {
+    "timelib/tests/testtimelib.py": "import unittest\n",
+    "timelib/tests/expected.json": "[1]\n",
+    "app/tests.py": "import unittest\n",
+    "pkg/testdata/golden.txt": "2\n",
+    "web/src/__snapshots__/app.test.js.snap": "exports[`a`] = `3`;\n",
+    "web/src/app.test.js": JS_TEST,
+    "web/src/app.spec.ts": JS_TEST,
+    "web/src/__tests__/app.js": JS_TEST,
+    "web/test/setup.js": "\n",
+    "cmd/main_test.go": "package main\n\nfunc TestA(t *testing.T) {}\n",
+    "src/pkg/testing/doubles.py": "X = 1\n",
+    "app/calendar.py": "X = 1\n",
+}
+"""Tests where other projects have them, only to be looked at: nothing runs them here."""
+
 BASE = {
     "calc.py": "def add(a, b):\n    return a - b\n",
     "conftest.py": "",
@@ -114,9 +131,9 @@ class Land:
         )
         return replace(spec, **changes)  # type: ignore[arg-type]
 
-    def seen(self, commit: str) -> tuple[Finding, ...]:
+    def seen(self, commit: str, base: str) -> tuple[Finding, ...]:
         """What is held against a commit by looking at it."""
-        spec = self.spec(commit)
+        spec = replace(self.spec(commit), base=base)
         target = replace(spec.target, protected=("infra/**",))
         return scan(read_diff(spec), spec.task.contract, target, spec.limits)
 
@@ -228,6 +245,40 @@ CHEATS: dict[str, tuple[dict[str, str | bytes | None], str]] = {
     "shadows pytest by a module": ({"pytest.py": "print('9 passed')\n"}, "tests"),
     "shadows pytest by a package": ({"pytest/__main__.py": "print('9 passed')\n"}, "tests"),
     "adds a GNUmakefile before the Makefile": ({"GNUmakefile": "check:\n\ttrue\n"}, "tests"),
+    "shadows a module of Python's by one": ({"contextlib.py": "raise SystemExit(0)\n"}, "tests"),
+    "shadows a module of Python's by a package": ({"src/inspect/__init__.py": "\n"}, "tests"),
+    "brings an installed package along": ({"web/node_modules/jest/index.js": "process.exit(0)\n"}, "tests"),
+    "empties a test inside the package": ({"timelib/tests/testtimelib.py": ""}, "tests"),
+    "deletes the tests inside the package": ({"timelib/tests/testtimelib.py": None}, "tests"),
+    "changes what a test compares with": ({"timelib/tests/expected.json": "[]\n"}, "tests"),
+    "changes a test module beside the code": ({"app/tests.py": "\n"}, "tests"),
+    "changes golden data": ({"pkg/testdata/golden.txt": "3\n"}, "tests"),
+    "accepts a new snapshot": ({"web/src/__snapshots__/app.test.js.snap": "exports[`a`] = `4`;\n"}, "tests"),
+    "switches a JavaScript test off": (
+        {"web/src/app.test.js": JS_TEST.replace("test(", "test.skip(")},
+        "tests",
+    ),
+    "lets only the passing JavaScript test run": (
+        {"web/src/app.spec.ts": JS_TEST.replace("test('one", "test.only('one")},
+        "tests",
+    ),
+    "deletes a JavaScript test": ({"web/src/__tests__/app.js": None}, "tests"),
+    "weakens a JavaScript test's helper": (
+        {"web/test/setup.js": "global.expect = () => new Proxy({})\n"},
+        "tests",
+    ),
+    "renames a JavaScript test out of sight": (
+        {"web/src/app.test.js": None, "web/src/app.js.old": JS_TEST},
+        "tests",
+    ),
+    "adds a configuration for jest": ({"web/jest.config.js": "module.exports = {testMatch: []}\n"}, "tests"),
+    "adds a configuration for vitest": (
+        {"vitest.config.ts": "export default {test: {include: []}}\n"},
+        "tests",
+    ),
+    "adds a configuration for mocha": ({".mocharc.json": '{"spec": []}\n'}, "tests"),
+    "adds a configuration for npm": ({".npmrc": "ignore-scripts=true\nscript-shell=/bin/true\n"}, "tests"),
+    "empties a Go test": ({"cmd/main_test.go": "package main\n"}, "tests"),
     "changes a workflow": ({**FIXED, ".github/workflows/ci.yml": "on: push\n"}, "protected"),
     "changes attributes": ({**FIXED, ".gitattributes": "* filter=x\n"}, "protected"),
     "changes the loop's settings": ({**FIXED, "agentloop.toml": "x = 1\n"}, "protected"),
@@ -249,7 +300,8 @@ CHEATS: dict[str, tuple[dict[str, str | bytes | None], str]] = {
 def test_a_cheating_change_is_found_by_looking(land: Land, name: str) -> None:
     """Each way to pass without having done it is said under the right name, before anything is run."""
     files, kind = CHEATS[name]
-    assert kind in {finding.kind for finding in land.seen(land.commit(files, land.base))}
+    base = land.commit(OTHERS, land.base)
+    assert kind in {finding.kind for finding in land.seen(land.commit(files, base), base)}
 
 
 RUN: dict[str, dict[str, str | bytes | None]] = {
@@ -267,6 +319,24 @@ RUN: dict[str, dict[str, str | bytes | None]] = {
         )
     },
     "does nothing of use": {"notes.md": "done\n"},
+    "lets the failing test be skipped": {
+        "calc.py": (
+            "import unittest\n\n\ndef add(a, b):\n    if a:\n        raise unittest.SkipTest\n    return 0\n"
+        )
+    },
+    "lets the failing test be expected to fail": {
+        "calc.py": "import pytest\n\n\ndef add(a, b):\n    return pytest.xfail('later') if a else 0\n"
+    },
+    "ends pytest in its own words": {
+        "calc.py": "import pytest\n\n\ndef add(a, b):\n    pytest.exit('enough', returncode=0)\n"
+    },
+    "has the last word about the exit code": {
+        "calc.py": "import atexit, os\natexit.register(os._exit, 0)\n\n\ndef add(a, b):\n    return a - b\n"
+    },
+    "leaves while it is loaded": {"calc.py": "import sys\nsys.exit(0)\n"},
+    "speaks for the test runner": {
+        "calc.py": "import os\nos.write(1, b'2 passed in 0.01s\\n')\nos._exit(0)\n"
+    },
 }
 
 
@@ -293,6 +363,16 @@ def test_checks_run_against_the_base_whatever_the_change_does_to_them(land: Land
 
 
 HONEST: dict[str, dict[str, str | bytes | None]] = {
+    "adds tests beside those in the package": {**FIXED, "timelib/tests/testmore.py": "import unittest\n"},
+    "adds a JavaScript test with its snapshot": {
+        **FIXED,
+        "web/src/new.test.js": JS_TEST,
+        "web/src/__snapshots__/new.test.js.snap": "exports[`a`] = `1`;\n",
+    },
+    "changes what the project ships for others' tests": {**FIXED, "src/pkg/testing/doubles.py": "X = 2\n"},
+    "adds a module named like one of Python's in a package": {**FIXED, "app/queue.py": "X = 1\n"},
+    "changes a module named like one of Python's": {**FIXED, "app/calendar.py": "X = 2\n"},
+    "adds code whose name sounds like a test": {**FIXED, "contest/latest.py": "X = 1\n"},
     "adds a test in a new file": {**FIXED, "tests/test_more.py": "def test_more():\n    assert 1\n"},
     "adds a module called like a tool in a package": {**FIXED, "pkg/coverage.py": "X = 1\n"},
     "changes .gitignore": {**FIXED, ".gitignore": "*.log\n"},
@@ -311,7 +391,8 @@ HONEST: dict[str, dict[str, str | bytes | None]] = {
 @pytest.mark.parametrize("name", HONEST)
 def test_nothing_is_held_against_an_honest_twin(land: Land, name: str) -> None:
     """What looks like a cheat and is none passes."""
-    assert land.seen(land.commit(HONEST[name], land.base)) == ()
+    base = land.commit(OTHERS, land.base)
+    assert land.seen(land.commit(HONEST[name], base), base) == ()
 
 
 def test_all_honest_twins_together_are_green(land: Land) -> None:
@@ -511,3 +592,135 @@ def busy_with(folder: Path) -> bool:
             if (process / "cwd").readlink().is_relative_to(folder):
                 return True
     return False
+
+
+TIMELIB = {
+    "timelib/__init__.py": "def seconds(text):\n    return int(text.rstrip('s'))\n",
+    "timelib/tests/__init__.py": "",
+    "timelib/tests/testtimelib.py": "import unittest\n\nfrom timelib import seconds\n\n\n"
+    "class TestSeconds(unittest.TestCase):\n"
+    + "".join(
+        f"    def test_{n}(self):\n        self.assertEqual(seconds('{n}s'), {n})\n\n" for n in range(12)
+    ),
+}
+UNITTEST = f"{sys.executable} -m unittest discover -s timelib/tests -p 'test*.py' -t ."
+GUTTED: dict[str, str | bytes | None] = {
+    "timelib/__init__.py": "def seconds(text):\n    return 0\n",
+    "timelib/tests/testtimelib.py": "",
+    "timelib/tests/testnew.py": "import unittest\n\n\nclass TestNew(unittest.TestCase):\n"
+    + "".join(f"    def test_{n}(self):\n        pass\n\n" for n in range(3)),
+}
+
+
+def gutting(land: Land, files: Mapping[str, str | bytes | None] = GUTTED, **target: object) -> GateSpec:
+    """A gate on a change to a library that keeps its tests inside the package."""
+    base = land.commit(TIMELIB)
+    spec = replace(land.spec(land.commit(files, base)), base=base)
+    contract = replace(spec.task.contract, checks=(Check(name="tests", command=UNITTEST),))
+    return replace(
+        spec,
+        task=replace(spec.task, contract=contract),
+        target=replace(spec.target, verify=(), **target),  # type: ignore[arg-type]
+    )
+
+
+def test_emptying_the_tests_inside_a_package_is_red(land: Land) -> None:
+    """They are known as tests, held against the change, and run as they were: the changed behaviour fails."""
+    verdict = land.judged(gutting(land))
+    assert about(verdict, "tests") == {"timelib/tests/testtimelib.py"}
+    assert (verdict.checks[0].passed, verdict.checks[0].before) == (False, "passed")
+    assert verdict.notes[0] == "Removes 42 lines from `timelib/tests/testtimelib.py`"
+
+
+def test_tests_that_no_glob_knows_are_missed_by_their_number(land: Land) -> None:
+    """Where the settings know no test, the count of those that ran on the base tells that some went."""
+    verdict = land.judged(gutting(land, tests=("nothing/**",)))
+    check = verdict.checks[0]
+    assert (check.passed, check.before, check.tests, check.tests_before) == (True, "passed", 3, 12)
+    assert [(each.kind, each.about) for each in verdict.findings] == [("tests", "tests")]
+    assert verdict.findings[0].says.startswith("it ran 3 tests; 12 ran on the base")
+    assert verdict.notes[0].startswith("Removes 42 lines")
+
+
+def test_a_run_that_tells_no_number_any_more_is_red(land: Land) -> None:
+    """Code that ends unittest with 0 before it comes to its end leaves no count: it had one on the base."""
+    files = {"timelib/__init__.py": "import os\n\n\ndef seconds(text):\n    os._exit(0)\n"}
+    verdict = land.judged(gutting(land, files))
+    assert (verdict.checks[0].passed, verdict.checks[0].tests) == (True, None)
+    assert about(verdict, "tests") == {"tests"}
+    assert verdict.notes == ("`timelib/__init__.py`, line 5, ends the process on the spot",)
+
+
+def test_where_the_contract_opens_tests_some_may_go_and_a_person_is_told(land: Land) -> None:
+    """A test of what is to go may go; the pull request says how many, and half of them have to stay."""
+    whole = TIMELIB["timelib/tests/testtimelib.py"]
+    verdicts = {}
+    for left in (11, 3):
+        kept = whole[: whole.index(f"    def test_{left}(")]
+        spec = gutting(land, {"timelib/tests/testtimelib.py": kept})
+        contract = replace(spec.task.contract, may_change_tests=("timelib/tests/**",))
+        verdicts[left] = land.judged(replace(spec, task=replace(spec.task, contract=contract)))
+    assert (verdicts[11].green, verdicts[11].notes) == (
+        True,
+        ("Of 'tests': it ran 11 tests; 12 ran on the base",),
+    )
+    assert about(verdicts[3], "tests") == {"tests"}
+
+
+def test_a_check_that_failed_before_and_passes_now_says_so(land: Land) -> None:
+    """The best evidence: seen on the base once, remembered for the next gate on it, and paid once."""
+    spec = land.spec(land.commit({**FIXED, "tests/test_new.py": "def test_new():\n    pass\n"}, land.base))
+    first, again = land.judged(spec), land.judged(spec)
+    told = [(check.before, check.tests, check.tests_before) for check in first.checks]
+    assert told == [("failed", 3, 2), ("failed", 3, 2)]
+    assert [(check.before, check.tests, check.tests_before) for check in again.checks] == told
+    kept = list(Home(land.home).baselines.iterdir())
+    assert len(kept) == 2
+    spoiled = {"is": "before", "status": 0, "tests": 99}
+    for path in kept:
+        path.write_text(json.dumps(spoiled))
+    assert {check.tests_before for check in land.judged(spec).checks} == {99}
+
+
+def test_commands_that_build_on_each_other_are_known_together_or_not_at_all(land: Land) -> None:
+    """A second command that needs the first is not run alone on the base, even when the first is known."""
+    spec = land.spec(land.commit({**FIXED, "more.py": ""}, land.base))
+    contract = replace(spec.task.contract, checks=())
+    first = replace(spec, task=replace(spec.task, contract=contract))
+    one = replace(first, target=replace(spec.target, verify=("touch built",)))
+    both = replace(first, target=replace(spec.target, verify=("touch built", "test -e built")))
+    assert [check.before for check in land.judged(one).checks] == ["passed"]
+    assert [check.before for check in land.judged(both).checks] == ["passed", "passed"]
+
+
+def test_without_time_or_set_up_nothing_is_known_of_the_base(land: Land) -> None:
+    """The look at the base never costs the verdict: no time left, or a set-up that fails there: unknown."""
+    spec = land.spec(land.commit({**FIXED, "ready": ""}, land.base))
+    slow = replace(spec.task.contract, checks=(Check(name="slow", command="sleep 3"),))
+    late = replace(
+        spec,
+        task=replace(spec.task, contract=slow),
+        target=replace(spec.target, verify=()),
+        deadline=datetime.now(UTC) + timedelta(seconds=20),
+    )
+    verdict = land.judged(late)
+    assert (verdict.green, verdict.checks[0].before) == (True, "unknown")
+    target = replace(spec.target, setup="test -e ready", verify=("true",))
+    verdict = land.judged(replace(spec, target=target))
+    assert (verdict.green, {check.before for check in verdict.checks}) == (True, {"unknown"})
+
+
+def test_a_test_framework_without_tests_is_red_in_every_tongue(land: Land) -> None:
+    """pytest, unittest and what npm runs: an empty run that ends with 0 is no evidence."""
+    spec = land.spec(land.commit({**FIXED, "empty/__init__.py": ""}, land.base))
+    commands = {
+        "pytest": f"{PYTEST} empty || true",
+        "unittest": f"{sys.executable} -m unittest discover -s empty || true",
+        "npm": "printf '\\n> jest --passWithNoTests\\n\\nNo tests found, exiting with code 0\\n'",
+        "npm init": "printf '> test\\n> echo \"Error: no test specified\"\\n\\nError: no test specified\\n'",
+        "mocha": "printf '\\n\\n  0 passing (1ms)\\n\\n'",
+    }
+    checks = tuple(Check(name=name, command=command) for name, command in commands.items())
+    contract = replace(spec.task.contract, checks=checks)
+    verdict = land.judged(replace(spec, task=replace(spec.task, contract=contract)))
+    assert about(verdict, "check") == set(commands)
