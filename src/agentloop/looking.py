@@ -167,8 +167,13 @@ def unknown(home: Home, world: World, what: str) -> NotFoundError:
     issue, *rest = what.split(".")
     if not rest and issue not in world.issues:
         with contextlib.suppress(AgentloopError):
-            title = FileTracker(home.tracker).get(issue).issue.title
-            return NotFoundError(f"no cycle has seen issue {issue} yet: {title}", fix="agentloop wake")
+            found = FileTracker(home.tracker).get(issue).issue
+            was = (
+                "was closed before any cycle saw it"
+                if found.state == "closed"
+                else "is one no cycle works on"
+            )
+            return NotFoundError(f"issue {issue} {was}: {found.title}", fix=f"agentloop issue show {issue}")
     near = meant(what, [*world.issues, *world.tasks])
     kind = "task" if rest else "issue"
     listing = "agentloop tasks --all" if rest else "agentloop issue list --state all"

@@ -168,6 +168,7 @@ class TestStatus:
             "money",
             "limit",
             "problems",
+            "notices",
             "warnings",
             "fallbacks",
             "open_issues",
@@ -184,6 +185,7 @@ class TestStatus:
             "reason",
             "notice",
             "do",
+            "stopped_at",
         ]
 
     def test_the_second_look_needs_no_journal(self, lived: Path) -> None:
@@ -321,18 +323,32 @@ class TestExplain:
         found = told("explain", "1.2.1", cwd=lived)
         assert [task["id"] for task in found["tasks"]] == ["1.2"]
 
-    def test_an_issue_that_no_cycle_has_seen(self, lived: Path) -> None:
-        """It is there, and what brings it in is said."""
-        agentloop("issue", "new", "Brand new", cwd=lived)
-        done = agentloop("explain", "1", cwd=lived)
-        assert done.returncode == exits.OK
-        for _ in range(5):
-            agentloop("issue", "new", "More", cwd=lived)
-        done = agentloop("explain", "6", cwd=lived)
-        assert (
-            done.returncode,
-            "no cycle has seen issue 6 yet: More" in done.stderr,
-        ) == (exits.NOT_FOUND, True)
+    def test_an_issue_that_no_cycle_has_seen(self, fresh: Path) -> None:
+        """It is there: what it waits for, and what brings it in; no wake while that does nothing."""
+        agentloop("issue", "new", "Brand new", cwd=fresh)
+        agentloop("pause", "--for", "2h", "--reason", "moving", cwd=fresh)
+        found = told("explain", "1", cwd=fresh)
+        assert (found["says"], found["do"], found["pause"]["reason"]) == (
+            "no cycle has seen it yet",
+            ["agentloop run", "agentloop resume"],
+            "moving",
+        )
+
+    def test_an_issue_that_was_closed_unseen(self, fresh: Path) -> None:
+        """There is no story to tell, and it is said why."""
+        agentloop("issue", "new", "Never mind", cwd=fresh)
+        agentloop("issue", "close", "1", cwd=fresh)
+        done = agentloop("explain", "1", cwd=fresh)
+        assert (done.returncode, "issue 1 was closed before any cycle saw it" in done.stderr) == (
+            exits.NOT_FOUND,
+            True,
+        )
+
+    def test_what_the_loop_does_comes_first(self, lived: Path) -> None:
+        """Before any reason of its own; no line is padded, cut, or wider than the terminal."""
+        said = agentloop("explain", "3", cwd=lived, COLUMNS="60").stdout.splitlines()
+        assert said.index("THE LOOP") < said.index("WAITS FOR")
+        assert ([line for line in said if line != line.rstrip()], max(map(len, said)) <= 60) == ([], True)
 
     @pytest.mark.parametrize("what", ["99", "3.9", "nonsense", "../../etc"])
     def test_what_is_not_there(self, lived: Path, what: str) -> None:
@@ -374,6 +390,32 @@ class TestLogs:
         end(lived)
         said, _ = watching.communicate(timeout=90)
         assert (watching.returncode, said.index("late") < said.index("delivered: refuses them")) == (0, True)
+
+    def test_the_gate_s_evidence(self, lived: Path) -> None:
+        """Each check with the end of its output, and what is held against the result; programs get it all."""
+        world = Journal(Home(lived)).world()
+        folder = Home(lived).gate("3.1.1")
+        folder.root.mkdir(parents=True)
+        folder.spec.write_text("{}")
+        folder.log.write_text(
+            'ts=2026-11-20T03:00:00Z level=info event=gate.ended msg="red: check make test"\n'
+        )
+        folder.verdict.write_text(json.dumps(encode(world.verdicts["3.1.1"])))
+        said = agentloop("logs", "--gate", "3.1.1", cwd=lived).stdout
+        assert ("FAILED (failures=1)" in said, "gate 3.1.1: red" in said) == (True, True)
+        found = told("logs", "--gate", "3.1.1", cwd=lived)
+        assert found["verdict"]["checks"][0]["passed"] is False
+
+    def test_every_line_of_a_result(self, lived: Path) -> None:
+        """With --full; without, the first one and how to see the others."""
+        folder = attempt(lived, over=True)
+        event = {"at": "", "event": "tool.answered", "ok": True, "text": "one\n\x1b[2Jtwo\nthree"}
+        with (folder / "events.jsonl").open("a") as log:
+            log.write(json.dumps(event) + "\n")
+        short = agentloop("logs", "3.1.2", cwd=lived).stdout
+        whole = agentloop("logs", "3.1.2", "--full", cwd=lived).stdout
+        assert ("three" in short, "agentloop logs 3.1.2 --full" in short) == (False, True)
+        assert ("three" in whole, "\x1b" in whole) == (True, False)
 
     def test_as_json(self, lived: Path) -> None:
         """Events as they are, how it ended, and how to see more."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentloop import lightstatus
-from agentloop.cli.statusscreen import screen, span
+from agentloop.cli.statusscreen import clock, screen, span
 from agentloop.domain import money, report
 from agentloop.domain.codec import decode, encode
 from agentloop.domain.costs import UNNAMED, charged, costs
@@ -19,7 +19,7 @@ from agentloop.domain.loglines import log_line
 from agentloop.domain.model import Usage
 from agentloop.domain.observed import Observed
 from agentloop.domain.scene import Scene
-from agentloop.domain.settings import Layers, Limits, Settings, Target, Worker
+from agentloop.domain.settings import KEPT, Layers, Limits, Settings, Target, Worker
 from agentloop.domain.story import follow, story
 from agentloop.domain.tasklist import meant, rows
 from agentloop.domain.world import World, fold
@@ -167,7 +167,7 @@ class TestScreen:
     @pytest.mark.parametrize(
         ("state", "words"),
         [
-            ("stopped", "not running: nothing happens until you start it: agentloop run"),
+            ("stopped", "not running: nothing new starts until you start it: agentloop run"),
             ("sleeping", "asleep until"),
             ("paused", "paused until"),
             ("backoff", "waiting after a failure until"),
@@ -198,6 +198,44 @@ class TestScreen:
         nothing = report.stand(World(), SETTINGS, NOW)
         text = "\n".join(line.plain for line in screen(nothing, _live("stopped"), width=80))
         assert "nothing to do; file an issue with" in text
+
+    @pytest.mark.parametrize("width", [40, 60, 80, 120])
+    def test_no_command_and_no_reason_is_cut(self, width: int) -> None:
+        """They are folded at words: whatever the width, all of their words are there."""
+        text = " ".join(line.plain for line in screen(_stand(), _live(), width=width))
+        words = " ".join(text.split()).replace(" ·", "")
+        for need in _stand().needs_you:
+            assert [command for command in need.do if command not in words] == []
+        assert "needs task 3.1 to be merged first" in words
+
+    def test_attempts_go_on_without_a_supervisor(self) -> None:
+        """Which ones, that they may spend, and until when: the lease, or the deadline when that is sooner."""
+        settings = Settings(targets=SETTINGS.targets, worker=Worker(grace_seconds=600))
+        stopped = report.plain(_live("stopped").loop) | {"stopped_at": "2026-11-20T12:11:00Z"}
+        live = _live("stopped", loop=stopped)
+        text = " ".join(line.plain.strip() for line in screen(_stand(settings), live, width=300))
+        until = clock(datetime(2026, 11, 20, 12, 21, tzinfo=UTC), NOW)
+        assert f"attempt 3.1.2 goes on without it, and may spend, until {until} at most" in text
+
+    def test_what_is_set_aside_is_not_spent(self) -> None:
+        """What was really spent leads, with what running attempts have used; the rest stands apart."""
+        used = {"attempt": "3.1.2", "role": "attempt", "alive": True, "beat_at": None, "turns": 1}
+        live = _live(progress=[used | {"spent_micros": 100_000, "doing": "x"}])
+        text = " ".join(line.plain.strip() for line in screen(_stand(), live, width=300))
+        assert "spent today $1.98 of" in text
+        assert "$1.90 more set aside for work under way" in text
+
+    def test_a_complaint_about_settings_stands_there_once(self) -> None:
+        """Supervisor and cycle both say it."""
+        standing = report.stand(fold(night(NOW)), SETTINGS, NOW, (f"{KEPT}: x is no setting",))
+        loop = report.plain(_live().loop) | {"notice": f"{KEPT}: error: x is no setting"}
+        text = " ".join(line.plain for line in screen(standing, _live(loop=loop), width=300))
+        assert text.count("x is no setting") == 1
+
+    def test_what_a_cycle_in_hand_does_is_not_said_to_come_next(self) -> None:
+        """The same list, under the name of the cycle that is at it."""
+        titles = [line.plain.split("  ")[0] for line in screen(_stand(), _live("cycling"), width=80)]
+        assert ("THIS CYCLE" in titles, "NEXT CYCLE" in titles) == (True, False)
 
     @pytest.mark.parametrize(
         ("seconds", "words"), [(-5, "0s"), (59, "59s"), (60, "1m"), (3725, "1h 2m"), (180_000, "2d 2h")]
@@ -332,7 +370,7 @@ class TestLogLines:
                 {"event": "tool.asked", "tool": "edit", "input": {"command": "create", "path": "a.py"}},
                 ("tool", "edit", "create a.py"),
             ),
-            ({"event": "tool.answered", "ok": False, "text": "\nno\nway"}, ("bad", "", "no  (+1 lines)")),
+            ({"event": "tool.answered", "ok": False, "text": "\nno\nway"}, ("bad", "", "no  (+1 line)")),
             ({"event": "model.answered", "model": "m", "text": ""}, ("model", "m", "(nothing)")),
             ({"event": "something.new", "x": 1}, ("head", "something.new", "x 1")),
         ],
