@@ -353,6 +353,25 @@ def test_doctor_names_what_is_wrong_with_a_home(home: Home, target: Path, tmp_pa
     ) in checks["settings"]
 
 
+def test_doctor_counts_the_tests_that_the_gate_would_hold(home: Home, target: Path) -> None:
+    """Where no file counts as a test, a change could empty them all: said with its fix, gone once named."""
+    (target / "checks").mkdir()
+    (target / "checks" / "all.py").write_text("x = 1\n")
+    git(target, "add", ".")
+    git(target, "commit", "-q", "-m", "Check")
+
+    def said() -> list[tuple[str, str]]:
+        return [found for found in doctor(home)[1]["target calc"] if "count" in found[1]]
+
+    (state, what), *more = said()
+    assert (state, more) == ("warn", [])
+    assert what.endswith("counts as a test: a change could empty them all")
+    text = home.settings_file.read_text()
+    home.settings_file.write_text(text.replace('name = "calc"', 'name = "calc"\ntests = ["checks/**"]', 1))
+    ((state, what),) = said()
+    assert (state, what.split(" of ")[0], what.endswith("files count as tests")) == ("ok", "1", True)
+
+
 def test_doctor_shows_each_mistake_in_the_settings(home: Home) -> None:
     """The checks that need settings are left out; the rest is still made."""
     home.settings_file.write_text("[limit]\n[sleep]\nidle = 3\n")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from urllib.parse import urlsplit
 
 from agentloop.doctor.check import Check, fail, ok, skip, warn
+from agentloop.domain.globs import matches
 from agentloop.domain.model import Limited, Rejected, Unavailable
 from agentloop.errors import AgentloopError, SettingsError, TargetError
 
@@ -128,15 +129,17 @@ def prices(settings: Settings) -> Check:
 
 
 def targets(home: Home, settings: Settings) -> Iterator[Check]:
-    """Look whether each target can be read, has the branch, and whether its commands are there to be run."""
+    """Look whether each target can be read, has the branch, shows tests, and has its commands on the PATH."""
     for target in settings.targets:
-        check = _reached(home, target)
+        check, commit = _reached(home, target)
         yield check
         if check.state == "ok":
+            yield _tests(home, target, commit)
             yield from _commands(target, settings.worker.path or os.environ.get("PATH", os.defpath))
 
 
-def _reached(home: Home, target: Target) -> Check:
+def _reached(home: Home, target: Target) -> tuple[Check, str]:
+    """How the target looks, and the commit its branch is at ("" when that cannot be seen)."""
     from agentloop.edges.mirror import mirror_of
 
     name = f"target {target.name}"
@@ -146,14 +149,49 @@ def _reached(home: Home, target: Target) -> Check:
             remote = mirror_of(target, home.root, Path(scratch) / "looking.git").look()
     except (TargetError, OSError) as error:
         fix = error.fix if isinstance(error, AgentloopError) else "check the path of the repository"
-        return fail(name, error.what if isinstance(error, AgentloopError) else str(error), fix)
+        return fail(name, error.what if isinstance(error, AgentloopError) else str(error), fix), ""
     wanted = target.branch or remote.default
     if not remote.branches:
-        return fail(name, f"{target.repository} has no commits", "make a first commit on its branch")
+        return fail(name, f"{target.repository} has no commits", "make a first commit on its branch"), ""
     if wanted not in remote.branches:
         known = ", ".join(sorted(remote.branches)[:5])
-        return fail(name, f"there is no branch {wanted!r}", f"set branch of the target to one of: {known}")
-    return ok(name, f"{target.repository}, branch {wanted} at {remote.branches[wanted][:9]}")
+        fix = f"set branch of the target to one of: {known}"
+        return fail(name, f"there is no branch {wanted!r}", fix), ""
+    commit = remote.branches[wanted]
+    return ok(name, f"{target.repository}, branch {wanted} at {commit[:9]}"), commit
+
+
+def _tests(home: Home, target: Target, commit: str) -> Check:
+    """How many files of the base the gate would hold to what they were."""
+    name = f"target {target.name}"
+    paths = _files(home, target, commit)
+    if paths is None:
+        return skip(name, "its tests are counted once the loop has fetched it")
+    count = sum(matches(path, target.tests) for path in paths)
+    if count == 0:
+        return warn(
+            name,
+            f"none of its {len(paths)} files counts as a test: a change could empty them all",
+            f'name its tests in agentloop.toml, [[target]] {target.name}: tests = ["checks/**"]',
+        )
+    return ok(name, f"{count} of {len(paths)} files count as tests")
+
+
+def _files(home: Home, target: Target, commit: str) -> list[str] | None:
+    """The paths at `commit`, from the repository where it lies here, else from the mirror; None = neither."""
+    from agentloop.edges.git import Git, GitError
+    from agentloop.edges.mirror import mirror_of
+
+    mirror = home.mirror_of(target.name)
+    for folder in (Path(mirror_of(target, home.root, mirror).address), mirror):
+        if not folder.is_dir():
+            continue
+        try:
+            listed = Git(folder).look("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+        except GitError:
+            continue
+        return [path for path in listed.split("\0") if path]
+    return None
 
 
 def _commands(target: Target, search: str) -> Iterator[Check]:
