@@ -19,7 +19,7 @@ from agentloop.domain.loglines import log_line
 from agentloop.domain.model import Usage
 from agentloop.domain.observed import Observed
 from agentloop.domain.scene import Scene
-from agentloop.domain.settings import KEPT, Layers, Limits, Settings, Target, Worker
+from agentloop.domain.settings import KEPT, Layers, Limits, Models, Settings, Target, Worker
 from agentloop.domain.story import follow, story
 from agentloop.domain.tasklist import meant, rows
 from agentloop.domain.world import World, fold
@@ -121,6 +121,19 @@ class TestStanding:
     def test_what_was_switched_off_is_said(self, settings: Settings, word: str) -> None:
         """Whoever looks sees what protects them no more."""
         assert any(word in warning for warning in _stand(settings).warnings)
+
+    def test_a_model_that_stood_in_is_named(self) -> None:
+        """In how many cycles, and when last; an attempt that used the same model is no such thing."""
+        models = Models(admin="opus", admin_fallback="sonnet", worker="sonnet", worker_fallback="")
+        settled = (
+            Settled(purse="admin:8", micros=5, model="sonnet"),
+            Settled(purse="attempt:1.1.1", micros=5),
+        )
+        entries = [Entry(at=NOW, cycle=8, facts=settled)]
+        found = report.fallbacks(fold(entries), Settings(models=models))
+        assert found == ("sonnet answered for opus in 1 cycle, last in cycle 8",)
+        attempts = [Entry(at=NOW, cycle=8, facts=(Settled(purse="attempt:1.1.1", micros=5, model="sonnet"),))]
+        assert report.fallbacks(fold(attempts), Settings(models=models)) == ()
 
     def test_used_up_money_needs_a_person(self) -> None:
         """The limit is named, first of all needs, as long as something waits for money."""

@@ -415,8 +415,9 @@ def _money(world: World, settings: Settings, now: datetime) -> Money:
 def fallbacks(world: World, settings: Settings) -> tuple[str, ...]:
     """Return which models stood in for those that the settings name, and where."""
     models = settings.models
-    by_admin = models.admin_fallback and world.spent_by_model[models.admin_fallback]
-    found = [f"{models.admin_fallback} answered for {models.admin}"] if by_admin else []
+    times, last = world.admin_models.get(models.admin_fallback, (0, 0))
+    where = f"in {count(times, 'cycle')}, last in cycle {last}"
+    found = [f"{models.admin_fallback} answered for {models.admin} {where}"] if times else []
     tries = [one for view in world.tasks.values() for one in view.tries]
     stood_in = [one for one in tries if models.worker_fallback and models.worker_fallback in one.models]
     if stood_in:

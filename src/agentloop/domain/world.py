@@ -141,6 +141,8 @@ class World:
     spent_by_day: Counter[date] = field(default_factory=Counter)
     spent_by_purse: Counter[str] = field(default_factory=Counter)
     spent_by_model: Counter[str] = field(default_factory=Counter)
+    admin_models: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Which models answered as the admin agent: in how many cycles, and in which last."""
     unresolved_micros: int = 0
     fingerprint: str = ""
     considered: Counter[str] = field(default_factory=Counter)
@@ -394,6 +396,9 @@ def _settled(world: World, fact: facts.Settled, entry: facts.Entry) -> None:
     kind, _, attempt = fact.purse.partition(":")
     if kind == "attempt":
         _change_try(world, attempt, spent_micros=spent)
+    elif kind == "admin":
+        times, _ = world.admin_models.get(fact.model, (0, 0))
+        world.admin_models[fact.model] = (times + 1, entry.cycle)
 
 
 def _effect_intended(world: World, fact: facts.EffectIntended, _entry: facts.Entry) -> None:
