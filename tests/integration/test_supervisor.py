@@ -674,9 +674,14 @@ def test_a_reload_leaves_the_status_as_it_was(den: Den, tmp_path: Path) -> None:
             told = _datagrams(listener)
             process.send_signal(signal.SIGHUP)
             eventually(lambda: den.said().count("settings.refused") == 2, "read again")
-            eventually(lambda: told.extend(_datagrams(listener)) or told[-1:] == ["READY=1"], "ready again")
+            eventually(lambda: _heard(told, listener)[-1:] == ["READY=1"], "ready again")
     assert "RELOADING=1" in told[-2].split("\n")
     assert "nonsense is no setting" in [message for message in told if "STATUS=" in message][-1]
+
+
+def _heard(told: list[str], listener: socket.socket) -> list[str]:
+    told += _datagrams(listener)
+    return told
 
 
 def test_systemd_waits_for_the_drain(den: Den, tmp_path: Path) -> None:
