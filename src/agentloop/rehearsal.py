@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from agentloop.cycle import Ended
     from agentloop.domain.effects import ExecutorEffect, ForgeEffect, TrackerEffect
     from agentloop.domain.issue import Issue, Pull
     from agentloop.domain.observed import Seen
@@ -115,6 +116,12 @@ def rehearse(
             take_wake=lambda: wakes,
         )
         ended = cycle.run(parts)
+    return _rehearsal(ended, admin, wakes, overlay, told)
+
+
+def _rehearsal(
+    ended: Ended, admin: _Account, wakes: tuple[str, ...], overlay: _Overlay, told: _Told
+) -> Rehearsal:
     return Rehearsal(
         cycle=ended.cycle,
         woken_by=wakes,

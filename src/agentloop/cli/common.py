@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -34,6 +35,11 @@ LIMIT: Final = 20
 """Rows of a list when nothing else is said."""
 
 _PIPE_WIDTH: Final = 160
+
+_HARMFUL: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""What a terminal obeys or cannot show, and marks of writing direction: they make a line read otherwise."""
 
 HomeOption = Annotated[
     Path | None,
@@ -118,6 +124,24 @@ def table(*columns: str, shrinking: Sequence[str] = ("title",)) -> Table:
 def cell(words: str, style: str = "") -> Text:
     """Return words that stay on one line, cut where there is no room."""
     return Text(words, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def harmless(text: str) -> str:
+    """Return `text` with U+FFFD for what could steer a terminal or deceive its reader."""
+    return _HARMFUL.sub("\ufffd", text)
+
+
+def print_markdown(to: Console, text: str, *, raw: bool = False, breaks: bool = True) -> None:
+    """Print Markdown rendered; with `raw`, and wherever no terminal reads, as it was written.
+
+    `breaks` keeps the ends of lines.
+    """
+    if raw or not to.is_terminal:
+        to.print(Text(text), soft_wrap=True)
+        return
+    from agentloop.cli.markdown import rendered  # a parser and a highlighter: for this alone
+
+    to.print(rendered(harmless(text), breaks=breaks))
 
 
 def age(moment: datetime, now: datetime | None = None) -> str:

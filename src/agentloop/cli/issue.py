@@ -18,7 +18,6 @@ from agentloop.cli.common import (
     NoInputOption,
     RawOption,
 )
-from agentloop.cli.markdown import print_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agentloop.domain.issue import Comment, Issue
-    from agentloop.edges.recordfolder import PassedOver
     from agentloop.edges.tracker import Filed, FileTracker
 
 app = typer.Typer(name="issue", help="File issues, talk about them, close them.", no_args_is_help=True)
@@ -87,12 +85,13 @@ def list_(
     """List issues, newest first."""
     tracker = _tracker(common.find_home(home))
     filed = [each for each in tracker.filed(state) if not label or label in each.issue.labels]
-    passed_over = tracker.passed_over()
     asked = f"agentloop issue list --state {state}" + (f" --label {label}" if label else "")
     shown, more = common.bounded(filed[::-1], limit, asked)
     if as_json:
         issues = [_for_program(each, whole=False) for each in shown]
-        files = [{"path": str(each.path), "what": each.what, "fix": each.fix} for each in passed_over]
+        files = [
+            {"path": str(each.path), "what": each.what, "fix": each.fix} for each in tracker.passed_over()
+        ]
         data = {"issues": issues, "total": len(filed), "more": more or None, "passed_over": files}
         common.print_json(data, compact=compact)
         return
@@ -105,16 +104,16 @@ def list_(
         to.print(f'no {what}issues{which}; file one: agentloop issue new "…"')
     if more:
         to.print(Text(f"{len(shown)} of {len(filed)}; all: {more}", style="dim"))
-    _print_wrong(to, shown, passed_over)
+    _print_wrong(to, shown, tracker)
 
 
-def _print_wrong(to: Console, filed: Sequence[Filed], passed_over: Sequence[PassedOver]) -> None:
+def _print_wrong(to: Console, filed: Sequence[Filed], tracker: FileTracker) -> None:
     """What a person thinks is an issue, and the loop does not work on."""
     for each in filed:
         if each.problems and each.issue.state == "open":
             what = f"issue {each.issue.id} waits until its file is mended: {each.problems[0]}"
             to.print(Text(f"{what} (agentloop issue show {each.issue.id})", style="yellow"))
-    for other in passed_over:
+    for other in tracker.passed_over():
         to.print(Text(f"no issue: {other.path.name}: {other.what}; {other.fix}", style="yellow"))
 
 
@@ -199,7 +198,7 @@ def _print_head(to: Console, filed: Filed, *, raw: bool) -> None:
         to.print(Text("the loop leaves it alone until the file is mended", style="red"))
     if body := body_below(issue.title, issue.body):
         to.print()
-        print_markdown(to, body, raw=raw)
+        common.print_markdown(to, body, raw=raw)
 
 
 def body_below(title: str, body: str) -> str:
@@ -214,7 +213,7 @@ def _print_comment(to: Console, comment: Comment, *, raw: bool) -> None:
     if not comment.trusted:
         what.append("  says it is the loop's, but its mark is not: ignored", style="red")
     to.print(what)
-    print_markdown(to, comment.body, raw=raw)
+    common.print_markdown(to, comment.body, raw=raw)
 
 
 @app.command()

@@ -1,9 +1,8 @@
-"""Markdown that somebody else wrote, shown on a terminal: all of its words, and nothing that acts."""
+"""Markdown that somebody else wrote, for a terminal: all of its words, and nothing that acts."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.markdown import Markdown, MarkdownElement, TableDataElement
 from rich.text import Text
@@ -11,11 +10,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from markdown_it.token import Token
-    from rich.console import Console, JustifyMethod
-
-_DIRECTIONS: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Marks of writing direction: with them a line reads otherwise than it runs."""
+    from rich.console import JustifyMethod
 
 
 class _Cell(TableDataElement):
@@ -34,22 +29,14 @@ class _Markdown(Markdown):
     }
 
 
-def print_markdown(to: Console, text: str, *, raw: bool, breaks: bool = True) -> None:
-    """Print `text` as it is (`raw`, and wherever no terminal reads), else rendered.
-
-    Rendered, links show their address and HTML shows as text; `breaks` keeps the ends of lines.
-    """
-    from agentloop.edges.records import clean
-
-    if raw or not to.is_terminal:
-        to.print(Text(text), soft_wrap=True)
-        return
-    shown = _Markdown(_DIRECTIONS.sub("\ufffd", clean(text)), hyperlinks=False)
+def rendered(text: str, *, breaks: bool) -> Markdown:
+    """Return what shows `text`: links with their address, HTML as text; `breaks` keeps the ends of lines."""
+    shown = _Markdown(text, hyperlinks=False)
     _as_words(shown.parsed, breaks=breaks)
-    to.print(shown)
+    return shown
 
 
-def _as_words(tokens: Sequence[Token], *, breaks: bool) -> None:
+def _as_words(tokens: Sequence[Any], *, breaks: bool) -> None:
     for token in tokens:
         if token.type == "html_block":
             token.type = "code_block"

@@ -12,7 +12,6 @@ from rich.text import Text
 from agentloop import light
 from agentloop.cli import common
 from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOption, NoInputOption, RawOption
-from agentloop.cli.markdown import print_markdown
 from agentloop.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ def _print_head(to: Console, proposed: Proposed, *, raw: bool) -> None:
         to.print(Text(f"problem: {problem}", style="red"))
     if pull.body:
         to.print()
-        print_markdown(to, pull.body, raw=raw)
+        common.print_markdown(to, pull.body, raw=raw)
 
 
 def _print_review(to: Console, review: Review, head: str, *, raw: bool) -> None:
@@ -175,7 +174,7 @@ def _print_review(to: Console, review: Review, head: str, *, raw: bool) -> None:
         line.append("  says it is the loop's, but its mark is not: ignored", style="red")
     to.print(line)
     if review.body:
-        print_markdown(to, review.body, raw=raw)
+        common.print_markdown(to, review.body, raw=raw)
 
 
 def _print_checks(to: Console, pull: Pull) -> None:

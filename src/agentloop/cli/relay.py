@@ -11,7 +11,6 @@ import typer
 from agentloop import exits
 from agentloop.cli import common
 from agentloop.edges.files import locked
-from agentloop.edges.records import clean
 from agentloop.errors import BusyError
 from agentloop.home import Home
 
@@ -38,7 +37,6 @@ def show(
             | {"settled": found.settled, "moved": [_printable(block) for block in found.moved]}
         )
         return
-    from agentloop.cli.markdown import print_markdown
     from agentloop.domain.relay import render
 
     text = _printable(render(found.relay).partition("\n")[2])
@@ -46,7 +44,7 @@ def show(
     if raw or not out.is_terminal:
         out.out(text, end="")
     else:
-        print_markdown(out, text, raw=False, breaks=False)
+        common.print_markdown(out, text, breaks=False)
     if found.moved:
         common.note(f"{len(found.moved)} edits outside your section move there with the next write")
 
@@ -116,7 +114,7 @@ def diff(
         return
     out = common.console()
     for line in lines:
-        out.print(clean(line), style=_STYLES.get(line[:1]), markup=False, soft_wrap=True)
+        out.print(common.harmless(line), style=_STYLES.get(line[:1]), markup=False, soft_wrap=True)
 
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
