@@ -64,7 +64,8 @@ class Log:
         level = lines.Level.WARNING if told.get("failed") else _LEVELS.get(event, lines.Level.INFO)
         if event == "fact" and not to_person:
             level = lines.Level.DEBUG
-        text = to_person or _in_short(event, told)
+        is_rest = event in ("cycle.idle", "cycle.ended") and not told.get("failed")
+        text = _in_short(event, told) if is_rest else to_person or _in_short(event, told)
         self._plain.say(event, text, level=level, to_person=to_person, **_fields(told))
 
 
