@@ -26,11 +26,17 @@ def file_issue(loop: Loop) -> None:
     loop.file("add subtracts", "add(2, 3) is -1.")
 
 
+def woken(loop: Loop) -> int:
+    """Run a cycle that a person asks for: it does not wait before the admin is asked again."""
+    loop.cli("wake")
+    return loop.code("cycle")
+
+
 def test_a_model_that_answers_rubbish_for_ever_gets_its_issue_parked(loop: Loop) -> None:
     """Three failed cycles of two calls each, then a comment that says so, and no further call."""
     model = loop.start_model('[[step]]\nname = "rubbish"\nwhen.system = "admin agent"\nsay = "Blah."\n')
     file_issue(loop)
-    codes = [loop.code("cycle") for _ in range(6)]
+    codes = [woken(loop) for _ in range(6)]
     assert codes == [exits.MODEL] * 3 + [exits.OK] * 3
     assert len(model.requests) == 6
     assert "came to no usable decision" in loop.ours()[-1]
@@ -111,10 +117,12 @@ def test_without_a_key_the_loop_says_what_to_set_and_goes_on_when_it_is_there(lo
     loop.start_model("plan", "accept", "work")
     file_issue(loop)
     del loop.environment["ANTHROPIC_API_KEY"]
-    said = [loop.cycle(code=exits.MODEL) for _ in range(4)]
-    assert all("ANTHROPIC_API_KEY" in one for one in said)
+    assert "ANTHROPIC_API_KEY" in loop.cycle(code=exits.MODEL)
+    assert [woken(loop) for _ in range(4)] == [exits.MODEL] * 4
+    assert "ANTHROPIC_API_KEY" in loop.nap()
     assert loop.ours() == []
     loop.environment["ANTHROPIC_API_KEY"] = "a-key-for-tests"
+    loop.cli("wake")
     loop.settle()
     assert [one["state"] for one in loop.pulls()] == ["open"]
 
@@ -128,5 +136,6 @@ def test_a_service_out_of_reach_is_waited_for(loop: Loop) -> None:
         said = loop.cycle(code=exits.MODEL)
     assert "the model is out" in said
     loop.start_model("plan", "accept", "work")
+    loop.cli("wake")
     loop.settle()
     assert [one["state"] for one in loop.pulls()] == ["open"]
