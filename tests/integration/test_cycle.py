@@ -564,7 +564,7 @@ def test_an_attempt_that_met_the_limit_keeps_others_from_meeting_it() -> None:
 
 def test_money_that_is_used_up_stops_everything_until_midnight_and_says_so() -> None:
     """No attempt, no question to the model, no write; the next day goes on."""
-    limits = Limits(day_usd=2.6)
+    limits = Limits(cycle_usd=0.5, day_usd=2.6)
     house = quiet_house(settings=replace(SETTINGS, limits=limits))
     house.executor.spend("1.1.1", settled_micros=micros(1), unresolved_micros=micros(1))
     house.executor.end("1.1.1", Broken(reason="no key"))
