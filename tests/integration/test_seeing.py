@@ -504,8 +504,9 @@ class TestRehearsal:
         before = told("status", cwd=fresh)["last_cycle"]
         with ScriptedModel(parse(NOTHING_TO_DECIDE)) as model:
             environ = {"ANTHROPIC_API_KEY": "scripted", "ANTHROPIC_BASE_URL": model.url}
-            done = agentloop("cycle", "--dry-run", cwd=fresh, **environ)
-        assert "that may cost $0.50 at most; with --no-model it is not asked" in " ".join(done.stderr.split())
+            words = ("cycle", "--dry-run", "--set", "limits.cycle_usd=0.25")
+            done = agentloop(*words, cwd=fresh, **environ)
+        assert "that may cost $0.25 at most; with --no-model it is not asked" in " ".join(done.stderr.split())
         assert told("status", cwd=fresh)["last_cycle"] == before
 
     def test_without_a_key_it_shows_what_there_is(self, fresh: Path) -> None:
