@@ -29,7 +29,7 @@ from agentloop.edges.repositories import GitRepositories
 from agentloop.edges.tracker import FileTracker
 from agentloop.errors import TargetError
 from agentloop.home import Home
-from agentloop.ports import Outside
+from agentloop.ports import Outside, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,8 +124,9 @@ def run_cycle(root: Path) -> str:
         # Before anything is looked at: what a person saves while the cycle runs differs from this, and wakes
         # the next.
         saw = _saw(home)
-        ended = cycle.run(parts(home, settings, Log().tell))
-        _tell_supervisor(home, ended, {**saw, **_own_relay(home)})
+        made = parts(home, settings, Log().tell)
+        ended = cycle.run(made)
+        _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, _left_out(made.outside.tracker))
         if lightstatus.snapshot(str(root)) is None:
             seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
             looking.keep_snapshot(seen, ended.world)
@@ -147,7 +148,14 @@ def run_gate(attempt: str, root: Path) -> int:
     return run.main(attempt, root)
 
 
-def _tell_supervisor(home: Home, ended: Ended, saw: dict[str, runtime.Stamp]) -> None:
+def _left_out(tracker: Tracker) -> tuple[str, ...]:
+    """Return what a person put into the built-in tracker that is no issue: nobody else would tell them."""
+    return tracker.left_out() if isinstance(tracker, FileTracker) else ()
+
+
+def _tell_supervisor(
+    home: Home, ended: Ended, saw: dict[str, runtime.Stamp], left_out: tuple[str, ...]
+) -> None:
     last = runtime.read_sleep(home.root)
     quiet = _quiet_cycles(last) + 1 if ended.outcome in ("idle", "quiet") else 0
     record = runtime.SleepRecord(
@@ -157,7 +165,7 @@ def _tell_supervisor(home: Home, ended: Ended, saw: dict[str, runtime.Stamp]) ->
         kind=f"idle:{quiet}" if ended.nap.kind == "idle" else ended.nap.kind,
         saw=saw,
         problems=(*([ended.failed] if ended.failed else []), *ended.problems),
-        notices=ended.notices,
+        notices=(*ended.notices, *left_out[:3]),
         outcome=ended.outcome,
     )
     runtime.write_sleep(home.root, record)

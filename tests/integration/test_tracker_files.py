@@ -321,6 +321,25 @@ def test_a_file_that_makes_no_sense_does_not_become_an_issue(
     assert (tracker.passed_over(), path.exists()) == ((), False)
 
 
+def test_what_is_left_out_of_a_look_is_said_until_it_is_mended(tracker: FileTracker, folder: Path) -> None:
+    """A broken issue and a file that is none.
+
+    Nobody waits for the loop to take them without a word why it does not.
+    """
+    tracker.new("One", "", author="alice")
+    whole = (folder / "issues" / "0001.md").read_text()
+    (folder / "issues" / "0001.md").write_text(whole.replace("state: open", "state: ajar"))
+    (folder / "issues" / "photo.md").write_bytes(b"\x89PNG\r\n\x1a\n\0\xff")
+    assert tracker.observe(frozenset()) == ()
+    broken, strange = tracker.left_out()
+    assert broken.startswith("issue 1 is left alone until it is mended: ")
+    assert strange.startswith("photo.md is no issue: ")
+    (folder / "issues" / "0001.md").write_text(whole)
+    (folder / "issues" / "photo.md").unlink()
+    assert [issue.title for issue in tracker.observe(frozenset())] == ["One"]
+    assert tracker.left_out() == ()
+
+
 def test_a_deleted_comment_does_not_give_its_id_away(tracker: FileTracker, folder: Path) -> None:
     """Who saw comment c1 must not take another one for it."""
     issue = tracker.new("One", "", author="alice")

@@ -61,6 +61,7 @@ class FileTracker:
         self._now = now
         self._marks = Marks(folder)
         self._issues = RecordFolder(folder / "issues", what="issue", lock=folder / ".lock", fill=_missing)
+        self._unusable: tuple[str, ...] = ()
 
     # The port.
 
@@ -75,10 +76,17 @@ class FileTracker:
                 entries[issue] = self._issues.get(issue)
             except NotFoundError:
                 continue  # a person deleted the file: there is nothing to say about it
-        filed = (self._filed(entries[issue]) for issue in sorted(entries, key=int))
-        return tuple(
-            _within_limits(each) for each in filed if not each.problems or each.issue.state == "closed"
+        filed = [self._filed(entries[issue]) for issue in sorted(entries, key=int)]
+        broken = [each for each in filed if each.problems and each.issue.state == "open"]
+        self._unusable = tuple(
+            f"issue {each.issue.id} is left alone until it is mended: {each.problems[0]}" for each in broken
         )
+        return tuple(_within_limits(each) for each in filed if each not in broken)
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return what the last `observe` did not take for an issue, and why, a sentence each."""
+        files = (f"{each.path.name} is no issue: {each.what}" for each in self.passed_over())
+        return (*self._unusable, *files)
 
     def find(self, op: str, effect: TrackerEffect) -> str | None:
         """Return the id of the comment `op` wrote, or the issue's if its labels are as wanted, or None."""
