@@ -295,7 +295,7 @@ class Supervisor:
         if rest_now.wake == "any" and self._is_woken(rest_now):
             return WOKEN  # before anything that takes time: somebody waits for this one
         self._renew_watches()
-        if self._settings.changed() and self._settings.renew() and rest_now.settings:
+        if self._has_new_settings() and rest_now.settings:
             return "the settings changed"
         if runtime.stamp_of(self._home.pause_file) != self._pause_before:
             return "the pause changed"
@@ -306,6 +306,12 @@ class Supervisor:
         if rest_now.is_due(time.monotonic(), datetime.now(UTC)):
             return f"{rest_now.state} is over: {rest_now.reason}"
         return None
+
+    def _has_new_settings(self) -> bool:
+        if not self._settings.changed():
+            return False
+        self._settle()  # an editor that empties the file before it writes is waited for
+        return self._settings.renew()
 
     def _is_woken(self, rest_now: Rest) -> bool:
         trigger = runtime.stamp_of(self._home.wake_file)
@@ -331,7 +337,7 @@ class Supervisor:
         """Wait until an editor's burst of writes is over; a trigger or a stop cuts it short."""
         give_up = time.monotonic() + SETTLE_MAX_SECONDS
         quiet_since = time.monotonic()
-        stamps = edits.stamps(self._home)
+        stamps = self._edited()
         while time.monotonic() < min(quiet_since + SETTLE_SECONDS, give_up):
             self._renew_watches()
             if (
@@ -343,8 +349,11 @@ class Supervisor:
             self._ears.listen(
                 min(quiet_since + SETTLE_SECONDS, give_up), pidfds=self._attempts.pidfds(), folders=True
             )
-            if (again := edits.stamps(self._home)) != stamps:
+            if (again := self._edited()) != stamps:
                 stamps, quiet_since = again, time.monotonic()
+
+    def _edited(self) -> tuple[Stamp | None, Mapping[str, Stamp]]:
+        return runtime.stamp_of(self._home.settings_file), edits.stamps(self._home)
 
     def _renew_watches(self) -> None:
         """Watch folders and attempts as they are now, making the run folder anew if it went away."""

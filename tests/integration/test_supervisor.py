@@ -154,6 +154,10 @@ class Den:
         """Return whether the supervisor rests after that many cycles."""
         return self.cycles() == cycles and self.status().get("state") in ("sleeping", "backoff")
 
+    def has_slept_since(self, cycles: int) -> bool:
+        """Return whether the supervisor rests after more than that many cycles."""
+        return self.cycles() > cycles and self.status().get("state") in ("sleeping", "backoff")
+
     def said(self) -> str:
         """Return the supervisor's log."""
         return Path(f"{self.root}.log").read_text()
@@ -511,14 +515,36 @@ def test_an_invalid_edit_keeps_the_last_good_settings(den: Den) -> None:
         eventually(den.is_asleep, "asleep")
         (den.root / "agentloop.toml").write_text("nonsense")
         eventually(lambda: "nonsense is no setting" in den.status()["notice"], "the complaint is shown")
+        cycles = den.cycles()
         runfolder.append_wake(str(den.root), "still works")
-        eventually(lambda: den.is_asleep(2), "cycles go on")
+        eventually(lambda: den.has_slept_since(cycles), "cycles go on")
+        cycles = den.cycles()
         den.settings(poll_seconds=7)
-        eventually(lambda: den.is_asleep(3), "new settings start a cycle")
+        eventually(lambda: den.has_slept_since(cycles), "new settings start a cycle")
         assert den.status()["notice"] == ""
+        cycles = den.cycles()
         process.send_signal(signal.SIGHUP)
-        eventually(lambda: den.is_asleep(4), "SIGHUP compiles again")
+        eventually(lambda: den.has_slept_since(cycles), "SIGHUP compiles again")
     assert "the last good ones stay in force" in den.said()
+
+
+def test_settings_that_are_written_while_they_are_compiled_are_compiled_again(den: Den) -> None:
+    """The compiler read the file before the last word was in it; that word counts, in the same turn."""
+    late = (
+        "with open(home + '.compiles', 'a') as stream:\n"
+        "    stream.write('x')\n"
+        "if os.path.getsize(home + '.compiles') == 2:\n"
+        "    with open(home + '/agentloop.toml', 'w') as stream:\n"
+        "        stream.write('{\"poll_seconds\": 8}')\n"
+    )
+    Path(f"{den.root}.compile.py").write_text(COMPILE + late)
+    with den.supervised():
+        eventually(den.is_asleep, "asleep")
+        den.settings(poll_seconds=7)
+        eventually(lambda: den.has_slept_since(1), "new settings start a cycle")
+        settings = json.loads((den.root / ".agentloop/settings.json").read_text())
+    assert settings == {"supervision": {"poll_seconds": 8}}
+    assert (Path(f"{den.root}.compiles").stat().st_size, den.cycles()) == (3, 2)
 
 
 def test_a_closed_terminal_is_a_stop(den: Den) -> None:

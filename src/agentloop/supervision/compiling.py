@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from agentloop.supervision.voice import Voice
 
 COMPILE_DEADLINE_SECONDS: Final = 60.0
+COMPILES_IN_A_ROW: Final = 3
+"""How often a file that is written meanwhile is compiled again at once; after that, at the next look."""
 _SAID_BYTES: Final = 8192
 
 
@@ -83,9 +85,18 @@ class SettingsInForce:
             self._voice.say("settings.compiled", "settings are in force")
 
     def _compile(self) -> str:
-        """Run the compiler; return its complaint, "" when it has none."""
+        """Compile what stands in the file now; return the compiler's complaint, "" when it has none."""
         self._ears.reload = False
-        self._compiled = runtime.stamp_of(self._home.settings_file)
+        complaint = ""
+        for _ in range(COMPILES_IN_A_ROW):
+            # Stamped before: what is written while the compiler reads is compiled again, now or later.
+            self._compiled = runtime.stamp_of(self._home.settings_file)
+            complaint = self._run_compiler()
+            if self._ears.stops or runtime.stamp_of(self._home.settings_file) == self._compiled:
+                break
+        return complaint
+
+    def _run_compiler(self) -> str:
         said = os.memfd_create("agentloop-compile", os.MFD_CLOEXEC)
         try:
             child = children.start(self._command, self._environ, stdout=said, stderr=said)
