@@ -30,13 +30,14 @@ TOOLBOX = (
 JOINED = ("acting", "admin", "asking", "compiled", "cycle", "gate", "memory", "prompts", "settings", "worker")
 SIGHT = ("lightstatus", "looking")
 FORGE = ("edges.forge", "edges.merge", "edges.records")
+VALUES = "domain.valueclass"
 CORE = ("domain", "errors", "exits", "home")
 
 # Layer: (what it may import besides itself, why). A module's layer is the longest name that fits.
 ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "errors": ((), "errors are drawn in one place and know nothing"),
     "exits": (("errors",), "exit codes name errors and nothing else"),
-    "home": ((), "where things lie is said once, and looks at nothing"),
+    "home": ((VALUES,), "where things lie is said once, and looks at nothing"),
     "domain": ((), "rules are pure: they know nothing but the standard library"),
     "ports": (("domain",), "a port speaks in values of the domain"),
     "admin": (("domain", "errors", "ports"), "the admin proposes; it touches nothing"),
@@ -63,7 +64,7 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         (*CORE, "ports", "acting", "admin", "cycle", "prompts", "edges"),
         "joins the admin agent with a model, a ledger and things to read",
     ),
-    "prompts": (("errors",), "templates are text and nothing else"),
+    "prompts": (("errors", VALUES), "templates are text and nothing else"),
     "worker": ((*CORE, "ports", "prompts", *TOOLBOX), "vendors reach the worker through ports"),
     "gate": (
         (*CORE, "ports", "worker.sandbox", "edges.git", "edges.worktree", *TOOLBOX),
@@ -83,11 +84,11 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "edges": ((*CORE, "ports"), "an edge fills a port and knows no caller"),
     "supervisor": (
-        ("domain.settings", "domain.codec", "errors", "exits", "home", "supervision", *TOOLBOX),
+        ("domain.settings", "domain.codec", VALUES, "errors", "exits", "home", "supervision", *TOOLBOX),
         "the supervisor stays thin",
     ),
     "supervision": (
-        ("domain.settings", "domain.codec", "errors", "exits", "home", *TOOLBOX),
+        ("domain.settings", "domain.codec", VALUES, "errors", "exits", "home", *TOOLBOX),
         "the supervisor stays thin",
     ),
     "lightstatus": (

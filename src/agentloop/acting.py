@@ -7,7 +7,6 @@ simply carried out again: what was done is found, what was not is done.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
@@ -19,6 +18,7 @@ from agentloop.domain import wording
 from agentloop.domain.planning import branch_of, covers_issue, spent_on_issue, tasks_of
 from agentloop.domain.settings import micros
 from agentloop.domain.signals import evidence_for, job_news
+from agentloop.domain.valueclass import replace
 from agentloop.domain.work import Delivered, End, Finding
 from agentloop.errors import ConflictError, NotFoundError, TargetError
 from agentloop.ports import Rejected

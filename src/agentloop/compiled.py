@@ -12,13 +12,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from agentloop import __version__
 from agentloop.domain import codec
 from agentloop.domain.settings import KEPT, Settings
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.files import make_folder, write_durable
 from agentloop.errors import AgentloopError, HomeError, SettingsError
 from agentloop.home import Home

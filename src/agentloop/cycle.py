@@ -6,7 +6,6 @@ instruction: what it had begun is in the journal, and the next one finishes it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -26,6 +25,7 @@ from agentloop.domain.scene import Scene
 from agentloop.domain.sleeping import Nap, nap
 from agentloop.domain.states import Judging, Returned, Working
 from agentloop.domain.telling import decision_words, moved_words, news_words
+from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.domain.wording import dollars
 from agentloop.domain.world import Closed
 from agentloop.errors import AgentloopError, JournalError

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
 from agentloop.domain import relay
 from agentloop.domain.secrets import find_secrets
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.files import make_folder, write_durable
 from agentloop.edges.git import Git, GitError, is_git_directory
 from agentloop.errors import HomeError, TargetError

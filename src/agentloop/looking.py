@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +18,7 @@ from agentloop.domain.observed import Observed
 from agentloop.domain.scene import Scene
 from agentloop.domain.states import Queued
 from agentloop.domain.tasklist import meant
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.world import World
 from agentloop.edges.journal import Journal
 from agentloop.errors import AgentloopError, NotFoundError

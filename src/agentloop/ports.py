@@ -8,7 +8,6 @@ things) and `testing/` (small true ones); both pass the tests in `tests/contract
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 # ruff: noqa: PLC0414 - `as` with the same name is how a name is passed on
@@ -18,6 +17,7 @@ from agentloop.domain.observed import GateEnded as GateEnded
 from agentloop.domain.observed import Lost as Lost
 from agentloop.domain.observed import Running as Running
 from agentloop.domain.observed import Seen as Seen
+from agentloop.domain.valueclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentloop.domain.valueclass import dataclass
 from agentloop.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ money is spent. What would follow from effects that did not happen is told as fa
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from agentloop import cycle, wiring
@@ -18,6 +17,7 @@ from agentloop.cycle import Spent
 from agentloop.domain import facts as f
 from agentloop.domain.proposal import Proposal
 from agentloop.domain.telling import decision_words, effect_words
+from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.domain.world import REHEARSAL
 from agentloop.edges import runfolder
 from agentloop.edges.clock import SystemClock

@@ -5,13 +5,13 @@ A start that was cut off is carried out from the same facts later, so its spec i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agentloop.domain import states as s
 from agentloop.domain import wording
 from agentloop.domain.scene import gate_minutes
+from agentloop.domain.valueclass import replace
 from agentloop.domain.work import AttemptSpec, Finding, GateSpec, Task
 from agentloop.errors import NotFoundError
 

@@ -6,7 +6,6 @@ with what is wrong. What still does not fit then fails the cycle, and nothing of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from agentloop.domain.model import (
 )
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.relay import RelayDelta
+from agentloop.domain.valueclass import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable

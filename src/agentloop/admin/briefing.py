@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentloop.domain.codec import encode
 from agentloop.domain.issue import urgency
 from agentloop.domain.observed import Running
 from agentloop.domain.telling import issue_state, task_state
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import dollars, one_line
 from agentloop.domain.world import Closed
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args, get_type_hints
 
@@ -17,6 +16,7 @@ from agentloop.domain import decisions as d
 from agentloop.domain.codec import tag_of
 from agentloop.domain.model import Tool
 from agentloop.domain.relay import RelayDelta
+from agentloop.domain.valueclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

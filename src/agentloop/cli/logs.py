@@ -7,7 +7,6 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from agentloop.cli import common
 from agentloop.cli.common import CompactOption, HomeOption, JsonOption
 from agentloop.cli.folding import print_folded, printable
 from agentloop.domain.telling import count
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges import runfolder
 from agentloop.errors import NotFoundError
 from agentloop.home import Home

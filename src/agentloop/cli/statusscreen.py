@@ -5,7 +5,6 @@ Titles are cut where there is no room; reasons and commands are folded, never cu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from agentloop.cli.folding import folded, side_by_side
 from agentloop.domain.report import lease_end
 from agentloop.domain.settings import KEPT
 from agentloop.domain.telling import count
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import dollars
 from agentloop.edges.runfolder import without
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from agentloop.domain.valueclass import dataclass
 
 State: TypeAlias = Literal["ok", "warn", "fail", "skip"]
 """fail: the loop cannot work; warn: it can, and something should be known; skip: could not be looked at."""

@@ -8,7 +8,6 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from agentloop.doctor.check import Check, fail, ok, skip, warn
 from agentloop.domain.globs import matches
 from agentloop.domain.model import Limited, Rejected, Unavailable
+from agentloop.domain.valueclass import dataclass, field
 from agentloop.errors import AgentloopError, SettingsError, TargetError
 
 if TYPE_CHECKING:

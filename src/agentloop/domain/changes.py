@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from agentloop.domain.valueclass import dataclass
 
 GONE: Final = "000000"
 """git's mode of a file that is not there."""

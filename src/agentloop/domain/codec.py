@@ -7,12 +7,13 @@ ignored and missing ones take the field's default, so an older program can read 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import types
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+from agentloop.domain.valueclass import shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,12 @@ class CodecError(ValueError):
 
 def tag_of(cls: type) -> str:
     """Return the name under which `cls` is written in a union, e.g. `CycleEnded` -> `cycle_ended`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+    return _snake_case(cls.__name__)
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def encode(value: object) -> Plain:
@@ -39,9 +45,9 @@ def encode(value: object) -> Plain:
     """
     if isinstance(value, datetime):
         return stamp(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"is": tag_of(type(value)), **fields}
+    kind: Any = type(value)
+    if (names := _names_of(kind)) is not None:
+        return {"is": tag_of(kind), **{name: encode(getattr(value, name)) for name in names}}
     if isinstance(value, (tuple, list)):
         return [encode(item) for item in value]
     if isinstance(value, (set, frozenset)):
@@ -78,10 +84,16 @@ def moment(text: str) -> datetime:
 
 
 @cache
+def _names_of(kind: Any) -> tuple[str, ...] | None:
+    found = shape(kind)
+    return None if found is None else tuple(found)
+
+
+@cache
 def _decoder(kind: Any) -> _Decoder:
     origin = get_origin(kind)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return _dataclass_decoder(kind)
+    if (fields := shape(kind)) is not None:
+        return _dataclass_decoder(kind, fields)
     if origin in (Union, types.UnionType):
         return _union_decoder(get_args(kind))
     if origin in (tuple, frozenset):
@@ -125,10 +137,10 @@ def _decode_moment(data: Plain, path: str) -> object:
         raise CodecError(msg) from error
 
 
-def _dataclass_decoder(cls: type) -> _Decoder:
+def _dataclass_decoder(cls: type, shape_of_it: dict[str, bool]) -> _Decoder:
     hints = get_type_hints(cls)
-    fields = [(f.name, hints[f.name]) for f in dataclasses.fields(cls)]
-    required = {f.name for f in dataclasses.fields(cls) if _is_required(f)}
+    fields = [(name, hints[name]) for name in shape_of_it]
+    required = {name for name, needed in shape_of_it.items() if needed}
 
     def decode_fields(data: Plain, path: str) -> object:
         given = _expect((dict,), data, path)
@@ -146,13 +158,9 @@ def _dataclass_decoder(cls: type) -> _Decoder:
     return decode_fields
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
 def _union_decoder(members: tuple[Any, ...]) -> _Decoder:
     members = _flattened(members)
-    tagged = {tag_of(m): m for m in members if isinstance(m, type) and dataclasses.is_dataclass(m)}
+    tagged = {tag_of(m): m for m in members if shape(m) is not None}
     plain = tuple(m for m in members if m not in tagged.values() and m is not type(None))
     optional = type(None) in members
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentloop.domain import facts as f
 from agentloop.domain.report import fallbacks
 from agentloop.domain.settings import micros
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.world import World
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ Nothing here does anything; `admission` says whether a decision is allowed now, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.work import Check, Finding
 
 

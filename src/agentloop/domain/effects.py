@@ -7,8 +7,9 @@ nothing of the first try, names it alike.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from agentloop.domain.valueclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

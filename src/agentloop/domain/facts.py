@@ -6,12 +6,12 @@ are the format (see `codec`); a fact is never changed, and a new field has a def
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from agentloop.domain.decisions import Decision, Wake
 from agentloop.domain.effects import Effect
+from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.work import Finding, Outcome, Task, Verdict
 
 

@@ -8,10 +8,11 @@ signs names a file, or a folder with all that is in it; `.` is the whole reposit
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase, translate
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
+
+from agentloop.domain.valueclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

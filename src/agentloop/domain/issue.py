@@ -6,9 +6,10 @@ loop; text by anybody else is never shown to a model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
+
+from agentloop.domain.valueclass import dataclass
 
 PRIORITIES: Final = ("critical", "high", "normal", "low")
 """Labels that order the work, most urgent first; an issue without one is `normal`."""

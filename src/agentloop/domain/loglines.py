@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agentloop.domain.telling import count
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.wording import one_line
 
 Kind = Literal["head", "model", "tool", "ok", "bad", "end"]

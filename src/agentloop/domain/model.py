@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
+
+from agentloop.domain.valueclass import dataclass, field
 
 Role: TypeAlias = Literal["user", "assistant"]
 Stop: TypeAlias = Literal["end_turn", "tool_use"]

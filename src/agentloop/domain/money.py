@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeAlias, assert_never
 
 from agentloop.domain.model import OutOfBudget, Request, Usage, message_bytes, request_bytes
 from agentloop.domain.settings import MICROS, Price
+from agentloop.domain.valueclass import dataclass
 
 # What a vendor adds to the words it is sent: the frame of each message, its own prompt for tool use
 # (published at 264 to 804 tokens, by model and choice of tool), and room for that to grow.

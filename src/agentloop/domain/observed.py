@@ -5,11 +5,11 @@ Issues, pull requests, attempts, and what a person wrote in the relay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from agentloop.domain.issue import Issue, Pull
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import End, GateBroken, Verdict
 
 

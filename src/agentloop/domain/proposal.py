@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
 from agentloop.domain.decisions import AdminDecision
 from agentloop.domain.relay import RelayDelta
+from agentloop.domain.valueclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ People's screens and programs' JSON are both made of these two values, and of no
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -20,6 +19,7 @@ from agentloop.domain.order import held_back, in_order
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
 from agentloop.domain.telling import count, finding_words, standing
+from agentloop.domain.valueclass import dataclass, shape
 from agentloop.domain.wording import dollars, one_line
 
 if TYPE_CHECKING:
@@ -453,8 +453,8 @@ def plain(value: object) -> Any:  # noqa: ANN401 -- anything that JSON has
     """Return `value` as what JSON has: dataclasses as objects, times in ISO 8601 UTC to the second."""
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if (names := shape(type(value))) is not None:
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, str) or not isinstance(value, Iterable):

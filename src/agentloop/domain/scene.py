@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentloop.domain.settings import micros
 from agentloop.domain.states import InReview, Working
+from agentloop.domain.valueclass import dataclass, field
 
 if TYPE_CHECKING:
     from agentloop.domain.observed import Ground, Observed

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import log2
 from typing import Final
+
+from agentloop.domain.valueclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,9 @@ the compiled JSON, which is these values encoded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from agentloop.domain.valueclass import dataclass, field
 
 
 def setting(

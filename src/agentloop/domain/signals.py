@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from agentloop.domain import facts
@@ -19,6 +18,7 @@ from agentloop.domain.effects import operation
 from agentloop.domain.issue import PRIORITIES, urgency
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
 from agentloop.domain.states import Green, Queued, Returned, TaskView, own_verdict
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import Delivered, GateBroken, LimitedBy, Verdict
 from agentloop.domain.world import Closed, World
 

@@ -5,7 +5,6 @@ The reason is shown to people.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +14,7 @@ from agentloop.domain.order import held_back, in_order
 from agentloop.domain.settings import micros
 from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Queued, TaskState, Working
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.world import Waiting
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ journal may hold what a stale process reported, and a fold never fails.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
 from agentloop.domain import facts
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import (
     Blocked,
     Delivered,

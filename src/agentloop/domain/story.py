@@ -6,7 +6,6 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +24,7 @@ from agentloop.domain.telling import (
     outcome_words,
     standing,
 )
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.waiting import blocks, waiting
 from agentloop.domain.wording import one_line, tail
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from agentloop.domain import states as s
 from agentloop.domain.codec import tag_of
 from agentloop.domain.order import held_back, in_order
 from agentloop.domain.telling import standing
+from agentloop.domain.valueclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

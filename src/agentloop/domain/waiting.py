@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentloop.domain import states as s
@@ -11,6 +10,7 @@ from agentloop.domain.order import held_back
 from agentloop.domain.report import need_of_issue, need_of_task
 from agentloop.domain.signals import evidence_of, issue_matter, worn_out
 from agentloop.domain.telling import count, standing
+from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.wording import one_line
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ gate a verdict. Each is written once, durably, and never changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from agentloop.domain.settings import Limits, Models, Price, Target, Worker
+from agentloop.domain.valueclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,11 @@ are frozen. Nothing here reads a clock or a file.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agentloop.domain import facts
 from agentloop.domain.states import Queued, TaskView, Try, Working, after, over, own_verdict
+from agentloop.domain.valueclass import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

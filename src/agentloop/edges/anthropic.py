@@ -15,7 +15,6 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ from agentloop.domain.model import (
     Truncated,
     Unavailable,
 )
+from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.edges.messages_stream import Gathered, StreamError, body
 from agentloop.errors import SettingsError
 

@@ -12,10 +12,10 @@ import contextlib
 import hashlib
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.exchange import being_written
 from agentloop.edges.files import make_folder
 

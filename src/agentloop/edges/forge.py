@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
 from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
 from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, Review
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges import files, records
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.merge import Merged, land

@@ -18,9 +18,9 @@ import selectors
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from agentloop.domain.valueclass import dataclass
 from agentloop.errors import AgentloopError
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agentloop.domain.secrets import find_secrets
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.exchange import sync_file_system
 from agentloop.edges.files import make_folder, write_durable
 from agentloop.edges.git import Git, GitError

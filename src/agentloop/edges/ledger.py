@@ -7,11 +7,11 @@ that is safe: a torn reservation was never acted upon, and a torn settlement lea
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentloop.domain.codec import CodecError, decode, encode
 from agentloop.domain.money import Entry, spent
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.files import append_durable
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ there is of it, that checkout's branch, index and files together), and the merge
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.origin import Origin, merging, persons_environment
 from agentloop.errors import AgentloopError, ConflictError

@@ -7,10 +7,10 @@ read by hand and with suspicion: anything malformed makes the answer unusable an
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 
 from agentloop.domain.model import Opaque, Text, ToolResult, ToolUse, Usage
+from agentloop.domain.valueclass import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

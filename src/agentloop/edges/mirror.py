@@ -14,10 +14,10 @@ import secrets
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.files import make_folder, sync_folder
 from agentloop.edges.git import UPLOAD_PACK, Git, GitError, refuse_unsafe_address, without_password
 from agentloop.errors import BusyError, TargetError

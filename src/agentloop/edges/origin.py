@@ -11,11 +11,11 @@ import os
 import re
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.git import UPLOAD_PACK, Git, GitError, refuse_unsafe_address, without_password
 from agentloop.errors import ConflictError, TargetError
 

@@ -7,9 +7,10 @@ for ever; see proc(5), field 22 of /proc/PID/stat.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from agentloop.domain.valueclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

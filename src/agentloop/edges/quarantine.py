@@ -12,12 +12,12 @@ import re
 import shutil
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from agentloop.domain.changes import Change, read_changes
 from agentloop.domain.treepaths import collisions, objection
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import Delivered, Finding, GaveUp, Stopped
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.worktree import TASK, make_git_directory

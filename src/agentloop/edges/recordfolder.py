@@ -17,11 +17,11 @@ import secrets
 import signal
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges import files, records
 from agentloop.errors import ConflictError, NotFoundError
 

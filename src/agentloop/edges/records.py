@@ -27,10 +27,11 @@ import hashlib
 import hmac
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote, unquote
+
+from agentloop.domain.valueclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

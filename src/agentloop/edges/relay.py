@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -33,6 +32,7 @@ from agentloop.domain.relay import (
     stamp_of,
     without_secrets,
 )
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges.displaced import Displaced, Late
 from agentloop.edges.exchange import read_settled, swap
 from agentloop.edges.files import append_durable, locked, make_folder, sync_folder, write_all

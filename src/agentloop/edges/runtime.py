@@ -7,10 +7,10 @@ All of it may be lost or mangled at any moment, so reading never raises: a file 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from agentloop.domain.valueclass import dataclass, field
 from agentloop.edges import runfolder
 from agentloop.edges.processes import Identity
 

@@ -7,12 +7,12 @@ the home is trusted: these are the words of people with an account on this machi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
 from agentloop.domain.effects import CloseIssue, Label, Say
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges import records
 from agentloop.edges.recordfolder import (
     Entry,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.relay import FIRST, Relay, Stamp, parse, render, stamp_in, stamp_of, untouched
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.files import write_durable
 
 if TYPE_CHECKING:

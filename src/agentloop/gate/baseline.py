@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentloop.domain.codec import CodecError, decode, encode
+from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.edges.files import make_folder, write_plain
 from agentloop.errors import AgentloopError
 from agentloop.gate.checkout import make_checkout

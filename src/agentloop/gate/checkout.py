@@ -11,12 +11,12 @@ import os
 import re
 import shutil
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.changes import read_changes
 from agentloop.domain.globs import matches
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.git import Git
 from agentloop.edges.worktree import CHECKOUT_SECONDS, make_git_directory
 from agentloop.gate.policy import STEERING, Diff, restored

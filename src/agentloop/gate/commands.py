@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.secrets import redact
+from agentloop.domain.valueclass import dataclass
 from agentloop.gate.counts import count_tests
 from agentloop.worker.sandbox import sandbox_for
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.domain.work import Check, CheckResult, Finding, Verdict
 from agentloop.errors import AgentloopError
 from agentloop.gate.baseline import Baseline

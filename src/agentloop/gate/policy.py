@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agentloop.domain.globs import matches
 from agentloop.domain.secrets import find_secrets
 from agentloop.domain.treepaths import objection
+from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.work import Finding
 
 if TYPE_CHECKING:

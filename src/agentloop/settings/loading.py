@@ -11,7 +11,6 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -19,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 from agentloop.domain import codec
 from agentloop.domain.secrets import find_secrets
 from agentloop.domain.settings import MICROS, Settings
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.errors import HomeError, SettingsError
 from agentloop.home import Home
 from agentloop.settings import crosswise, ownership, sources, toml_lines

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from agentloop.domain.secrets import find_secrets
+from agentloop.domain.valueclass import dataclass
 from agentloop.errors import SettingsError
 
 Key: TypeAlias = "tuple[str | int, ...]"

@@ -6,10 +6,10 @@ import dataclasses
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from agentloop.domain.settings import Settings, Target
+from agentloop.domain.valueclass import dataclass
 from agentloop.settings.sources import SECTIONS
 
 _WIDTH: Final = 100

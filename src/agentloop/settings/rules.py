@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
+
+from agentloop.domain.valueclass import dataclass
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _SCP_LIKE: Final = re.compile(r"^(?:[\w.+-]+@)?[\w.-]+:(?!//)(?!\d+$).+")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentloop.domain.valueclass import dataclass
 from agentloop.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+
+from agentloop.domain.valueclass import dataclass
 
 # -P: the folder that the supervisor was started in is no place to import from.
 _AGENTLOOP = (sys.executable, "-P", "-m", "agentloop")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from agentloop import exits
+from agentloop.domain.valueclass import dataclass, replace
 
 if TYPE_CHECKING:
     from agentloop.domain.settings import Supervision

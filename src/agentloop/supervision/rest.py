@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
+from agentloop.domain.valueclass import dataclass
 from agentloop.edges.runfolder import without
 
 if TYPE_CHECKING:

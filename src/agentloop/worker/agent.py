@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, assert_never
 
@@ -29,6 +28,7 @@ from agentloop.domain.model import (
     Unavailable,
 )
 from agentloop.domain.money import dollars
+from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.work import (
     Blocked,
     Broken,

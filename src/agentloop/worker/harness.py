@@ -15,7 +15,6 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from agentloop import exits, prompts
 from agentloop.domain.codec import CodecError, decode, encode
 from agentloop.domain.secrets import redact
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import (
     AttemptSpec,
     Blocked,

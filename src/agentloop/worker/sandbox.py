@@ -22,11 +22,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
+from agentloop.domain.valueclass import dataclass, field
 from agentloop.errors import UnsafeError
 from agentloop.worker import seccomp
 

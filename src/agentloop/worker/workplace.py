@@ -12,11 +12,11 @@ import dataclasses
 import json
 import os
 import sys
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import Check
 from agentloop.errors import AgentloopError
 from agentloop.worker.sandbox import MARK, sandbox_for

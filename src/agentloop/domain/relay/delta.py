@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 
 from agentloop.domain.relay.values import (
     ACTION_CHARS,
@@ -16,6 +15,7 @@ from agentloop.domain.relay.values import (
     clean_plan,
     one_line,
 )
+from agentloop.domain.valueclass import dataclass, field, replace
 
 _ITEM = {"max_items": ITEMS, "max_chars": ITEM_CHARS}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Final
 
@@ -25,6 +24,7 @@ from agentloop.domain.relay.text import (
     stamp_of,
 )
 from agentloop.domain.relay.values import Relay
+from agentloop.domain.valueclass import dataclass, replace
 
 # Above this, comparing in order costs seconds; lines are compared as a bag, which keeps every new one.
 _COMPARED_LINES: Final = 4_000

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from agentloop.domain.relay.text import clean
 from agentloop.domain.relay.values import KeyDecision, Relay
 from agentloop.domain.secrets import redact
+from agentloop.domain.valueclass import replace
 
 
 def without_secrets(relay: Relay) -> Relay:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from agentloop.domain.relay.text import render
 from agentloop.domain.relay.values import KeyDecision, Plan, Relay
+from agentloop.domain.valueclass import replace
 
 CAP_TOKENS: Final = 2_000
 

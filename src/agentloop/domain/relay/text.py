@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from agentloop.domain.relay.values import Facts, KeyDecision, Plan, Problem, Relay, clean_facts, clean_plan
+from agentloop.domain.valueclass import dataclass, replace
 
 Key = Literal["next", "phase", "active", "done", "questions", "decisions", "means", "facts"]
 Line = tuple[int, str]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
+
+from agentloop.domain.valueclass import dataclass, field
 
 PHASE_CHARS: Final = 200
 ACTION_CHARS: Final = 400
