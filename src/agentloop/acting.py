@@ -15,8 +15,8 @@ from agentloop.domain import effects as e
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import wording
+from agentloop.domain.estimating import estimate_for
 from agentloop.domain.planning import branch_of, covers_issue, spent_on_issue, tasks_of
-from agentloop.domain.settings import micros
 from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.valueclass import replace
 from agentloop.domain.work import Delivered, End, Finding
@@ -310,7 +310,7 @@ class Actor:
             view = self.world.tasks[task]
             state = replace(state, guidance=guidance.strip())
         try:
-            started = self._attempt_of(scene.now, view, state)
+            started = self._attempt_of(scene, view, state)
         except TargetError as error:
             # Its target cannot be used now: it waits, so that what stands behind it in the queue may start.
             wait = timedelta(seconds=self._settings.worker.backoff_seconds * 2**view.requeues)
@@ -318,11 +318,15 @@ class Actor:
             raise
         op = e.operation("start", started.attempt)
         effect = e.StartAttempt(attempt=started.attempt)
-        reserved = f.Reserved(purse=f"attempt:{started.attempt}", micros=started.slice_micros)
+        reserved = f.Reserved(
+            purse=f"attempt:{started.attempt}",
+            micros=started.slice_micros,
+            tokens=scene.slice_for(view).tokens,
+        )
         self.record(scene.now, decided, started, reserved, f.EffectIntended(op=op, effect=effect))
         self.perform(scene.now, op, effect)
 
-    def _attempt_of(self, now: datetime, view: TaskView, state: s.Queued) -> f.AttemptStarted:
+    def _attempt_of(self, scene: Scene, view: TaskView, state: s.Queued) -> f.AttemptStarted:
         target = the_target(self._settings, view.task.target)
         branch, head = self._out.repositories.head(target)
         conflict = any(one.kind == "conflict" for one in state.findings)
@@ -331,6 +335,7 @@ class Actor:
         base = view.head if goes_on and not conflict else head
         parents = (base,) if not goes_on or not conflict else (view.head, head)
         limits = self._settings.limits
+        expected = estimate_for(self.world, limits, view.task)
         return f.AttemptStarted(
             attempt=f"{view.task.id}.{len(view.tries) + 1}",
             task=view.task.id,
@@ -340,8 +345,11 @@ class Actor:
             base_branch=branch,
             trunk=_trunk(view, base, head),
             evidence=evidence_for(view, state),
-            slice_micros=micros(limits.attempt_usd),
-            deadline=now + timedelta(minutes=limits.attempt_minutes),
+            slice_micros=scene.slice_for(view).micros,
+            deadline=scene.now + timedelta(minutes=limits.attempt_minutes),
+            estimate_micros=expected.micros,
+            estimate_high_micros=expected.high_micros,
+            estimate_from=expected.based_on,
         )
 
     def _halt(self, now: datetime, decided: f.Decided, attempt: str, why: str) -> None:

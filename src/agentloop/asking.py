@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentloop.cycle import Spent
-from agentloop.domain.money import Reserved
+from agentloop.domain.money import Reserved, shares_of
 from agentloop.domain.proposal import NoAnswer
+from agentloop.domain.purse import Wanted
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.files import make_folder, write_plain
 from agentloop.errors import AgentloopError, SettingsError
@@ -58,7 +59,9 @@ class Admin:
         write_plain(folder / "briefing.md", briefing.text.encode("utf-8", "replace"))
         ledger = Ledger(folder / "ledger.jsonl")
         try:
-            reply = self._decide(scene, briefing, self._model(ledger, purse_micros))
+            aside = [each for name, each in scene.world.token_purses.items() if name.startswith("admin:")]
+            given = Wanted(micros=purse_micros, tokens=sum(aside))
+            reply = self._decide(scene, briefing, self._model(ledger, given))
         except AgentloopError as error:
             reply = NoAnswer(why=error.what, fix=error.fix, service=True)
         return reply, _spent(ledger, self._settings.models.admin), tuple(one.id for one in briefing.matters)
@@ -100,13 +103,13 @@ class Admin:
             return None
         return _spent(ledger, self._settings.models.admin)
 
-    def _model(self, ledger: Ledger, purse_micros: int) -> Model:
-        from agentloop.domain.money import Limit
+    def _model(self, ledger: Ledger, given: Wanted) -> Model:
+        from agentloop.domain.money import limits_for
         from agentloop.edges.anthropic import AnthropicModel, retrying
         from agentloop.edges.keys import KEY_VARIABLE, find_key
         from agentloop.edges.metered import MeteredModel
 
-        models = self._settings.models
+        models, limits = self._settings.models, self._settings.limits
         key = find_key(models.key_file, os.environ.get(KEY_VARIABLE, ""))
         if not key:
             raise SettingsError(
@@ -119,7 +122,7 @@ class Admin:
             fallback=models.admin_fallback,
             ledger=ledger,
             prices=self._settings.prices,
-            limits=(Limit(name="cycle", micros=purse_micros),),
+            limits=limits_for(limits, "cycle", given.micros, given.tokens),
             retry=retrying(),
         )
 
@@ -202,4 +205,5 @@ def _spent(ledger: Ledger, model: str) -> Spent:
         unresolved_micros=spend.unresolved_micros,
         # The last one asked: after a refusal or an outage that is the fallback.
         model=answered[-1] if answered else model,
+        shares=shares_of(ledger.entries()),
     )

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agentloop.domain.relay import Relay
     from agentloop.domain.settings import Settings, Target
     from agentloop.domain.signals import Matter
+    from agentloop.domain.tally import Share
     from agentloop.domain.world import World
     from agentloop.ports import Baton, Clock, Journal, Outside
 
@@ -59,6 +60,7 @@ class Spent:
     micros: int
     unresolved_micros: int
     model: str
+    shares: tuple[Share, ...] = ()
 
 
 def _unknown(_cycle: int) -> Spent | None:
@@ -357,18 +359,25 @@ def _ask(
     fresh: bool,
     course: _Course,
 ) -> None:
-    purse = scene.cycle_purse()
+    given = scene.cycle_slice()
     name = f"admin:{actor.cycle}"
-    actor.record(scene.now, f.Reserved(purse=name, micros=purse))
+    actor.record(scene.now, f.Reserved(purse=name, micros=given.micros, tokens=given.tokens))
     reply, spent, shown = parts.ask_admin(
-        scene, matters, stall=_stall(actor.world, fresh=fresh), relay=relay, purse_micros=purse
+        scene, matters, stall=_stall(actor.world, fresh=fresh), relay=relay, purse_micros=given.micros
     )
     course.acted = True
-    actor.record(parts.clock.now(), _settled(name, spent))
+    about = _issues_of(scene, matters, shown)
+    actor.record(parts.clock.now(), replace(_settled(name, spent), issues=about))
     course.shown = shown
     _hear(parts, actor, course, reply)
     if course.proposal is not None:
         parts.tell("admin.answered", _answer_told(course.proposal, spent))
+
+
+def _issues_of(scene: Scene, matters: tuple[Matter, ...], shown: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the issues that the admin was asked about: they bear what that cost."""
+    about = [one.about.partition(".")[0] for one in matters if one.id in shown]
+    return tuple(dict.fromkeys(issue for issue in about if issue in scene.world.issues))
 
 
 def _answer_told(proposal: Proposal, spent: Spent) -> dict[str, Any]:
@@ -383,7 +392,11 @@ def _answer_told(proposal: Proposal, spent: Spent) -> dict[str, Any]:
 
 def _settled(purse: str, spent: Spent) -> f.Settled:
     return f.Settled(
-        purse=purse, micros=spent.micros, unresolved_micros=spent.unresolved_micros, model=spent.model
+        purse=purse,
+        micros=spent.micros,
+        unresolved_micros=spent.unresolved_micros,
+        model=spent.model,
+        shares=spent.shares,
     )
 
 

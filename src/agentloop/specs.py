@@ -55,6 +55,7 @@ def attempt_spec(outside: Outside, settings: Settings, world: World, attempt: st
         mirror=str(outside.repositories.folder(target)),
         deadline=one.deadline,
         slice_micros=one.slice_micros,
+        slice_tokens=world.token_purses.get(f"attempt:{one.attempt}", 0),
         limits=settings.limits,
         models=settings.models,
         worker=settings.worker,

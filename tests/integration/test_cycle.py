@@ -598,7 +598,7 @@ def test_what_one_cycle_may_spend_is_too_little_for_what_it_was_shown() -> None:
 
 def test_a_cycle_killed_while_it_asked_counts_what_it_may_have_spent_once() -> None:
     """On its own day, by its ledger or at its ceiling; twenty of them do not close the loop for good."""
-    house = House(settings=replace(SETTINGS, limits=Limits(cycle_usd=0.5, day_usd=20)))
+    house = House(settings=replace(SETTINGS, limits=Limits(cycle_usd=0.5, day_usd=20, hour_usd=0)))
     house.file()
     for _ in range(20):
         with pytest.raises(KilledError):

@@ -134,7 +134,10 @@ def test_a_task_that_may_start_has_no_reason_against_it() -> None:
         (
             Told().issue().planned("7.1").add(f.Reserved(purse="attempt:6.1.1", micros=18_500_000)),
             SETTINGS,
-            "$1.50 is left under limits.day_usd, an attempt may need $2.00",
+            (
+                "$1.50 is left under limits.day_usd, an attempt may need $2.00; "
+                "it waits for tomorrow (2026-11-03 00:00 UTC)"
+            ),
         ),
     ],
 )

@@ -16,6 +16,7 @@ from agentloop.domain import states as s
 from agentloop.domain.codec import decode, encode
 from agentloop.domain.effects import Say
 from agentloop.domain.facts import Entry
+from agentloop.domain.tally import Share
 from agentloop.domain.work import Broken
 from agentloop.domain.world import Closed, Fresh, InWork, Settled, Stuck, Waiting, World, fold
 from agentloop.testing.samples import BEGAN, COMMIT, SLICE, Told, delivered, finding, task, verdict
@@ -67,6 +68,8 @@ ONE_OF_EACH: list[f.Fact] = [
     f.HandsOff(task="7.1", pull="1", head="h"),
     f.Reserved(purse="attempt:7.1.1", micros=5, model="m"),
     f.Settled(purse="attempt:7.1.1", micros=3, unresolved_micros=1, model="m"),
+    f.Settled(purse="admin:2", micros=3, shares=(Share(model="m", calls=1, micros=3),), issues=("7",)),
+    f.Alerted(key="limits.day_usd 80 2026-11-02", says="80 % of the day is spent"),
     f.EffectIntended(op="o", effect=Say(issue="7", body="b")),
     f.EffectDone(op="o", result="c1"),
     f.EffectFailed(op="o", why="w"),

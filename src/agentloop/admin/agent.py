@@ -108,8 +108,8 @@ def _hear(talk: _Talk, answer: Answer, look: Callable[[Look], str], turn: int, n
             )
         case Limited():
             return _wait(answer, now)
-        case OutOfBudget(limit=limit, left_micros=left):
-            return Wait(until=None, why=f"${left / 1e6:.2f} is left under the {limit} limit")
+        case OutOfBudget():
+            return Wait(until=None, why=answer.says)
         case Refused(why=why):
             return NoAnswer(why=f"the model refused: {why}", fix="set models.admin_fallback to another model")
         case Unavailable(why=why):

@@ -99,6 +99,8 @@ def settings(home: Home) -> tuple[Settings | None, list[Check]]:
 def _odd_limits(found: Settings) -> Iterator[Check]:
     limits = found.limits
     pairs = (
+        ("attempt_usd", limits.attempt_usd, "task_usd", limits.task_usd or limits.attempt_usd),
+        ("attempt_usd", limits.attempt_usd, "hour_usd", limits.hour_usd or limits.attempt_usd),
         ("attempt_usd", limits.attempt_usd, "day_usd", limits.day_usd),
         ("cycle_usd", limits.cycle_usd, "day_usd", limits.day_usd),
         ("day_usd", limits.day_usd, "total_usd", limits.total_usd),

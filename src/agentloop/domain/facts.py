@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from agentloop.domain.decisions import Decision, Wake
 from agentloop.domain.effects import Effect
+from agentloop.domain.tally import Share
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.work import Finding, Outcome, Task, Verdict
 
@@ -120,6 +121,12 @@ class AttemptStarted:
     deadline: datetime
     trunk: str = ""
     """The commit of the base branch that the whole change is measured against."""
+    estimate_micros: int = 0
+    """What such an attempt costs by our own history (median)."""
+    estimate_high_micros: int = 0
+    """Nine in ten cost less."""
+    estimate_from: int = 0
+    """How many similar attempts the estimate is made from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +293,8 @@ class Reserved:
     purse: str
     micros: int
     model: str = ""
+    tokens: int = 0
+    """Set aside too, where tokens are limited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +305,18 @@ class Settled:
     micros: int
     unresolved_micros: int = 0
     model: str = ""
+    shares: tuple[Share, ...] = ()
+    """The same, model by model, with calls and tokens; empty when the ledger is gone, as in old journals."""
+    issues: tuple[str, ...] = ()
+    """The issues that the admin was asked about: each bears an equal share of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerted:
+    """A person was told, once, that a limit comes near or is reached. `key` names limit, period and share."""
+
+    key: str
+    says: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -398,6 +419,7 @@ Fact: TypeAlias = (
     | HandsOff
     | Reserved
     | Settled
+    | Alerted
     | EffectIntended
     | EffectDone
     | EffectFailed

@@ -195,12 +195,28 @@ class Rejected:
 class OutOfBudget:
     """A spend limit would be passed; nothing was asked, nothing was spent."""
 
-    limit: str  # the limit's name: "attempt", "cycle", "day", "in all"
+    limit: str  # the limit's name: "attempt", "cycle", "call"
     left_micros: int  # what may still be spent under it
     needed_micros: int  # the ceiling of what was to be done
+    left_tokens: int = 0
+    needed_tokens: int = 0  # 0: it was the money
+
+    @property
+    def says(self) -> str:
+        """What a person reads: the limit, what the next call may take, and what is left."""
+        if self.needed_tokens:
+            needed, left = f"{self.needed_tokens:,} tokens", f"{self.left_tokens:,}"
+        else:
+            needed, left = (_dollars(each) for each in (self.needed_micros, self.left_micros))
+        return f"limit {self.limit}: the next call may cost {needed}, {left} left"
 
 
 Answer: TypeAlias = Answered | Truncated | Refused | Limited | Unavailable | Rejected | OutOfBudget
+
+
+def _dollars(micros: int) -> str:
+    usd = micros / 1e6
+    return f"${usd:.2f}" if usd >= 0.1 or micros == 0 else f"${usd:.4f}"  # noqa: PLR2004 - ten cents
 
 
 def request_bytes(request: Request) -> int:

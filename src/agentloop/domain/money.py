@@ -14,7 +14,8 @@ from decimal import Decimal
 from typing import TypeAlias, assert_never
 
 from agentloop.domain.model import OutOfBudget, Request, Usage, message_bytes, request_bytes
-from agentloop.domain.settings import MICROS, Price
+from agentloop.domain.settings import MICROS, Limits, Price, micros
+from agentloop.domain.tally import Share, by_model
 from agentloop.domain.valueclass import dataclass
 
 # What a vendor adds to the words it is sent: the frame of each message, its own prompt for tool use
@@ -135,6 +136,11 @@ def ceiling_micros(request: Request, price: Price, before: Measured | None = Non
     )
 
 
+def ceiling_tokens(request: Request, before: Measured | None = None) -> int:
+    """Return the most tokens, of every kind, that the call can take; bounded as in `ceiling_micros`."""
+    return _most_input(request, before) + request.max_output_tokens
+
+
 def _dearest(price: Price) -> int:
     return max(price.input, price.cache_write, price.cache_read)
 
@@ -160,12 +166,13 @@ def _parts(messages: tuple[object, ...]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
-    """A call may now be made, and may cost up to `micros`."""
+    """A call may now be made, and may cost up to `micros` and take up to `tokens`."""
 
     call: str
     model: str
     micros: int
     at: datetime
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +194,7 @@ class Spend:
 
     settled_micros: int = 0
     unresolved_micros: int = 0  # reserved and never settled, at the ceiling
+    tokens: int = 0  # of every kind, the unresolved at their ceiling
 
     @property
     def most_micros(self) -> int:
@@ -197,6 +205,7 @@ class Spend:
         return Spend(
             settled_micros=self.settled_micros + other.settled_micros,
             unresolved_micros=self.unresolved_micros + other.unresolved_micros,
+            tokens=self.tokens + other.tokens,
         )
 
 
@@ -205,18 +214,65 @@ NOTHING_SPENT = Spend()
 
 def spent(entries: Iterable[Entry]) -> Spend:
     """Return the fold of a ledger. An entry that comes twice counts once (the dearer), in whatever order."""
-    reserved: dict[str, int] = {}
-    settled: dict[str, int] = {}
+    shares = shares_of(entries)
+    return Spend(
+        settled_micros=sum(one.micros for one in shares),
+        unresolved_micros=sum(one.unresolved_micros for one in shares),
+        tokens=sum(one.tokens for one in shares),
+    )
+
+
+def shares_of(entries: Iterable[Entry]) -> tuple[Share, ...]:
+    """Return what the calls in a ledger took, model by model.
+
+    A call that comes twice counts once (the dearer); one that is settled and was never seen reserved has no
+    model's name.
+    """
+    reserved: dict[str, Reserved] = {}
+    settled: dict[str, Settled] = {}
     for entry in entries:
         match entry:
             case Reserved():
-                reserved[entry.call] = max(entry.micros, reserved.get(entry.call, 0))
+                known = reserved.get(entry.call)
+                reserved[entry.call] = entry if known is None or _rank(entry) > _rank(known) else known
             case Settled():
-                settled[entry.call] = max(entry.micros, settled.get(entry.call, 0))
+                paid = settled.get(entry.call)
+                settled[entry.call] = entry if paid is None or _rank(entry) > _rank(paid) else paid
             case _:
                 assert_never(entry)
-    unresolved = sum(micros for call, micros in reserved.items() if call not in settled)
-    return Spend(settled_micros=sum(settled.values()), unresolved_micros=unresolved)
+    calls = [_share_of(reserved.get(call), one) for call, one in settled.items()]
+    open_calls = [_open_share(one) for call, one in reserved.items() if call not in settled]
+    return by_model([*calls, *open_calls])
+
+
+def _rank(entry: Entry) -> tuple[object, ...]:
+    # A full order, so that which of two comes first never counts.
+    return (
+        (entry.micros, entry.tokens) if isinstance(entry, Reserved) else (entry.micros, *_kinds(entry.usage))
+    )
+
+
+def _kinds(usage: Usage) -> tuple[int, ...]:
+    kinds = (usage.input_tokens, usage.output_tokens, usage.cache_write_tokens, usage.cache_read_tokens)
+    return (sum(kinds), *kinds)
+
+
+def _share_of(reserved: Reserved | None, paid: Settled) -> Share:
+    usage = paid.usage
+    return Share(
+        model=reserved.model if reserved else "",
+        # One that was certainly not served is no call.
+        calls=int(usage != Usage() or paid.micros > 0),
+        micros=paid.micros,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+    )
+
+
+def _open_share(one: Reserved) -> Share:
+    return Share(model=one.model, calls=1, unresolved_micros=one.micros, unresolved_tokens=one.tokens)
 
 
 def used(entries: Iterable[Entry]) -> Usage:
@@ -227,25 +283,55 @@ def used(entries: Iterable[Entry]) -> Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A spend limit, and what counts against it so far."""
+    """A spend limit, and what counts against it so far; 0 tokens = no limit of tokens."""
 
-    name: str  # "attempt", "cycle", "day", "in all": shown to people
+    name: str  # as people read it: "attempt", "cycle", or a setting's name
     micros: int
     spend: Spend = NOTHING_SPENT
+    tokens: int = 0
+    each_call: bool = False  # it holds for every call on its own: what was spent before does not count
 
     @property
     def left_micros(self) -> int:
         """What may still be reserved under it; never below 0."""
         return max(0, self.micros - self.spend.most_micros)
 
+    @property
+    def left_tokens(self) -> int:
+        """As `left_micros`, in tokens; 0 when tokens are not limited."""
+        return max(0, self.tokens - self.spend.tokens)
 
-def may_spend(limits: Iterable[Limit], needed_micros: int) -> OutOfBudget | None:
-    """Return None when `needed_micros` fits under every limit, else the limit with the least left."""
-    short = [limit for limit in limits if needed_micros > limit.left_micros]
-    if not short:
+
+def may_spend(limits: Iterable[Limit], needed_micros: int, needed_tokens: int = 0) -> OutOfBudget | None:
+    """Return None when what is needed fits under every limit, else the limit with the least left."""
+    known = tuple(limits)
+    short = [limit for limit in known if needed_micros > limit.left_micros]
+    if short:
+        tightest = min(short, key=lambda limit: limit.left_micros)
+        return OutOfBudget(limit=tightest.name, left_micros=tightest.left_micros, needed_micros=needed_micros)
+    counted = [limit for limit in known if limit.tokens and needed_tokens > limit.left_tokens]
+    if not counted:
         return None
-    tightest = min(short, key=lambda limit: limit.left_micros)
-    return OutOfBudget(limit=tightest.name, left_micros=tightest.left_micros, needed_micros=needed_micros)
+    least = min(counted, key=lambda limit: limit.left_tokens)
+    return OutOfBudget(
+        limit=least.name,
+        left_micros=least.left_micros,
+        needed_micros=needed_micros,
+        left_tokens=least.left_tokens,
+        needed_tokens=needed_tokens,
+    )
+
+
+def limits_for(limits: Limits, name: str, purse_micros: int, purse_tokens: int = 0) -> tuple[Limit, ...]:
+    """Return the limits inside a purse (`name`: "attempt" or "cycle"): the purse, and what a call may take.
+
+    What is wider (task, issue, hour, day, in all) was held against the purse when it was set aside.
+    """
+    purse = Limit(name=name, micros=purse_micros, tokens=purse_tokens)
+    call = micros(limits.call_usd) if limits.call_usd else purse_micros
+    if not (limits.call_usd or limits.call_tokens):
+        return (purse,)
+    return (purse, Limit(name="call", micros=call, tokens=limits.call_tokens, each_call=True))
 
 
 def dollars(micros: int) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from agentloop.domain.issue import Issue, Pull
+from agentloop.domain.tally import Share
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import End, GateBroken, Verdict
 
@@ -37,6 +38,7 @@ class Lost:
     attempt: str
     role: Literal["attempt", "gate"]
     spent_micros: int | None = 0
+    shares: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class AttemptEnded:
     end: End
     settled_micros: int
     unresolved_micros: int
+    shares: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentloop.domain.issue import urgency
-from agentloop.domain.settings import micros
+from agentloop.domain.purse import left_words
 from agentloop.domain.signals import evidence_for, used_up
 from agentloop.domain.states import Cancelled, Parked, Queued, TaskView, finished
 from agentloop.domain.world import Closed, Stuck
@@ -85,8 +85,7 @@ def _house_reasons(scene: Scene, view: TaskView) -> list[str]:
         reasons.append(f"{scene.in_review()} pull requests wait for a person (limits.open_pulls)")
     if scene.limited():
         reasons.append(f"the provider's limit lasts until {scene.world.limited_until:%H:%M} UTC")
-    name, left = scene.money_left()
-    needed = micros(limits.attempt_usd)
-    if left < needed:
-        reasons.append(f"${left / 1e6:.2f} is left under {name}, an attempt may need ${needed / 1e6:.2f}")
+    unpaid = scene.unpaid(view)
+    if unpaid is not None:
+        reasons.append(left_words(unpaid, scene.needed(view)))
     return reasons

@@ -16,11 +16,12 @@ from agentloop.domain import world as w
 from agentloop.domain.issue import PRIORITIES
 from agentloop.domain.observed import Observed
 from agentloop.domain.order import held_back, in_order
+from agentloop.domain.purse import left_words
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
 from agentloop.domain.telling import count, finding_words, standing
 from agentloop.domain.valueclass import dataclass, shape
-from agentloop.domain.wording import dollars, one_line
+from agentloop.domain.wording import one_line
 
 if TYPE_CHECKING:
     from agentloop.domain.settings import Settings
@@ -296,18 +297,18 @@ def need_of_issue(issue: IssueView) -> Need | None:
 
 
 def _money_needed(scene: Scene) -> list[Need]:
-    name, left = scene.money_left()
-    if left >= micros(scene.settings.limits.attempt_usd) or not in_order(scene):
-        return []
-    says = (
-        f"{dollars(left)} is left under {name}, an attempt may need ${scene.settings.limits.attempt_usd:.2f}"
-    )
-    back = " (it starts anew at midnight UTC)" if name == "limits.day_usd" else ""
-    raise_it = f"raise {name} in agentloop.toml"
+    unpaid = [(rest, view) for view in in_order(scene) if (rest := scene.unpaid(view)) is not None]
+    first = {rest.name: (rest, view) for rest, view in reversed(unpaid)}
     return [
         Need(
-            kind="money", about="money", title=raise_it, says=says + back, since=None, do=("agentloop cost",)
+            kind="money",
+            about="money",
+            title=f"raise {name} in agentloop.toml",
+            says=left_words(rest, scene.needed(view)),
+            since=None,
+            do=("agentloop cost",),
         )
+        for name, (rest, view) in sorted(first.items())
     ]
 
 

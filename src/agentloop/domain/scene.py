@@ -6,12 +6,25 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from agentloop.domain.estimating import estimate_for, needed_micros
+from agentloop.domain.purse import (
+    WITHOUT_END,
+    Wanted,
+    fitting,
+    house,
+    next_day,
+    of_task,
+    short,
+    tokens_given,
+    tokens_needed,
+)
 from agentloop.domain.settings import micros
 from agentloop.domain.states import InReview, Working
 from agentloop.domain.valueclass import dataclass, field
 
 if TYPE_CHECKING:
     from agentloop.domain.observed import Ground, Observed
+    from agentloop.domain.purse import Rest
     from agentloop.domain.relay import KeyDecision
     from agentloop.domain.settings import Settings, Target
     from agentloop.domain.states import TaskView
@@ -52,18 +65,48 @@ class Scene:
         """How many pull requests wait for a person."""
         return sum(isinstance(view.state, InReview) for view in self.world.live_tasks())
 
-    def money_left(self) -> tuple[str, int]:
-        """Return the name of the tightest limit and the micro-dollars left under it (never below 0)."""
-        day = micros(self.settings.limits.day_usd) - self.world.spent_micros(self.now.date())
-        total = micros(self.settings.limits.total_usd) - self.world.spent_micros()
-        name, left = ("limits.day_usd", day) if day <= total else ("limits.total_usd", total)
-        return name, max(0, left)
+    def unpaid(self, view: TaskView) -> Rest | None:
+        """Return the limit that keeps an attempt at the task from being paid for, or None."""
+        rests = of_task(self.world, self.settings.limits, self.now, view)
+        return short(rests, self.needed(view))
+
+    def needed(self, view: TaskView) -> Wanted:
+        """Return what must be left so that an attempt at the task is started (see `estimating`)."""
+        limits = self.settings.limits
+        found = estimate_for(self.world, limits, view.task)
+        return Wanted(micros=needed_micros(found, micros(limits.attempt_usd)), tokens=tokens_needed(limits))
+
+    def slice_for(self, view: TaskView) -> Wanted:
+        """Return what is set aside for an attempt at the task: all it may take, as far as limits allow.
+
+        Where it can, it leaves what asking the admin about the result will take.
+        """
+        limits = self.settings.limits
+        most = Wanted(micros=micros(limits.attempt_usd), tokens=tokens_given(limits))
+        fits = fitting(of_task(self.world, limits, self.now, view), most)
+        house_left = fitting(house(self.world, limits, self.now), Wanted(micros=WITHOUT_END)).micros
+        free = max(self.needed(view).micros, house_left - micros(limits.cycle_usd))
+        return replace(fits, micros=min(fits.micros, free))
+
+    def admin_unpaid(self) -> Rest | None:
+        """Return the limit that keeps the admin from being asked, or None."""
+        return short(house(self.world, self.settings.limits, self.now, "admin"), self._admin_wants())
 
     def cycle_purse(self) -> int:
         """Return what asking the admin may cost now, in micro-dollars: all that a cycle may, or 0."""
+        return self.cycle_slice().micros
+
+    def cycle_slice(self) -> Wanted:
+        """Return what is set aside for asking the admin: all that a cycle may take, or nothing."""
         limits = self.settings.limits
-        needed = micros(min(limits.cycle_usd, limits.day_usd, limits.total_usd))
-        return needed if self.money_left()[1] >= needed else 0
+        rests = house(self.world, limits, self.now, "admin")
+        if self.admin_unpaid() is not None:
+            return Wanted(micros=0)
+        return fitting(rests, Wanted(micros=micros(limits.cycle_usd), tokens=tokens_given(limits)))
+
+    def _admin_wants(self) -> Wanted:
+        limits = self.settings.limits
+        return Wanted(micros=micros(limits.cycle_usd), tokens=tokens_needed(limits))
 
     def may_ask(self) -> bool:
         """Whether the admin may be asked now."""
@@ -86,7 +129,7 @@ class Scene:
 
     def next_day(self) -> datetime:
         """The next midnight, UTC: when the day's limit starts anew."""
-        return (self.now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        return next_day(self.now)
 
     def limited(self) -> bool:
         """Whether the provider told us to wait, and the time is not up."""

@@ -86,6 +86,44 @@ class Limits:
     total_usd: float = setting(
         200.0, "dollars in all; raise it when it is reached", least=0.001, most=1_000_000
     )
+    call_usd: float = setting(
+        2.0,
+        "dollars that a single model call could cost at most; a dearer one is not made; 0 = no limit",
+        least=0,
+        most=1000,
+    )
+    task_usd: float = setting(
+        8.0, "dollars for all attempts at one task; 0 = no limit", least=0, most=100_000
+    )
+    issue_usd: float = setting(
+        30.0,
+        "dollars for one issue: its tasks, and its share of the admin agent; 0 = no limit",
+        least=0,
+        most=1_000_000,
+    )
+    hour_usd: float = setting(
+        10.0, "dollars in any 60 minutes, everything included; 0 = no limit", least=0, most=100_000
+    )
+    admin_day_usd: float = setting(
+        0.0, "dollars a day (UTC) for the admin agent; 0 = no limit of its own", least=0, most=100_000
+    )
+    worker_day_usd: float = setting(
+        0.0, "dollars a day (UTC) for workers; 0 = no limit of their own", least=0, most=100_000
+    )
+    call_tokens: int = setting(
+        0, "tokens of every kind that a single model call could take; 0 = no limit", least=0, most=10**9
+    )
+    attempt_tokens: int = setting(
+        0,
+        "tokens for one attempt, or for the admin agent in one cycle; 0 = all that a wider limit leaves",
+        least=0,
+        most=10**9,
+    )
+    task_tokens: int = setting(0, "tokens for all attempts at one task; 0 = no limit", least=0, most=10**12)
+    issue_tokens: int = setting(0, "tokens for one issue; 0 = no limit", least=0, most=10**12)
+    hour_tokens: int = setting(0, "tokens in any 60 minutes; 0 = no limit", least=0, most=10**12)
+    day_tokens: int = setting(0, "tokens a day (UTC); 0 = no limit", least=0, most=10**12)
+    total_tokens: int = setting(0, "tokens in all; 0 = no limit", least=0, most=10**15)
     attempt_minutes: int = setting(60, "minutes of wall clock for one attempt", least=1, most=24 * 60)
     attempt_turns: int = setting(80, "model turns for one attempt", least=1, most=10_000)
     attempts_at_once: int = setting(2, "attempts that run at the same time", least=1, most=64)

@@ -18,6 +18,7 @@ from agentloop.domain.effects import operation
 from agentloop.domain.issue import PRIORITIES, urgency
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
 from agentloop.domain.states import Green, Queued, Returned, TaskView, own_verdict
+from agentloop.domain.tally import in_all
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import Delivered, GateBroken, LimitedBy, Verdict
 from agentloop.domain.world import Closed, World
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from agentloop.domain.decisions import Wake
     from agentloop.domain.issue import Issue, Pull
     from agentloop.domain.observed import Observed, Seen
+    from agentloop.domain.tally import Share
     from agentloop.domain.world import IssueView
 
 
@@ -140,7 +142,9 @@ def job_news(world: World, seen: Seen) -> list[facts.Fact]:
                 sandboxed=end.sandboxed,
                 models=end.models,
             )
-            spent = _settled(end.attempt, seen.settled_micros, seen.unresolved_micros, end.models)
+            spent = _settled(
+                end.attempt, seen.settled_micros, seen.unresolved_micros, end.models, seen.shares
+            )
             match end.outcome:
                 case LimitedBy(until=until, detail=detail):
                     # It holds for the whole house: whoever is started or asked before then meets it too.
@@ -158,6 +162,9 @@ def job_news(world: World, seen: Seen) -> list[facts.Fact]:
 def _lost_money(world: World, lost: Lost) -> facts.Settled:
     # What a killed attempt spent and what it may have spent both count, the latter at its ceiling. When its
     # ledger is gone that is all it was given, unless it never came to be.
+    if lost.shares:
+        whole = in_all(lost.shares)
+        return _settled(lost.attempt, whole.micros, whole.unresolved_micros, (), lost.shares)
     if lost.spent_micros is not None:
         return _settled(lost.attempt, lost.spent_micros, 0)
     start = world.effects.get(operation("start", lost.attempt))
@@ -172,12 +179,20 @@ def _gate_news(attempt: str, verdict: Verdict | GateBroken) -> facts.Fact:
     return facts.GateLost(attempt=attempt, reason=reason)
 
 
-def _settled(attempt: str, micros: int, unresolved: int, models: tuple[str, ...] = ()) -> facts.Settled:
+def _settled(
+    attempt: str,
+    micros: int,
+    unresolved: int,
+    models: tuple[str, ...] = (),
+    shares: tuple[Share, ...] = (),
+) -> facts.Settled:
+    names = models or tuple(one.model for one in shares)
     return facts.Settled(
         purse=f"attempt:{attempt}",
         micros=micros,
         unresolved_micros=unresolved,
-        model=models[0] if models else "",
+        model=names[0] if names else "",
+        shares=shares,
     )
 
 

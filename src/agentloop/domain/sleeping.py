@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 from agentloop.domain import decisions as d
 from agentloop.domain import signals
 from agentloop.domain.order import held_back, in_order
-from agentloop.domain.settings import micros
 from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Queued, TaskState, Working
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.world import Waiting
 
 if TYPE_CHECKING:
+    from agentloop.domain.purse import Rest
     from agentloop.domain.scene import Scene
 
 HIBERNATING = "hibernating until: "
@@ -109,30 +109,30 @@ def _due(scene: Scene) -> Nap | None:
 
 
 def _out_of_money(scene: Scene) -> Nap | None:
-    name, left = scene.money_left()
-    waiting = [
-        view
-        for view in in_order(scene)
-        if left < micros(scene.settings.limits.attempt_usd) and len(held_back(scene, view)) == 1
-    ]
-    matters = [] if scene.cycle_purse() else signals.matters(scene.world, scene.observed)
+    unpaid = [(view, rest) for view in in_order(scene) if (rest := scene.unpaid(view)) is not None]
+    waiting = [(view, rest) for view, rest in unpaid if len(held_back(scene, view)) == 1]
     if not waiting:
-        return _cannot_ask(scene, name, len(matters)) if matters else None
-    if name == "limits.total_usd":
-        return Nap(
-            until=None,
-            kind="budget",
-            reason=f"{name} is used up: raise it to go on with {len(waiting)} tasks",
-        )
-    reason = f"{name} is used up; task {waiting[0].task.id} goes on tomorrow"
-    return Nap(until=scene.next_day(), kind="budget", reason=reason)
+        rest = scene.admin_unpaid()
+        matters = signals.matters(scene.world, scene.observed) if rest else []
+        return _cannot_ask(rest, len(matters)) if rest and matters else None
+    timed = [(rest.until, view, rest) for view, rest in waiting if rest.until is not None]
+    if not timed:
+        name = waiting[0][1].name
+        why = f"{name} is used up: raise it to go on with {len(waiting)} tasks"
+        return Nap(until=None, kind="budget", reason=why)
+    until, view, rest = min(timed, key=lambda one: one[0])
+    when = "tomorrow" if until == scene.next_day() else f"at {until:%H:%M} UTC"
+    return Nap(
+        until=until, kind="budget", reason=f"{rest.name} is used up; task {view.task.id} goes on {when}"
+    )
 
 
-def _cannot_ask(scene: Scene, name: str, matters: int) -> Nap:
-    what = f"{name} is used up; {matters} matters wait for a decision"
-    if name == "limits.total_usd":
+def _cannot_ask(rest: Rest, matters: int) -> Nap:
+    what = f"{rest.name} is used up; {matters} matters wait for a decision"
+    if rest.until is None:
         return Nap(until=None, kind="budget", reason=f"{what}: raise it to go on")
-    return Nap(until=scene.next_day(), kind="budget", reason=f"{what} until tomorrow")
+    until = "tomorrow" if "day" in rest.name else f"{rest.until:%H:%M} UTC"
+    return Nap(until=rest.until, kind="budget", reason=f"{what} until {until}")
 
 
 def _earliest(naps: list[Nap | None]) -> Nap | None:

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from agentloop.domain import facts
+from agentloop.domain.tally import Share
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import (
     Blocked,
@@ -264,6 +265,10 @@ class Try:
     sandboxed: bool = True
     models: tuple[str, ...] = ()
     spent_micros: int = 0
+    shares: tuple[Share, ...] = ()
+    estimate_micros: int = 0
+    estimate_high_micros: int = 0
+    estimate_from: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.order import held_back
+from agentloop.domain.purse import anew_words
 from agentloop.domain.report import need_of_issue, need_of_task
 from agentloop.domain.signals import evidence_of, issue_matter, worn_out
 from agentloop.domain.telling import count, standing
@@ -130,8 +131,9 @@ def _when_asked(scene: Scene, issue: IssueView) -> str:
         return (
             f"{what} when the provider's limit is over, {limit.limited_until:%H:%M} UTC: {limit.limited_why}"
         )
-    if not scene.cycle_purse():
-        return f"{what} when there is money again: {scene.money_left()[0]} is used up"
+    unpaid = scene.admin_unpaid()
+    if unpaid is not None:
+        return f"{what} when there is money again: {unpaid.name} is used up{anew_words(unpaid)}"
     return f"{what} in the next cycle"
 
 

@@ -96,6 +96,8 @@ class AttemptSpec:
     prices: dict[str, Price]
     brief: str
     """The text of TASK.md: contract, context, findings of earlier attempts, notes of research tasks."""
+    slice_tokens: int = 0
+    """Tokens of every kind that it may take; 0 = no limit."""
     issue_text: str = ""
     """The issue's words as fenced, untrusted data."""
 

@@ -7,10 +7,12 @@ are frozen. Nothing here reads a clock or a file.
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agentloop.domain import facts
 from agentloop.domain.states import Queued, TaskView, Try, Working, after, over, own_verdict
+from agentloop.domain.tally import by_model, in_all, split
 from agentloop.domain.valueclass import dataclass, field, replace
 
 if TYPE_CHECKING:
@@ -19,8 +21,13 @@ if TYPE_CHECKING:
 
     from agentloop.domain.decisions import Decision
     from agentloop.domain.effects import Effect
-    from agentloop.domain.work import Verdict
+    from agentloop.domain.tally import Share
+    from agentloop.domain.work import Task, Verdict
 
+HISTORY = 50
+"""Attempts of a kind whose cost is kept for estimates."""
+ALERTS = 100
+AN_HOUR = timedelta(hours=1)
 REHEARSAL = "rehearsal:"
 """How the purses of rehearsed cycles begin."""
 
@@ -84,6 +91,8 @@ class IssueView:
     evidence: str = ""
     handled: str = ""
     planned_tasks: int = 0
+    admin: tuple[Share, ...] = ()
+    """Its share of what asking the admin agent cost."""
     reopened: int = 0
     """How often a person opened it again: what was done on the same words before is done anew."""
 
@@ -124,6 +133,15 @@ class RefusedOnce:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """A settlement of a moment ago."""
+
+    at: datetime
+    micros: int
+    tokens: int
+
+
 @dataclass
 class World:
     """The fold. `apply` is its only verb."""
@@ -138,6 +156,16 @@ class World:
     effects: dict[str, EffectView] = field(default_factory=dict)
     open_ops: dict[str, None] = field(default_factory=dict)
     purses: dict[str, int] = field(default_factory=dict)
+    token_purses: dict[str, int] = field(default_factory=dict)
+    tokens_by_day: Counter[date] = field(default_factory=Counter)
+    roles_by_day: Counter[str] = field(default_factory=Counter)
+    """Micro-dollars of a role on a day, by `<role>:<date>`."""
+    recent: tuple[Recent, ...] = ()
+    """What was settled within the hour before the last settlement, for the limit of an hour."""
+    history: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """What the latest attempts cost that ended by their own verdict, by `similar(task)`; for estimates."""
+    alerted: dict[str, str] = field(default_factory=dict)
+    """What a person was told about limits, by its key; the latest ones."""
     spent_by_day: Counter[date] = field(default_factory=Counter)
     spent_by_purse: Counter[str] = field(default_factory=Counter)
     spent_by_model: Counter[str] = field(default_factory=Counter)
@@ -190,6 +218,11 @@ class World:
         """Return what was spent in all, or on `day`: settled, unresolved at its ceiling, and reserved."""
         spent = sum(self.spent_by_day.values()) if day is None else self.spent_by_day[day]
         return spent + sum(self.purses.values())
+
+    def used_tokens(self, day: date | None = None) -> int:
+        """Return the tokens that were used in all, or on `day`, as `spent_micros` counts money."""
+        used = sum(self.tokens_by_day.values()) if day is None else self.tokens_by_day[day]
+        return used + sum(self.token_purses.values())
 
     def _knows(self, fact: facts.Fact, task: str | None) -> bool:
         # A person may have taken a damaged line out of the journal: what hangs on it is passed over.
@@ -316,6 +349,9 @@ def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entr
         slice_micros=fact.slice_micros,
         deadline=fact.deadline,
         trunk=fact.trunk or fact.base,
+        estimate_micros=fact.estimate_micros,
+        estimate_high_micros=fact.estimate_high_micros,
+        estimate_from=fact.estimate_from,
     )
     view = world.tasks[fact.task]
     if isinstance(view.state, Working):
@@ -384,21 +420,72 @@ def _requeued(world: World, fact: facts.Requeued, _entry: facts.Entry) -> None:
 
 def _reserved(world: World, fact: facts.Reserved, _entry: facts.Entry) -> None:
     world.purses[fact.purse] = fact.micros
+    if fact.tokens:
+        world.token_purses[fact.purse] = fact.tokens
 
 
 def _settled(world: World, fact: facts.Settled, entry: facts.Entry) -> None:
     world.purses.pop(fact.purse, None)
+    world.token_purses.pop(fact.purse, None)
     spent = fact.micros + fact.unresolved_micros
-    world.spent_by_day[entry.at.date()] += spent
+    tokens = in_all(fact.shares).tokens
+    day = entry.at.date()
+    world.spent_by_day[day] += spent
+    world.tokens_by_day[day] += tokens
+    world.roles_by_day[f"{role_of(fact.purse)}:{day}"] += spent
     world.spent_by_purse[fact.purse] += spent
     world.spent_by_model[fact.model] += spent
     world.unresolved_micros += fact.unresolved_micros
+    _remember(world, Recent(at=entry.at, micros=spent, tokens=tokens))
     kind, _, attempt = fact.purse.partition(":")
     if kind == "attempt":
-        _change_try(world, attempt, spent_micros=spent)
+        _change_try(world, attempt, spent_micros=spent, shares=fact.shares)
+        _learn(world, attempt, fact)
     elif kind == "admin":
         times, _ = world.admin_models.get(fact.model, (0, 0))
         world.admin_models[fact.model] = (times + 1, entry.cycle)
+        _share_out(world, fact)
+
+
+def role_of(purse: str) -> str:
+    """Return whose money a purse is: `worker`, `admin` or `rehearsal`."""
+    kind = purse.partition(":")[0]
+    return "worker" if kind == "attempt" else kind
+
+
+def similar(task: Task) -> str:
+    """Return the name of those tasks whose attempts cost alike: of the same target and kind."""
+    return f"{task.kind} {task.target}"
+
+
+def _remember(world: World, one: Recent) -> None:
+    if one.micros or one.tokens:
+        kept = tuple(each for each in world.recent if each.at > one.at - AN_HOUR)
+        world.recent = (*kept, one)
+
+
+def _learn(world: World, attempt: str, fact: facts.Settled) -> None:
+    # Killed, stopped and limited attempts would teach that work is cheaper than it is.
+    view = world.tasks.get(attempt.rpartition(".")[0])
+    one = next((each for each in view.tries if each.attempt == attempt), None) if view else None
+    if view is not None and one is not None and own_verdict(one.outcome):
+        name = similar(view.task)
+        cost = fact.micros + fact.unresolved_micros
+        world.history[name] = (*world.history.get(name, ()), cost)[-HISTORY:]
+
+
+def _share_out(world: World, fact: facts.Settled) -> None:
+    known = [issue for issue in fact.issues if issue in world.issues]
+    for share in fact.shares if known else ():
+        for issue, part in zip(known, split(share, len(known)), strict=True):
+            view = world.issues[issue]
+            world.issues[issue] = replace(view, admin=by_model((*view.admin, part)))
+
+
+def _alerted(world: World, fact: facts.Alerted, _entry: facts.Entry) -> None:
+    world.alerted[fact.key] = fact.says
+    for old in list(world.alerted)[:-ALERTS]:
+        del world.alerted[old]
 
 
 def _effect_intended(world: World, fact: facts.EffectIntended, _entry: facts.Entry) -> None:
@@ -479,6 +566,7 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.Requeued: _requeued,
     facts.Reserved: _reserved,
     facts.Settled: _settled,
+    facts.Alerted: _alerted,
     facts.EffectIntended: _effect_intended,
     facts.EffectDone: _effect_done,
     facts.EffectFailed: _effect_failed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentloop.domain.money import Limit
+from agentloop.domain.money import limits_for
 from agentloop.edges.ledger import Ledger
 from agentloop.edges.metered import MeteredModel
 from agentloop.errors import UnsafeError
@@ -31,6 +31,6 @@ def connect(spec: AttemptSpec, key: str, ledger: Path) -> Model:
         fallback=spec.models.worker_fallback,
         ledger=Ledger(ledger),
         prices=spec.prices,
-        limits=(Limit(name="attempt", micros=spec.slice_micros),),
+        limits=limits_for(spec.limits, "attempt", spec.slice_micros, spec.slice_tokens),
         retry=retrying(),
     )

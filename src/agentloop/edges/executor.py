@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
 from agentloop.domain.codec import CodecError, decode, encode
 from agentloop.domain.effects import StartAttempt, StartGate, StopAttempt
-from agentloop.domain.money import NOTHING_SPENT, Spend
+from agentloop.domain.money import shares_of
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
+from agentloop.domain.tally import Share, in_all
 from agentloop.domain.work import End, GateBroken, Verdict
 from agentloop.edges.files import TEMP_PREFIX, make_folder, sync_folder, write_durable, write_plain
 from agentloop.edges.ledger import Ledger
@@ -169,9 +170,7 @@ class LocalExecutor:
             return Lost(attempt=attempt, role="attempt", spent_micros=None)
         if not self._only_look:
             _bury(folder)
-        return _ended(folder) or Lost(
-            attempt=attempt, role="attempt", spent_micros=_spend(folder).most_micros
-        )
+        return _ended(folder) or _lost(folder, attempt)
 
     def _seen_gate(self, folder: RunFolder, attempt: str) -> Seen:
         running = self._running(folder, attempt)
@@ -195,7 +194,7 @@ class LocalExecutor:
                 attempt=attempt,
                 role="gate" if folder.root.parent == self._home.gates else "attempt",
                 beat_at=at,
-                spent_micros=_spend(folder).most_micros,
+                spent_micros=in_all(_shares(folder)).most_micros,
                 doing=_doing(folder),
             )
         return None
@@ -231,10 +230,16 @@ def _ended(folder: RunFolder) -> AttemptEnded | None:
     end = _read(End, folder.end)
     if end is None:
         return None
-    spend = _spend(folder)
+    shares = _shares(folder)
+    whole = in_all(shares)
     return AttemptEnded(
-        end=end, settled_micros=spend.settled_micros, unresolved_micros=spend.unresolved_micros
+        end=end, settled_micros=whole.micros, unresolved_micros=whole.unresolved_micros, shares=shares
     )
+
+
+def _lost(folder: RunFolder, attempt: str) -> Lost:
+    shares = _shares(folder)
+    return Lost(attempt=attempt, role="attempt", spent_micros=in_all(shares).most_micros, shares=shares)
 
 
 def _verdict(folder: RunFolder) -> Verdict | GateBroken | None:
@@ -358,11 +363,9 @@ def _environment(folder: RunFolder, *, with_key: bool) -> dict[str, str]:
     return {**{name: os.environ[name] for name in names if name in os.environ}, MARK: str(folder.root)}
 
 
-def _spend(folder: RunFolder) -> Spend:
-    try:
-        return Ledger(folder.ledger).spent()
-    except OSError:
-        return NOTHING_SPENT
+def _shares(folder: RunFolder) -> tuple[Share, ...]:
+    """Return what the run's ledger says it took. Raises OSError: what cannot be read is not nothing."""
+    return shares_of(Ledger(folder.ledger).entries())
 
 
 def _doing(folder: RunFolder) -> str:

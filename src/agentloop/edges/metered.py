@@ -30,6 +30,7 @@ from agentloop.domain.money import (
     Reserved,
     Settled,
     ceiling_micros,
+    ceiling_tokens,
     cost_micros,
     may_spend,
     parse_prices,
@@ -150,11 +151,14 @@ class MeteredModel:
         if isinstance(price, NoPrice):
             return Rejected(why=price.what, fix=price.fix)
         ceiling = ceiling_micros(request, price, self._before)
-        refused = may_spend(self._limits_now(), ceiling)
+        tokens = ceiling_tokens(request, self._before)
+        refused = may_spend(self._limits_now(), ceiling, tokens)
         if refused is not None:
             return refused
         call = uuid.uuid4().hex
-        self._ledger.reserve(Reserved(call=call, model=request.model, micros=ceiling, at=self._now()))
+        self._ledger.reserve(
+            Reserved(call=call, model=request.model, micros=ceiling, at=self._now(), tokens=tokens)
+        )
         answer = self._port.ask(request)
         usage = _usage(answer)
         if usage is not None:
@@ -165,7 +169,10 @@ class MeteredModel:
 
     def _limits_now(self) -> tuple[Limit, ...]:
         here = self._ledger.spent()
-        return tuple(dataclasses.replace(limit, spend=limit.spend + here) for limit in self._limits)
+        return tuple(
+            limit if limit.each_call else dataclasses.replace(limit, spend=limit.spend + here)
+            for limit in self._limits
+        )
 
     def _learn(self, request: Request, usage: Usage) -> None:
         counted = usage.input_tokens + usage.cache_write_tokens + usage.cache_read_tokens

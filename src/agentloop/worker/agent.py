@@ -27,7 +27,6 @@ from agentloop.domain.model import (
     Truncated,
     Unavailable,
 )
-from agentloop.domain.money import dollars
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.work import (
     Blocked,
@@ -246,10 +245,7 @@ def _ending(answer: Answer, job: Job) -> Outcome:
     """How the work ends when the model gives nothing to go on with."""
     match answer:
         case OutOfBudget():
-            needed, left = dollars(answer.needed_micros), dollars(answer.left_micros)
-            return Stopped(
-                why="budget", detail=f"limit {answer.limit}: the next call may cost {needed}, {left} left"
-            )
+            return Stopped(why="budget", detail=answer.says)
         case Limited():
             seconds = answer.retry_after_seconds
             wait = WAIT_UNSAID if seconds is None else timedelta(seconds=seconds)

@@ -1,0 +1,174 @@
+"""What every limit leaves, when it starts anew, and what may be set aside under all of them. Pure.
+
+What counts against a limit: settled, unresolved at its ceiling, and what is set aside for work under way.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from agentloop.domain.settings import micros
+from agentloop.domain.tally import in_all
+from agentloop.domain.valueclass import dataclass
+from agentloop.domain.world import AN_HOUR, role_of
+
+if TYPE_CHECKING:
+    from agentloop.domain.settings import Limits
+    from agentloop.domain.states import TaskView
+    from agentloop.domain.world import World
+
+WITHOUT_END = 2**62
+"""More micro-dollars, or tokens, than any limit allows."""
+Role: TypeAlias = Literal["admin", "worker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """What a limit leaves. Amounts are micro-dollars, or tokens where `tokens` says so.
+
+    `until` is when it starts anew; None: when somebody raises it.
+    """
+
+    name: str
+    most: int
+    used: int
+    until: datetime | None = None
+    tokens: bool = False
+
+    @property
+    def left(self) -> int:
+        """Never below 0."""
+        return max(0, self.most - self.used)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be set aside; 0 tokens = tokens are not counted."""
+
+    micros: int
+    tokens: int = 0
+
+    def under(self, rest: Rest) -> int:
+        """Return what of it counts against `rest`: never more than it allows at all."""
+        return min(self.tokens if rest.tokens else self.micros, rest.most)
+
+
+def next_day(now: datetime) -> datetime:
+    """The next midnight, UTC: when the limits of a day start anew."""
+    return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def house(world: World, limits: Limits, now: datetime, role: Role | None = None) -> tuple[Rest, ...]:
+    """Return what the limits of the whole house leave, and those of `role`; the longest-lasting first."""
+    day = now.astimezone(UTC).date()
+    midnight = next_day(now)
+    back = _hour_starts_anew(world, now)
+    found = [
+        _usd("total_usd", limits.total_usd, world.spent_micros()),
+        _count("total_tokens", limits.total_tokens, world.used_tokens()),
+        _usd("day_usd", limits.day_usd, world.spent_micros(day), midnight),
+        _count("day_tokens", limits.day_tokens, world.used_tokens(day), midnight),
+    ]
+    if role is not None:
+        most = limits.admin_day_usd if role == "admin" else limits.worker_day_usd
+        found.append(_usd(f"{role}_day_usd", most, _of_role(world, role, day), midnight))
+    recent = [one for one in world.recent if now - AN_HOUR < one.at]
+    spent = sum(one.micros for one in recent) + sum(world.purses.values())
+    tokens = sum(one.tokens for one in recent) + sum(world.token_purses.values())
+    found.append(_usd("hour_usd", limits.hour_usd, spent, back))
+    found.append(_count("hour_tokens", limits.hour_tokens, tokens, back))
+    return tuple(rest for rest in found if rest is not None)
+
+
+def of_task(world: World, limits: Limits, now: datetime, view: TaskView) -> tuple[Rest, ...]:
+    """Return what every limit leaves for an attempt at the task; the longest-lasting first."""
+    issue = world.issues.get(view.task.issue)
+    views = world.tasks_of(view.task.issue)
+    admin = in_all(issue.admin) if issue else in_all(())
+    spent = sum(_spent(world, one) for one in views) + admin.most_micros
+    tokens = sum(_tokens(world, one) for one in views) + admin.tokens
+    own = (
+        _usd("issue_usd", limits.issue_usd, spent),
+        _count("issue_tokens", limits.issue_tokens, tokens),
+        _usd("task_usd", limits.task_usd, _spent(world, view)),
+        _count("task_tokens", limits.task_tokens, _tokens(world, view)),
+    )
+    return (*(rest for rest in own if rest is not None), *house(world, limits, now, "worker"))
+
+
+def tokens_given(limits: Limits) -> int:
+    """Return the tokens that an attempt, or the admin in a cycle, may take; 0 = tokens are not counted.
+
+    Without `attempt_tokens`, all that a wider limit leaves is set aside: one at a time, but never too much.
+    """
+    house_wide = (limits.hour_tokens, limits.day_tokens, limits.total_tokens)
+    wider = (limits.task_tokens, limits.issue_tokens, *house_wide)
+    return limits.attempt_tokens or (WITHOUT_END if any(wider) else 0)
+
+
+def tokens_needed(limits: Limits) -> int:
+    """Return the tokens that must be left for it to be started; 0 = tokens are not counted."""
+    return limits.attempt_tokens or min(1, tokens_given(limits))
+
+
+def short(rests: tuple[Rest, ...], wanted: Wanted) -> Rest | None:
+    """Return the limit that `wanted` does not fit under, the longest-lasting one; None = it fits."""
+    return next((rest for rest in rests if rest.left < wanted.under(rest)), None)
+
+
+def fitting(rests: tuple[Rest, ...], most: Wanted) -> Wanted:
+    """Return as much of `most` as fits under every limit."""
+    money = min([most.micros, *(rest.left for rest in rests if not rest.tokens)])
+    tokens = min([most.tokens, *(rest.left for rest in rests if rest.tokens)]) if most.tokens else 0
+    return Wanted(micros=money, tokens=tokens)
+
+
+def _usd(name: str, most: float, used: int, until: datetime | None = None) -> Rest | None:
+    return Rest(name=f"limits.{name}", most=micros(most), used=used, until=until) if most else None
+
+
+def _count(name: str, most: int, used: int, until: datetime | None = None) -> Rest | None:
+    return Rest(name=f"limits.{name}", most=most, used=used, until=until, tokens=True) if most else None
+
+
+def _of_role(world: World, role: Role, day: object) -> int:
+    set_aside = sum(each for purse, each in world.purses.items() if role_of(purse) == role)
+    return world.roles_by_day[f"{role}:{day}"] + set_aside
+
+
+def _spent(world: World, view: TaskView) -> int:
+    return sum(one.spent_micros + world.purses.get(f"attempt:{one.attempt}", 0) for one in view.tries)
+
+
+def _tokens(world: World, view: TaskView) -> int:
+    return sum(
+        in_all(one.shares).tokens + world.token_purses.get(f"attempt:{one.attempt}", 0) for one in view.tries
+    )
+
+
+def _hour_starts_anew(world: World, now: datetime) -> datetime:
+    # When the oldest settlement that still counts is an hour old; what is set aside ends when its run does.
+    oldest = min((one.at for one in world.recent if now - AN_HOUR < one.at), default=None)
+    if oldest is None:
+        return now + timedelta(minutes=5)
+    return max(oldest + AN_HOUR, now + timedelta(minutes=1))
+
+
+def left_words(rest: Rest, wanted: Wanted) -> str:
+    """Return why an attempt is not paid for, as a person reads it."""
+    needed = wanted.under(rest)
+    if rest.tokens:
+        said = f"{rest.left:,} tokens are left under {rest.name}, an attempt may need {needed:,}"
+    else:
+        said = f"${rest.left / 1e6:.2f} is left under {rest.name}, an attempt may need ${needed / 1e6:.2f}"
+    return said + anew_words(rest)
+
+
+def anew_words(rest: Rest) -> str:
+    """Return when the limit starts anew, to be put behind a sentence."""
+    if rest.until is None:
+        return ": raise it to go on"
+    if rest.name.startswith("limits.hour"):
+        return f"; more is free from {rest.until:%H:%M} UTC on"
+    return f"; it waits for tomorrow ({rest.until:%Y-%m-%d %H:%M} UTC)"

@@ -1,0 +1,81 @@
+"""What model calls took, model by model: the values that receipts and limits are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agentloop.domain.valueclass import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """Calls of one model: micro-dollars and tokens, settled, and unresolved at their ceiling."""
+
+    model: str
+    calls: int = 0
+    micros: int = 0
+    unresolved_micros: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_read_tokens: int = 0
+    unresolved_tokens: int = 0
+
+    @property
+    def most_micros(self) -> int:
+        """Settled, and unresolved at its ceiling: what counts."""
+        return self.micros + self.unresolved_micros
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of every kind, the unresolved at their ceiling: what counts."""
+        return self.input_all + self.output_tokens + self.unresolved_tokens
+
+    @property
+    def input_all(self) -> int:
+        """Input tokens, cached or not."""
+        return self.input_tokens + self.cache_write_tokens + self.cache_read_tokens
+
+
+_SUMMED = (
+    "calls",
+    "micros",
+    "unresolved_micros",
+    "input_tokens",
+    "output_tokens",
+    "cache_write_tokens",
+    "cache_read_tokens",
+    "unresolved_tokens",
+)
+
+
+def added(one: Share, other: Share) -> Share:
+    """Return both together, under the first one's name."""
+    return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in _SUMMED})
+
+
+def by_model(shares: Iterable[Share]) -> tuple[Share, ...]:
+    """Return one share for each model, the dearest first."""
+    found: dict[str, Share] = {}
+    for share in shares:
+        known = found.get(share.model)
+        found[share.model] = share if known is None else added(known, share)
+    return tuple(sorted(found.values(), key=lambda one: (-one.most_micros, one.model)))
+
+
+def in_all(shares: Iterable[Share]) -> Share:
+    """Return all of them as one, of no model."""
+    total = Share(model="")
+    for share in shares:
+        total = added(total, share)
+    return total
+
+
+def split(share: Share, parts: int) -> tuple[Share, ...]:
+    """Return `share` in `parts` that add up to it; what does not divide falls to the first ones."""
+
+    def part(number: int) -> Share:
+        amounts = {name: divmod(getattr(share, name), parts) for name in _SUMMED}
+        return replace(share, **{name: each + (number < rest) for name, (each, rest) in amounts.items()})
+
+    return tuple(part(number) for number in range(parts))
