@@ -20,7 +20,7 @@ from agentloop.domain.purse import (
 )
 from agentloop.domain.settings import micros
 from agentloop.domain.states import InReview, Working
-from agentloop.domain.valueclass import dataclass, field
+from agentloop.domain.valueclass import dataclass, field, replace
 
 if TYPE_CHECKING:
     from agentloop.domain.observed import Ground, Observed
