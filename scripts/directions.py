@@ -121,6 +121,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         (*CORE, "ports", "settings", "light", "wiring", "cli.common", "edges.tracker", *TOOLBOX),
         "a person's hands on the built-in tracker, which is wider than its port",
     ),
+    "cli.retry": (
+        (*CORE, "light", "cli.common", "edges.requests", *SIGHT, *TOOLBOX),
+        "a person's request is a file that the cycle takes in",
+    ),
     "cli.pr": (
         (*CORE, "ports", "settings", "light", "wiring", "cli.common", "compiled", *FORGE, *TOOLBOX),
         "a person's hands on the built-in forge, which can do what the loop cannot: merge",

@@ -17,9 +17,10 @@ from agentloop.domain import states as s
 from agentloop.domain import wording
 from agentloop.domain.estimating import estimate_for
 from agentloop.domain.planning import branch_of, covers_issue, spent_on_issue, tasks_of
+from agentloop.domain.reconcile import objections
 from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.valueclass import replace
-from agentloop.domain.work import Delivered, End, Finding
+from agentloop.domain.work import RETRY, Delivered, End, Finding
 from agentloop.errors import ConflictError, NotFoundError, TargetError
 from agentloop.ports import Rejected
 from agentloop.specs import attempt_spec, gate_spec, the_target, the_try
@@ -34,7 +35,16 @@ if TYPE_CHECKING:
     from agentloop.ports import Journal, Outside
 
 _OfTask: TypeAlias = (
-    d.Review | d.Retry | d.Cancel | d.Drop | d.Park | d.SendBack | d.Requeue | d.AcceptMerge | d.LetGo
+    d.Review
+    | d.Retry
+    | d.TryAgain
+    | d.Cancel
+    | d.Drop
+    | d.Park
+    | d.SendBack
+    | d.Requeue
+    | d.AcceptMerge
+    | d.LetGo
 )
 
 FINDING_CHARACTERS = 4000
@@ -111,7 +121,7 @@ class Actor:
             case _:
                 return False
 
-    def carry_out(self, scene: Scene, decision: d.Decision, by: Literal["admin", "rules"]) -> None:
+    def carry_out(self, scene: Scene, decision: d.Decision, by: Literal["admin", "rules", "person"]) -> None:
         """Do an admitted decision. Raises what a port raises; then the rules will propose it again."""
         decided = f.Decided(by=by, decision=decision)
         match decision:
@@ -132,7 +142,7 @@ class Actor:
             case d.Sleep() | d.Hibernate():
                 self.record(scene.now, decided)
             case _:
-                self._do_to_task(scene.now, decided, decision)
+                self._do_to_task(scene, decided, decision)
 
     def _do_to_issue(
         self,
@@ -154,8 +164,11 @@ class Actor:
             case _:
                 assert_never(decision)
 
-    def _do_to_task(self, now: datetime, decided: f.Decided, decision: _OfTask) -> None:
+    def _do_to_task(self, scene: Scene, decided: f.Decided, decision: _OfTask) -> None:
+        now = scene.now
         match decision:
+            case d.TryAgain():
+                self._try_again(scene, decided, decision)
             case d.Review(attempt=attempt, accept=accept, says=says):
                 self.record(now, decided, f.Reviewed(attempt=attempt, accepted=accept, says=says))
             case d.Retry():
@@ -231,7 +244,7 @@ class Actor:
 
     def _retry(self, now: datetime, decided: f.Decided, retry: d.Retry) -> None:
         state = self.world.tasks[retry.task].state
-        findings = state.findings if isinstance(state, s.Red) and not retry.from_scratch else ()
+        findings = () if retry.from_scratch else _held(state)
         self.record(
             now,
             decided,
@@ -243,10 +256,25 @@ class Actor:
             ),
         )
 
+    def _try_again(self, scene: Scene, decided: f.Decided, again: d.TryAgain) -> None:
+        view = self.world.tasks[again.task]
+        pull = scene.observed.pull(view.pull) if view.pull else None
+        # What was said on its pull request while it was parked is part of what it goes back with.
+        heard, said = objections(view, pull) if pull is not None and pull.state == "open" else ((), ())
+        guidance = view.state.was.guidance if isinstance(view.state, s.Parked) else ""
+        sent = f.SentBack(
+            task=again.task,
+            findings=_bounded(said or (() if again.from_scratch else _held(view.state))),
+            guidance=again.rationale or guidance,
+            from_scratch=again.from_scratch,
+            heard=(f"{RETRY}{again.request}", *heard),
+        )
+        self.record(scene.now, decided, sent)
+
     def _park(self, now: datetime, decided: f.Decided, task: str, why: str) -> None:
         view = self.world.tasks[task]
         op = e.operation("park", task, str(len(view.tries)), why)
-        say = e.Say(issue=view.task.issue, body=wording.parked_comment(f"task {task}", why))
+        say = e.Say(issue=view.task.issue, body=wording.parked_comment(f"task {task}", why, task=task))
         self.record(now, decided, f.Parked(task=task, reason=why), f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
@@ -383,7 +411,7 @@ class Actor:
         if isinstance(taken, Rejected):
             self.record(now, decided, f.ResultRejected(attempt=attempt, findings=_bounded(taken.findings)))
         else:
-            self.record(now, decided, f.ResultTaken(attempt=attempt, commit=taken.commit))
+            self.record(now, decided, f.ResultTaken(attempt=attempt, commit=taken.commit, tree=taken.tree))
 
     def _judge(self, now: datetime, decided: f.Decided, attempt: str, commit: str) -> None:
         view, _ = the_try(self.world, attempt)
@@ -504,6 +532,14 @@ class Actor:
 def _trunk(view: TaskView, base: str, head: str) -> str:
     # On top of our own branch, the change still starts where that branch left the base branch.
     return next((each.trunk for each in view.tries if each.commit == base), head)
+
+
+def _held(state: s.TaskState) -> tuple[Finding, ...]:
+    match state:
+        case s.Red(findings=findings) | s.Parked(was=s.Queued(findings=findings)):
+            return findings
+        case _:
+            return ()
 
 
 def _sent_back(decision: d.SendBack) -> f.SentBack:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from agentloop.domain.world import World
     from agentloop.ports import Baton, Clock, Journal, Outside
 
-By: TypeAlias = Literal["admin", "rules"]
+By: TypeAlias = Literal["admin", "rules", "person"]
 
 ROUNDS = 30
 """Decisions that the rules may follow one another with in a cycle.
@@ -159,6 +159,7 @@ def run(parts: Parts) -> Ended:
     # 4. Reconcile: what follows without a model.
     if news:
         _record(parts, actor, course, scene.now, f.CycleBegan(version=parts.version), *news)
+    _hear_people(parts, actor, scene, course)
     _follow_rules(parts, actor, scene, course)
 
     # 5. Nothing new and nothing due: no model, no tokens, no write.
@@ -236,6 +237,7 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
         pulls=_tried(course, "the forge", lambda: out.forge.observe(pulls)),
         seen=_tried(course, "the attempts", lambda: out.executor.observe(frozenset(jobs))),
         human=relay.human,
+        retries=_tried(course, "persons' requests", out.asked),
         problems=tuple(course.problems),
     )
     return Scene(
@@ -272,6 +274,24 @@ def _brief(value: object) -> object:
     return value if isinstance(value, str) else type(value).__name__
 
 
+def _hear_people(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
+    """Carry out what persons asked for, once each; a request is taken away when the journal has it."""
+    for one in scene.observed.retries:
+        view = actor.world.tasks.get(one.task)
+        if view is None or one.heard not in view.heard:
+            again = d.TryAgain(
+                task=one.task,
+                request=one.id,
+                by=one.by,
+                rationale=one.reason,
+                from_scratch=one.from_scratch,
+            )
+            if why := refusal(again, scene):
+                course.notices.append(f"{one.by} asked to retry task {one.task}: {why}")
+            _admit_and_act(parts, actor, scene, again, "person", course)
+        _attempted(actor, course, "a request", lambda name=one.id: parts.outside.heard(name))  # type: ignore[misc]
+
+
 def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
     stuck: list[d.Decision] = []
     for _ in range(ROUNDS):
@@ -300,9 +320,9 @@ def _admit_and_act(
     name = type(decision).__name__
     if why is not None:
         parts.tell("refused", {"by": by, "decision": name, "why": why, "says": decision_words(decision)})
-        if by == "admin":
-            course.refused = True
-            _record(parts, actor, course, scene.now, f.Refused(by="admin", decision=decision, why=why))
+        course.refused |= by == "admin"
+        if by != "rules":
+            _record(parts, actor, course, scene.now, f.Refused(by=by, decision=decision, why=why))
         return False
     said = {"by": by, "decision": name, **_named(decision), "why": decision.rationale}
     parts.tell("decided", {**said, "says": decision_words(decision)})

@@ -103,6 +103,11 @@ class Home:
         """`pause.json`: there while paused; a pause must survive the loss of the runtime folder."""
         return self.root / "pause.json"
 
+    @property
+    def requests(self) -> Path:
+        """`requests/`: what persons asked for with `agentloop retry`, until a cycle has taken it in."""
+        return self.root / "requests"
+
     # Runtime state: may be deleted at any moment.
 
     @property

@@ -21,8 +21,8 @@ from agentloop.errors import HomeError, TargetError
 from agentloop.home import Home
 from agentloop.settings import reference, rules
 
-IGNORED: Final = ("/.agentloop/", "/journal/", "/tracker/", "/pause.json")
-"""What is nobody's history: runtime state, journal, tracker, pause."""
+IGNORED: Final = ("/.agentloop/", "/journal/", "/tracker/", "/requests/", "/pause.json")
+"""What is nobody's history: runtime state, journal, tracker, requests, pause."""
 
 _NAME, _EMAIL = "agentloop", "agentloop@localhost"
 _PRIVATE: Final = 0o700

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agentloop.domain.facts import Entry
     from agentloop.domain.issue import Issue, Pull
     from agentloop.domain.model import Answer, Request
+    from agentloop.domain.observed import RetryRequest
     from agentloop.domain.relay import Relay
     from agentloop.domain.settings import Target
     from agentloop.domain.work import AttemptSpec, End, Finding, GateSpec
@@ -78,9 +79,10 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A result in our own hands: one commit of ours on the base, with the worker's tree."""
+    """A result in our own hands: one commit of ours on the base, with the worker's tree (its id)."""
 
     commit: str
+    tree: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +189,10 @@ class Clock(Protocol):
         """Return the time now, aware, in UTC."""
 
 
+def _nothing(_name: str) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """The ports that effects go through, and where attempts and gates have their folders."""
@@ -200,3 +206,7 @@ class Outside:
     """Takes away the trees of runs that are over, but for the attempts named."""
     attempt_folder: Callable[[str], str]
     gate_folder: Callable[[str], str]
+    asked: Callable[[], tuple[RetryRequest, ...]] = tuple
+    """Returns what persons asked for (`agentloop retry`), oldest first."""
+    heard: Callable[[str], None] = _nothing
+    """Takes a request away, by its id: it is in the journal now."""

@@ -26,6 +26,7 @@ from agentloop.edges.log import Log
 from agentloop.edges.notes import FileNotes
 from agentloop.edges.relay import RelayFile
 from agentloop.edges.repositories import GitRepositories
+from agentloop.edges.requests import FileRequests
 from agentloop.edges.tracker import FileTracker
 from agentloop.errors import TargetError
 from agentloop.home import Home
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 def outside(home: Home, settings: Settings) -> Outside:
     """Return the ports through which effects go."""
     executor = LocalExecutor(home.root)
+    requests = FileRequests(home)
     return Outside(
         tracker=FileTracker(home.tracker),
         forge=FileForge(home, settings),
@@ -49,6 +51,8 @@ def outside(home: Home, settings: Settings) -> Outside:
         sweep=lambda keep: _sweep(executor, keep),
         attempt_folder=lambda attempt: str(home.attempt(attempt).root),
         gate_folder=lambda attempt: str(home.gate(attempt).root),
+        asked=requests.waiting,
+        heard=requests.forget,
     )
 
 

@@ -15,7 +15,7 @@ from agentloop.cycle import Parts, Spent
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
-from agentloop.domain.observed import Ground
+from agentloop.domain.observed import Ground, RetryRequest
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.settings import Layers, Limits, Settings, Target, micros
 from agentloop.domain.work import (
@@ -26,6 +26,7 @@ from agentloop.domain.work import (
     Finding,
     GateBroken,
     LimitedBy,
+    NothingDone,
 )
 from agentloop.domain.world import Closed, Stuck, Waiting
 from agentloop.errors import JournalError, TargetError
@@ -124,6 +125,13 @@ class House:
     quiet: int = 0
     problem: str = ""
     wakes: tuple[str, ...] = ()
+    retries: dict[str, RetryRequest] = field(default_factory=dict)
+    keep_retries: bool = False
+
+    def forget(self, request: str) -> None:
+        """A person's request was taken in."""
+        if not self.keep_retries:
+            del self.retries[request]
 
     def __post_init__(self) -> None:
         now = self.clock.now
@@ -188,6 +196,8 @@ class House:
                 sweep=lambda _keep: None,
                 attempt_folder=lambda attempt: f"/nowhere/attempts/{attempt}",
                 gate_folder=lambda attempt: f"/nowhere/gates/{attempt}",
+                asked=lambda: tuple(self.retries.values()),
+                heard=self.forget,
             ),
             clock=self.clock,
             **fused(fuse, journal=self.journal, baton=self.baton, ask_admin=self.admin),
@@ -977,3 +987,41 @@ def _taken(house: House, attempt: str) -> str:
     other.cycle()
     assert house.executor.started == other.executor.started[:1]
     return other.repositories.taken[attempt]
+
+
+def _parked(house: House) -> None:
+    """Task 1.1 ended without anything to show, twice."""
+    house.tracker.new("Division by zero", "It crashes.", author="ana")
+    for _ in range(2):
+        house.cycle()
+        (name,) = house.executor.alive()
+        house.executor.end(name.removeprefix("attempt:"), NothingDone(reason="it did not know how"))
+        house.cycle()
+    assert isinstance(house.world.tasks["1.1"].state, s.Parked)
+
+
+def test_a_persons_retry_is_taken_in_once_and_survives_a_kill_before_it_is_taken_away() -> None:
+    """The request stays until the journal has it; found again, it changes nothing."""
+    house = House()
+    _parked(house)
+    house.retries["1.1-a"] = RetryRequest(
+        id="1.1-a", task="1.1", by="ana", at=house.clock.now(), reason="look at main"
+    )
+    house.keep_retries = True  # as if killed just before
+    house.cycle()
+    assert isinstance(house.world.tasks["1.1"].state, s.Working)
+    heard = house.world.tasks["1.1"].heard
+    house.keep_retries = False
+    house.cycle()
+    assert (heard, house.world.tasks["1.1"].heard, house.retries) == (("retry:1.1-a",), heard, {})
+
+
+def test_a_retry_that_fits_no_more_is_refused_and_said() -> None:
+    """The task runs already: nothing is doubled, and the person is told why."""
+    house = House()
+    house.tracker.new("Division by zero", "It crashes.", author="ana")
+    house.cycle()
+    house.retries["1.1-a"] = RetryRequest(id="1.1-a", task="1.1", by="ana", at=house.clock.now())
+    ended = house.cycle()
+    assert ended.notices == ("ana asked to retry task 1.1: task 1.1 is not parked: attempt 1.1.1 is working",)
+    assert house.retries == {}

@@ -22,6 +22,7 @@ from agentloop.domain.report import Live, Standing
 from agentloop.domain.work import Delivered, End
 from agentloop.edges.journal import Journal
 from agentloop.edges.processes import me
+from agentloop.edges.requests import FileRequests
 from agentloop.home import Home
 from agentloop.testing.model import ScriptedModel
 from agentloop.testing.night import night
@@ -542,3 +543,32 @@ class TestRehearsal:
         with locked(home.lock):
             done = agentloop("cycle", "--dry-run", "--no-model", cwd=fresh)
         assert done.returncode == exits.BUSY
+
+
+def test_a_person_sends_a_parked_task_back_and_the_request_waits_for_the_cycle(lived: Path) -> None:
+    """From the list with its reason to the request; the same again is the same request."""
+    (row,) = told("tasks", "--parked", cwd=lived)["tasks"]
+    assert (row["id"], row["state"]) == ("4.1", "parked")
+    first = told("retry", "4.1", "--reason", "the file is there", cwd=lived)
+    again = told("retry", "4", "--reason", "the file is there", cwd=lived)
+    assert (first["tasks"], again) == (["4.1"], first)
+    (request,) = FileRequests(Home(lived)).waiting()
+    assert (request.task, request.reason, request.id) == ("4.1", "the file is there", first["requests"][0])
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "says"),
+    [
+        ("9.9", exits.NOT_FOUND, "there is no task 9.9"),
+        ("3.1", exits.CONFLICT, "task 3.1 is not parked: attempt 3.1.2 is working"),
+        ("2", exits.CONFLICT, "issue 2 has no task to retry"),
+    ],
+)
+def test_a_retry_of_what_is_not_parked_is_refused_with_the_reason(
+    lived: Path, what: str, code: int, says: str
+) -> None:
+    """Before anything is written."""
+    done = agentloop("retry", what, cwd=lived)
+    assert done.returncode == code
+    assert says in " ".join(done.stderr.split())
+    assert FileRequests(Home(lived)).waiting() == ()

@@ -104,7 +104,7 @@ def test_as_many_attempts_as_the_limit_park_the_task() -> None:
     told = Told().issue().planned("7.1")
     for number in range(1, 5):
         told.add(f.SentBack(task="7.1", guidance=f"try {number}")) if number > 1 else None
-        told.started(f"7.1.{number}").ended(f"7.1.{number}", NothingDone(reason="again"))
+        told.started(f"7.1.{number}").ended(f"7.1.{number}", GaveUp(reason="again"))
     found = only(told.scene())
     assert isinstance(found, d.Park)
     assert "4 attempts came to nothing" in found.rationale

@@ -6,7 +6,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentloop.cli import common, config, cost, explain, home, issue, logs, loop, pr, relay, status, tasks
+from agentloop.cli import (
+    common,
+    config,
+    cost,
+    explain,
+    home,
+    issue,
+    logs,
+    loop,
+    pr,
+    relay,
+    retry,
+    status,
+    tasks,
+)
 from agentloop.cli.grouped import Grouped
 
 if TYPE_CHECKING:
@@ -27,6 +41,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(issue.app, name="issue")
 app.add_typer(pr.app, name="pr")
 app.add_typer(relay.app, name="relay")
+app.command()(retry.retry)
 app.command()(status.status)
 app.command()(tasks.tasks)
 app.command()(logs.logs)

@@ -35,6 +35,7 @@ STYLES = {
     "question": "bold magenta",
     "parked": "yellow",
     "money": "bold red",
+    "progress": "bold red",
 }
 STATES = {
     "stopped": ("not running", "bold red"),
@@ -241,7 +242,7 @@ def _need(need: Need, now: datetime, width: int) -> tuple[Text, ...]:
     first = _row(need.kind, (need.about, "bold"), since, f"  {need.title}", style=STYLES[need.kind])
     choices = "  ".join(f"{number}: {choice}" for number, choice in enumerate(need.choices, 1))
     rows = [first]
-    if need.kind in ("question", "parked", "money"):
+    if need.kind in ("question", "parked", "money", "progress"):
         rows += _words(width, need.says)
     if choices:
         rows += _words(width, choices)

@@ -30,6 +30,9 @@ STYLES = {
 def tasks(
     *,
     all_: Annotated[bool, typer.Option("--all", "-a", help="Also those that are over.")] = False,
+    parked: Annotated[
+        bool, typer.Option("--parked", help="Only those that the loop gave up: agentloop retry TASK.")
+    ] = False,
     issue: Annotated[str, typer.Option("--issue", "-i", metavar="N", help="Only of this issue.")] = "",
     limit: LimitOption = common.LIMIT,
     as_json: JsonOption = False,
@@ -39,9 +42,16 @@ def tasks(
     """List tasks: those in hand, then the queue in the order of work."""
     root = common.find_home(home)
     with common.working("reading the journal"):
-        found = _rows(str(root), over=all_, issue=issue)
+        found = tuple(
+            row for row in _rows(str(root), over=all_, issue=issue) if not parked or row.state == "parked"
+        )
     asked = " ".join(
-        ["agentloop tasks", *(["--all"] if all_ else []), *([f"--issue {issue}"] if issue else [])]
+        [
+            "agentloop tasks",
+            *(["--all"] if all_ else []),
+            *(["--parked"] if parked else []),
+            *([f"--issue {issue}"] if issue else []),
+        ]
     )
     shown, more = common.bounded(found, limit, asked)
     if as_json or compact:
@@ -85,6 +95,8 @@ def _print(shown: Sequence[TaskRow], total: int, more: str, *, over: bool) -> No
         title = common.cell(row.title, "dim" if row.state in ("merged", "noted", "cancelled") else "")
         table.add_row(Text(row.id, style="bold"), title, Text(words, style=style), Text(row.says))
     to.print(table)
+    if any(row.state == "parked" for row in shown):
+        print_folded(to, Text("a parked one, once more: agentloop retry TASK", style="dim"), hang=2)
     if more:
         print_folded(to, Text(f"{len(shown)} of {total}; all: {more}", style="dim"), hang=2)
     print_folded(to, Text("one of them: agentloop explain TASK", style="dim"), hang=2)

@@ -25,11 +25,13 @@ from agentloop.domain.states import (
     Working,
     over,
 )
+from agentloop.domain.telling import standing
 from agentloop.domain.work import Delivered
 from agentloop.domain.world import Closed
 
 if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
+    from agentloop.domain.world import World
 
 _OfTask: TypeAlias = (
     d.Review
@@ -45,6 +47,7 @@ _OfTask: TypeAlias = (
     | d.Drop
     | d.Park
     | d.AcceptMerge
+    | d.TryAgain
 )
 
 CHOICES = range(2, 5)
@@ -90,6 +93,8 @@ def _task_refusal(decision: _OfTask, scene: Scene) -> str | None:
             return _review(decision, scene)
         case d.Retry():
             return _retry(decision, scene)
+        case d.TryAgain():
+            return not_parked(decision.task, scene.world)
         case d.Publish():
             return _publish(decision, scene)
         case d.Take() | d.Judge() | d.Halt():
@@ -204,6 +209,19 @@ def _retry(decision: d.Retry, scene: Scene) -> str | None:
     queued = Queued(guidance=decision.guidance, from_scratch=decision.from_scratch)
     if used_up(view, evidence_for(view, queued)):
         return "the same guidance was tried already"
+    return None
+
+
+def not_parked(task: str, world: World) -> str | None:
+    """Return why a person's retry of `task` has nothing to send back, or None."""
+    view = world.tasks.get(task)
+    if view is None:
+        return f"there is no task {task!r}"
+    if not isinstance(view.state, Parked):
+        return f"task {task} is not parked: {standing(view.state)}"
+    issue = world.issues[view.task.issue]
+    if isinstance(issue.state, Closed):
+        return f"issue {issue.id} is closed: open it again first (agentloop issue reopen {issue.id})"
     return None
 
 

@@ -267,6 +267,23 @@ class Conclude:
     rationale: str
 
 
+# a person's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryAgain:
+    """A person sends a parked task back to a worker (`agentloop retry`).
+
+    `request` names it, so that it counts once; `rationale` is what the person said: the worker's guidance.
+    """
+
+    task: str
+    request: str
+    by: str
+    rationale: str
+    from_scratch: bool = False
+
+
 RuleDecision: TypeAlias = (
     Start
     | Take
@@ -282,4 +299,4 @@ RuleDecision: TypeAlias = (
     | Conclude
 )
 
-Decision: TypeAlias = AdminDecision | RuleDecision
+Decision: TypeAlias = AdminDecision | RuleDecision | TryAgain

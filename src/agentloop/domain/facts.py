@@ -149,10 +149,11 @@ class AttemptLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultTaken:
-    """Its result is ours: one commit in the mirror."""
+    """Its result is ours: one commit in the mirror, with the tree named."""
 
     attempt: str
     commit: str
+    tree: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

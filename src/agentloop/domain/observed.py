@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from agentloop.domain.issue import Issue, Pull
 from agentloop.domain.tally import Share
 from agentloop.domain.valueclass import dataclass
-from agentloop.domain.work import End, GateBroken, Verdict
+from agentloop.domain.work import RETRY, End, GateBroken, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,23 @@ class GateEnded:
     verdict: Verdict | GateBroken
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRequest:
+    """A person's word that a parked task is to go to a worker again; it counts once, by its `id`."""
+
+    id: str
+    task: str
+    by: str
+    at: datetime
+    reason: str = ""
+    from_scratch: bool = False
+
+    @property
+    def heard(self) -> str:
+        """How the task remembers that it was acted on."""
+        return f"{RETRY}{self.id}"
+
+
 Seen: TypeAlias = Running | Lost | AttemptEnded | GateEnded
 
 
@@ -91,6 +108,8 @@ class Observed:
     seen: tuple[Seen, ...] = ()
     human: str = ""
     problems: tuple[str, ...] = ()
+    retries: tuple[RetryRequest, ...] = ()
+    """What persons asked for with `agentloop retry` and no cycle has taken in so far."""
 
     def issue(self, issue: str) -> Issue | None:
         """Return the issue called `issue`, or None."""

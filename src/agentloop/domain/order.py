@@ -74,6 +74,11 @@ def _needs(scene: Scene, task: str) -> str:
     return f"needs task {task} to be merged first"
 
 
+def fruitless_words(scene: Scene) -> str:
+    """Return that the breaker for work without progress is open, as the beginning of a sentence."""
+    return f"{scene.world.fruitless} attempts in a row came to nothing (limits.attempts_without_result)"
+
+
 def _house_reasons(scene: Scene, view: TaskView) -> list[str]:
     limits = scene.settings.limits
     reasons: list[str] = []
@@ -88,4 +93,8 @@ def _house_reasons(scene: Scene, view: TaskView) -> list[str]:
     unpaid = scene.unpaid(view)
     if unpaid is not None:
         reasons.append(left_words(unpaid, scene.needed(view)))
+    if scene.fruitless():
+        reasons.append(
+            f"{fruitless_words(scene)}: none is started until something is new (agentloop wake: try)"
+        )
     return reasons

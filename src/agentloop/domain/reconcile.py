@@ -14,6 +14,7 @@ from agentloop.domain import decisions as d
 from agentloop.domain import states as s
 from agentloop.domain.observed import Running
 from agentloop.domain.order import held_back, in_order
+from agentloop.domain.progress import nothing_again, same_change, same_failure
 from agentloop.domain.scene import gate_minutes
 from agentloop.domain.signals import evidence_for, issue_matter, task_matter, used_up, worn_out
 from agentloop.domain.work import (
@@ -127,7 +128,9 @@ def _running(
     scene: Scene, view: s.TaskView, state: s.Judging | s.Working
 ) -> list[d.RuleDecision | d.Publish]:
     if isinstance(state, s.Judging) and not state.started:
-        return [_judge(view, state)]
+        why = same_change(view)
+        stuck = d.Park(task=view.task.id, rationale=f"no progress: {why}")
+        return [stuck if why else _judge(view, state)]
     deadline = _deadline(scene, view, state)
     alive = any(isinstance(one, Running) and one.attempt == state.attempt for one in scene.observed.seen)
     if not alive or deadline is None or scene.now <= deadline + OVERDUE:
@@ -148,6 +151,8 @@ def _deadline(scene: Scene, view: s.TaskView, state: s.Judging | s.Working) -> d
 def _judgement(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publish]:
     last = view.last
     said = getattr(last.outcome, "reason", "") if last else ""
+    if why := nothing_again(view):
+        return [d.Park(task=view.task.id, rationale=f"no progress: {why}; the last: {said}")]
     if view.verdicts >= scene.attempts_allowed(view):
         return [
             d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts came to nothing; the last: {said}")
@@ -187,6 +192,8 @@ def _again(scene: Scene, view: s.TaskView, findings: tuple[Finding, ...]) -> d.R
         return d.Park(
             task=view.task.id, rationale=f"{view.verdicts} attempts did not pass the gate; the last: {told}"
         )
+    if why := same_failure(view):
+        return d.Park(task=view.task.id, rationale=f"no progress: {why}: {told}")
     if used_up(view, evidence_for(view, s.Queued(findings=findings))):
         return d.Park(task=view.task.id, rationale=f"no progress: the same findings twice ({told})")
     return d.SendBack(task=view.task.id, findings=findings, rationale=f"held back: {told}")
@@ -214,7 +221,7 @@ def _in_review(scene: Scene, view: s.TaskView, state: s.InReview) -> list[d.Rule
     if pull.head and pull.head != state.commit:
         why = f"a person pushed {pull.head[:10]} to its branch"
         return [d.LetGo(task=view.task.id, pull=pull.id, head=pull.head, rationale=why)]
-    heard, findings = _objections(view, pull)
+    heard, findings = objections(view, pull)
     if not findings:
         return []
     why = f"pull request {pull.id}: " + "; ".join(one.kind for one in findings)
@@ -223,7 +230,8 @@ def _in_review(scene: Scene, view: s.TaskView, state: s.InReview) -> list[d.Rule
     return [d.SendBack(task=view.task.id, findings=findings, rationale=why, heard=heard)]
 
 
-def _objections(view: s.TaskView, pull: Pull) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+def objections(view: s.TaskView, pull: Pull) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    """Return what people, checks and the forge hold against `pull` and was not acted on: ids, findings."""
     reviews = [
         one
         for one in pull.reviews

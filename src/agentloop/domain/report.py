@@ -15,7 +15,7 @@ from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.issue import PRIORITIES
 from agentloop.domain.observed import Observed
-from agentloop.domain.order import held_back, in_order
+from agentloop.domain.order import fruitless_words, held_back, in_order
 from agentloop.domain.purse import left_words
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
@@ -37,7 +37,7 @@ T = TypeVar("T")
 class Need:
     """Something that waits for a person. `do` are commands, the most likely one first."""
 
-    kind: Literal["review", "yours", "question", "parked", "money"]
+    kind: Literal["review", "yours", "question", "parked", "money", "progress"]
     about: str
     title: str
     says: str
@@ -234,7 +234,7 @@ def _needs(scene: Scene) -> tuple[Need, ...]:
     issues = [issue for issue in world.issues.values() if not isinstance(issue.state, w.Closed)]
     found += [(issue.id, need) for issue in issues if (need := need_of_issue(issue))]
     ordered = sorted(found, key=lambda pair: [*PRIORITIES].index(_priority(world, pair[0])))
-    return (*_money_needed(scene), *(need for _, need in ordered))
+    return (*_progress_needed(scene), *_money_needed(scene), *(need for _, need in ordered))
 
 
 def _priority(world: World, issue: str) -> str:
@@ -262,7 +262,11 @@ def need_of_task(view: s.TaskView) -> Need | None:
                 title=one_line(task.title, 100),
                 says=one_line(reason),
                 since=view.since,
-                do=(f"agentloop explain {task.id}", f'agentloop issue comment {task.issue} "…"'),
+                do=(
+                    f"agentloop retry {task.id}",
+                    f"agentloop explain {task.id}",
+                    f'agentloop issue comment {task.issue} "…"',
+                ),
             )
         case _:
             return None
@@ -294,6 +298,21 @@ def need_of_issue(issue: IssueView) -> Need | None:
             )
         case _:
             return None
+
+
+def _progress_needed(scene: Scene) -> list[Need]:
+    if not scene.fruitless() or not in_order(scene):
+        return []
+    return [
+        Need(
+            kind="progress",
+            about="progress",
+            title="look at what the attempts stumble over",
+            says=f"{fruitless_words(scene)}: no attempt is started until a person says something new",
+            since=None,
+            do=("agentloop tasks", "agentloop wake", "agentloop retry TASK"),
+        )
+    ]
 
 
 def _money_needed(scene: Scene) -> list[Need]:

@@ -137,6 +137,17 @@ class Scene:
         since, until = self.world.limited_since, self.world.limited_until
         return since is not None and until is not None and since <= self.now < until
 
+    def fruitless(self) -> bool:
+        """Whether nothing is started, because too many attempts in a row came to nothing.
+
+        A person who wakes the loop has it try once more.
+        """
+        limit = self.settings.limits.attempts_without_result
+        return self.world.fruitless >= limit and not self.woken
+
     def attempts_allowed(self, view: TaskView) -> int:
-        """Return how many attempts of the task may end by their own verdict: each review allows one more."""
+        """Return how many attempts of the task may end by their own verdict.
+
+        Each review and each retry of a person's allows one more.
+        """
         return self.settings.limits.attempts_per_task + len(view.reviewed)

@@ -131,6 +131,13 @@ class Limits:
         4, "attempts that end by their own verdict before a task is parked", least=1, most=50
     )
     retries_per_task: int = setting(3, "further starts after kills, limits and lost leases", least=0, most=50)
+    attempts_without_result: int = setting(
+        8,
+        "attempts in a row, over all tasks, that come to nothing before no more are started: anything new "
+        "from a person, or a wake, starts them again",
+        least=1,
+        most=1000,
+    )
     tasks_per_issue: int = setting(8, "tasks that one issue may be cut into", least=1, most=50)
     open_pulls: int = setting(
         5, "pull requests that wait for a person before new work queues", least=1, most=1000

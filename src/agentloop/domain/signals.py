@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agentloop.domain.issue import Issue, Pull
     from agentloop.domain.observed import Observed, Seen
     from agentloop.domain.tally import Share
+    from agentloop.domain.work import Finding
     from agentloop.domain.world import IssueView
 
 
@@ -53,10 +54,15 @@ def evidence_for(view: TaskView, queued: Queued) -> str:
     Numbers in a check's output do not count: the same failure with other timings is the same failure.
     """
     contract = json.dumps(encode(view.task.contract), sort_keys=True)
-    held = sorted(digest(one.kind, one.about, _without_numbers(one.says)) for one in queued.findings)
+    held = sorted(finding_print(one) for one in queued.findings)
     # A person who says the same thing in a new review has said something new.
     asked = view.reviewed
     return digest(contract, queued.guidance, "scratch" if queued.from_scratch else "", *held, *asked)
+
+
+def finding_print(finding: Finding) -> str:
+    """Return the name of what a finding says; numbers in it aside (times, addresses, counts)."""
+    return digest(finding.kind, finding.about, without_numbers(finding.says))
 
 
 def used_up(view: TaskView, evidence: str) -> bool:
@@ -64,7 +70,8 @@ def used_up(view: TaskView, evidence: str) -> bool:
     return any(one.evidence == evidence and own_verdict(one.outcome) for one in view.tries)
 
 
-def _without_numbers(text: str) -> str:
+def without_numbers(text: str) -> str:
+    """Return `text` with every number in it the same: times, addresses and counts name no failure."""
     return re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "#", text)
 
 

@@ -20,6 +20,7 @@ from agentloop.domain import facts
 from agentloop.domain.tally import Share
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import (
+    RETRY,
     Blocked,
     Delivered,
     Finding,
@@ -126,9 +127,10 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
-    """The loop cannot go on by itself. `findings` and `why` say what it stumbled over."""
+    """The loop cannot go on by itself. `was` holds what the next attempt would have been told."""
 
     reason: str
+    was: Queued = Queued()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,11 +222,23 @@ def after(state: TaskState, fact: facts.Fact, at: datetime) -> TaskState:  # noq
         case _, facts.Merged(pull=pull, commit=commit):
             return Merged(pull=pull, commit=commit)
         case _, facts.Parked(reason=reason) if not over(state):
-            return Parked(reason=reason)
+            return state if isinstance(state, Parked) else Parked(reason=reason, was=_told_so_far(state))
         case _, facts.Cancelled(reason=reason) if not over(state):
             return Cancelled(reason=reason)
         case _:
             return state
+
+
+def _told_so_far(state: TaskState) -> Queued:
+    match state:
+        case Queued(findings=findings, guidance=guidance):
+            return Queued(findings=findings, guidance=guidance)
+        case Working(was=was) | Returned(was=was):
+            return Queued(findings=was.findings, guidance=was.guidance)
+        case Red(findings=findings):
+            return Queued(findings=findings)
+        case _:
+            return Queued()
 
 
 def _judged(verdict: Verdict) -> TaskState:
@@ -269,6 +283,12 @@ class Try:
     estimate_micros: int = 0
     estimate_high_micros: int = 0
     estimate_from: int = 0
+    round: int = 0
+    """How often a person had sent the task back (`agentloop retry`) when it started."""
+    tree: str = ""
+    """The tree of its result: the same tree again is the same change."""
+    held: tuple[Finding, ...] = ()
+    """What was held against its result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +317,11 @@ class TaskView:
     def reviewed(self) -> tuple[str, ...]:
         """The people's reviews among what was acted on; failed checks and conflicts aside."""
         return tuple(one for one in self.heard if not one.startswith(("check:", "conflict:")))
+
+    @property
+    def round(self) -> int:
+        """How often a person sent the task back: what came to nothing before that is not counted again."""
+        return sum(one.startswith(RETRY) for one in self.heard)
 
     @property
     def verdicts(self) -> int:

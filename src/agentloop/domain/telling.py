@@ -189,6 +189,8 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one l
             return f"{'accept' if accept else 'send back'} attempt {attempt}: {one_line(says, 160)}"
         case d.Retry(task=task, guidance=guidance, from_scratch=scratch):
             return f"retry task {task}{' from scratch' if scratch else ''}: {one_line(guidance, 160)}"
+        case d.TryAgain(task=task, from_scratch=scratch):
+            return f"send task {task} back to a worker{', from scratch' if scratch else ''}"
         case d.Publish(task=task):
             return f"publish task {task}"
         case d.Answer(issue=issue, text=text):

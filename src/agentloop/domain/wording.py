@@ -40,12 +40,14 @@ def question_comment(ask: d.Ask) -> str:
     return "\n".join([f"**A question:** {ask.question.strip()}", "", *choices, "", why, "", answer])
 
 
-def parked_comment(what: str, why: str) -> str:
+def parked_comment(what: str, why: str, *, task: str = "") -> str:
     """Return the comment that says why the loop stopped working on something, and what brings it back."""
     back = (
         "What you can do: comment here with what should be different (more words, a smaller wish, "
         "another way) and I look again; or close the issue."
     )
+    if task:
+        back += f" To have it tried again as it is: `agentloop retry {task}`."
     return f"**Stopped:** {what}.\n\nWhy: {one_line(why, 600)}\n\n{back}"
 
 

@@ -12,6 +12,9 @@ from typing import Literal, TypeAlias
 from agentloop.domain.settings import Limits, Models, Price, Target, Worker
 from agentloop.domain.valueclass import dataclass
 
+RETRY = "retry:"
+"""How the ids of persons' retries begin among what a task has heard."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:

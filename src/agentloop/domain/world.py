@@ -14,6 +14,7 @@ from agentloop.domain import facts
 from agentloop.domain.states import Queued, TaskView, Try, Working, after, over, own_verdict
 from agentloop.domain.tally import by_model, in_all, split
 from agentloop.domain.valueclass import dataclass, field, replace
+from agentloop.domain.work import Delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -187,6 +188,8 @@ class World:
     """Why the admin's latest decision about an issue was refused, by the issue's id."""
     notes: dict[str, str] = field(default_factory=dict)
     sleep: facts.Slept | None = None
+    fruitless: int = 0
+    """Attempts in a row, over all tasks, that came to nothing since anything new was seen."""
     live: dict[str, str] = field(default_factory=dict)
     """Tasks that are not over, by id, in the order they were planned (the value is the issue's id)."""
 
@@ -270,6 +273,7 @@ def _ignore(_world: World, _fact: facts.Fact, _entry: facts.Entry) -> None:
 
 
 def _issue_seen(world: World, fact: facts.IssueSeen, entry: facts.Entry) -> None:
+    world.fruitless = 0
     known = world.issues.get(fact.issue)
     if known is None:
         known = IssueView(id=fact.issue, title="", target="", priority="", state=Fresh(), since=entry.at)
@@ -327,6 +331,7 @@ def _issue_closed(world: World, fact: facts.IssueClosed, entry: facts.Entry) -> 
 
 
 def _issue_reopened(world: World, fact: facts.IssueReopened, entry: facts.Entry) -> None:
+    world.fruitless = 0
     issue = world.issues[fact.issue]
     world.issues[fact.issue] = replace(
         issue, state=Fresh(), since=entry.at, handled="", reopened=issue.reopened + 1
@@ -354,6 +359,7 @@ def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entr
         estimate_from=fact.estimate_from,
     )
     view = world.tasks[fact.task]
+    one = replace(one, round=view.round)
     if isinstance(view.state, Working):
         one = replace(one, answers=view.state.was.findings)
     world.tasks[fact.task] = replace(view, tries=(*view.tries, one))
@@ -380,6 +386,8 @@ def _attempt_ended(world: World, fact: facts.AttemptEnded, entry: facts.Entry) -
     if own_verdict(fact.outcome):
         task = fact.attempt.rpartition(".")[0]
         world.tasks[task] = replace(world.tasks[task], requeues=0)
+        # What was delivered is counted by its verdict.
+        world.fruitless += not isinstance(fact.outcome, Delivered)
 
 
 def _attempt_lost(world: World, fact: facts.AttemptLost, entry: facts.Entry) -> None:
@@ -392,15 +400,27 @@ def _result_lost(world: World, fact: facts.ResultLost, _entry: facts.Entry) -> N
 
 
 def _result_taken(world: World, fact: facts.ResultTaken, _entry: facts.Entry) -> None:
-    _change_try(world, fact.attempt, commit=fact.commit)
+    _change_try(world, fact.attempt, commit=fact.commit, tree=fact.tree)
+
+
+def _result_rejected(world: World, fact: facts.ResultRejected, _entry: facts.Entry) -> None:
+    _change_try(world, fact.attempt, held=fact.findings)
+    world.fruitless += 1
 
 
 def _note_taken(world: World, fact: facts.NoteTaken, _entry: facts.Entry) -> None:
     world.notes[fact.task] = fact.path
+    world.fruitless = 0
 
 
 def _judged(world: World, fact: facts.Judged, _entry: facts.Entry) -> None:
     world.verdicts[fact.verdict.attempt] = fact.verdict
+    _change_try(world, fact.verdict.attempt, held=fact.verdict.findings)
+    world.fruitless = 0 if fact.verdict.green else world.fruitless + 1
+
+
+def _merged(world: World, _fact: facts.Merged, _entry: facts.Entry) -> None:
+    world.fruitless = 0
 
 
 def _published(world: World, fact: facts.Published, _entry: facts.Entry) -> None:
@@ -410,7 +430,12 @@ def _published(world: World, fact: facts.Published, _entry: facts.Entry) -> None
 
 def _sent_back(world: World, fact: facts.SentBack, _entry: facts.Entry) -> None:
     view = world.tasks[fact.task]
+    if fact.findings and view.last is not None and view.last.commit and not view.last.held:
+        _change_try(world, view.last.attempt, held=fact.findings)  # a review's, a check's, a conflict
+        view = world.tasks[fact.task]
     world.tasks[fact.task] = replace(view, heard=view.heard + fact.heard, requeues=0)
+    if any(not one.startswith(("check:", "conflict:")) for one in fact.heard):
+        world.fruitless = 0
 
 
 def _requeued(world: World, fact: facts.Requeued, _entry: facts.Entry) -> None:
@@ -558,7 +583,9 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.AttemptEnded: _attempt_ended,
     facts.AttemptLost: _attempt_lost,
     facts.ResultTaken: _result_taken,
+    facts.ResultRejected: _result_rejected,
     facts.ResultLost: _result_lost,
+    facts.Merged: _merged,
     facts.NoteTaken: _note_taken,
     facts.Judged: _judged,
     facts.Published: _published,

@@ -58,7 +58,7 @@ def take_result(
     known = mirror.git.text("for-each-ref", "--format=%(objectname)", ref)
     if known:
         shutil.rmtree(_folder(mirror, spec.id), ignore_errors=True)
-        return Taken(commit=known)
+        return Taken(commit=known, tree=mirror.git.text("rev-parse", f"{known}^{{tree}}"))
     tip = _tip(end)
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", tip):
         return Rejected(findings=(_finding("empty", spec.id, "the attempt left no commit"),))
@@ -70,7 +70,7 @@ def take_result(
             _keep(mirror, git, commit, ref)
     except _RefusedError as refused:
         return Rejected(findings=refused.findings)
-    return Taken(commit=commit)
+    return Taken(commit=commit, tree=tree)
 
 
 def _tip(end: End) -> str:

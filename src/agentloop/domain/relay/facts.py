@@ -12,6 +12,7 @@ from agentloop.domain.world import Closed, Stuck, Waiting
 if TYPE_CHECKING:
     from agentloop.domain.relay.values import Facts
     from agentloop.domain.scene import Scene
+    from agentloop.domain.world import World
 
 
 def facts_of(scene: Scene, problems: tuple[str, ...], failed: str = "") -> Facts:
@@ -29,12 +30,24 @@ def facts_of(scene: Scene, problems: tuple[str, ...], failed: str = "") -> Facts
         ("issues", _counted(issues)),
         ("tasks", _counted(tasks)),
         ("pull requests waiting for you", ", ".join(f"#{pull}" for pull in reviews) or "none"),
+        ("parked", _parked(world)),
         ("spent today", f"{dollars(world.spent_by_day[scene.now.date()])} of ${limits.day_usd:.2f}"),
         ("spent in all", f"{dollars(sum(world.spent_by_day.values()))} of ${limits.total_usd:.2f}"),
         ("set aside for work under way", dollars(sum(world.purses.values()))),
         ("provider's limit until", f"{world.limited_until:%H:%M} UTC" if scene.limited() else "none"),
         ("problems", "; ".join(_problems(scene, problems, failed)) or "none"),
     )
+
+
+def _parked(world: World) -> str:
+    parked = [view for view in world.live_tasks() if isinstance(view.state, s.Parked)]
+    told = [
+        f"{view.task.id}: {one_line(view.state.reason, 80)} (agentloop retry {view.task.id})"
+        for view in parked[:3]
+        if isinstance(view.state, s.Parked)
+    ]
+    more = [f"and {len(parked) - 3} more (agentloop tasks --parked)"] if len(parked) > 3 else []  # noqa: PLR2004
+    return "; ".join((*told, *more)) or "none"
 
 
 def _problems(scene: Scene, problems: tuple[str, ...], failed: str) -> list[str]:
