@@ -222,7 +222,7 @@ def after(state: TaskState, fact: facts.Fact, at: datetime) -> TaskState:  # noq
         case _, facts.Merged(pull=pull, commit=commit):
             return Merged(pull=pull, commit=commit)
         case _, facts.Parked(reason=reason) if not over(state):
-            return state if isinstance(state, Parked) else Parked(reason=reason, was=_told_so_far(state))
+            return Parked(reason=reason, was=_told_so_far(state))
         case _, facts.Cancelled(reason=reason) if not over(state):
             return Cancelled(reason=reason)
         case _:
@@ -233,6 +233,8 @@ def _told_so_far(state: TaskState) -> Queued:
     match state:
         case Queued(findings=findings, guidance=guidance):
             return Queued(findings=findings, guidance=guidance)
+        case Parked(was=was):
+            return was
         case Working(was=was) | Returned(was=was):
             return Queued(findings=was.findings, guidance=was.guidance)
         case Red(findings=findings):
