@@ -98,7 +98,14 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "looking": (
         (
             *(*CORE, "compiled", "lightstatus", "settings.sources"),
-            *("edges.journal", "edges.records", "edges.recordfolder", "edges.tracker", *TOOLBOX),
+            *(
+                "edges.journal",
+                "edges.looks",
+                "edges.records",
+                "edges.recordfolder",
+                "edges.tracker",
+                *TOOLBOX,
+            ),
         ),
         "who looks sees settings and journal, and changes nothing",
     ),

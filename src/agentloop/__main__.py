@@ -79,7 +79,7 @@ def _say_in_environment(settings: list[str], homes: list[str]) -> None:
 def _is_quick(args: list[str]) -> bool:
     if not args or "--help" in args or "-h" in args:
         return False
-    if args[0] == "cycle" and "--dry-run" in args:
+    if args[0] == "cycle" and ("--dry-run" in args or "show" in args):
         return False
     return args[0] in QUICK or args == ["--version"] or _is_quick_status(args)
 

@@ -14,6 +14,7 @@ from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain import signals
 from agentloop.domain.admission import refusal
+from agentloop.domain.candidates import not_started
 from agentloop.domain.effects import gate_run
 from agentloop.domain.observed import Observed
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
@@ -517,7 +518,9 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
     after = replace(scene, world=actor.world, observed=replace(scene.observed, now=now))
     outcome = _outcome(course, after)
     fingerprint = signals.fingerprint(actor.world, scene.observed)
-    ended = f.CycleEnded(outcome=outcome, fingerprint=fingerprint, reason=course.failed, matters=course.shown)
+    ended = f.CycleEnded(
+        outcome=outcome, fingerprint=fingerprint, reason=course.failed, matters=course.shown, woken_by=wakes
+    )
     before = actor.world.trouble
     same = before.in_a_row + 1 if before is not None and before.why == course.failed else None
     actor.record(now, ended)
@@ -525,6 +528,7 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
     actor.record(
         now,
         f.Slept(until=found.until, kind=found.kind, reason=found.reason, wake=_wakes(actor.world, course)),
+        *not_started(after, tuple(course.problems)),
     )
     said = {"cycle": actor.cycle, "outcome": outcome, "woken_by": "; ".join(wakes) or None}
     failed = {"failed": course.failed, "again": same} if course.failed else {}

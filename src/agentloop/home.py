@@ -156,6 +156,20 @@ class Home:
         return self.run / "status.json"
 
     @property
+    def cycles(self) -> Path:
+        """`.agentloop/cycles/`: records of cycles; kept for a while (see `edges.tape`)."""
+        return self.runtime / "cycles"
+
+    def cycle(self, number: int) -> Path:
+        """The folder of a cycle's record, `.agentloop/cycles/<number>/`."""
+        return self.cycles / str(number)
+
+    @property
+    def looks(self) -> Path:
+        """`.agentloop/cycles/idle.jsonl`: one line for each idle cycle."""
+        return self.cycles / "idle.jsonl"
+
+    @property
     def mirrors(self) -> Path:
         """`.agentloop/mirrors/`: bare mirrors of the targets."""
         return self.runtime / "mirrors"

@@ -28,6 +28,7 @@ from agentloop.settings import sources
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agentloop.domain.cycles import Look
     from agentloop.domain.facts import Entry
     from agentloop.domain.settings import Settings
     from agentloop.edges.records import Block
@@ -56,6 +57,13 @@ def sight(root: str) -> Sight:
 def entries(home: Home) -> Iterator[Entry]:
     """Yield the journal's entries, oldest first. Raises JournalError."""
     return Journal(home).entries()
+
+
+def looks(home: Home) -> tuple[Look, ...]:
+    """Return the idle cycles that are kept, oldest first."""
+    from agentloop.edges.looks import looks as kept
+
+    return kept(home.looks)
 
 
 def world_of(home: Home) -> World:
@@ -123,6 +131,13 @@ def recorded(seen: Sight, issue: str, pulls: frozenset[str]) -> Observed:
     issues = tuple(one for one in FileTracker(seen.home.tracker).observe(known) if one.id == issue)
     found = tuple(_pull(seen.home, pull) for pull in sorted(pulls))
     return Observed(now=seen.now, issues=issues, pulls=tuple(one for one in found if one is not None))
+
+
+def open_issues(seen: Sight) -> Observed:
+    """Return the open issues as the built-in tracker has them now. Raises OSError."""
+    from agentloop.edges.tracker import FileTracker
+
+    return Observed(now=seen.now, issues=FileTracker(seen.home.tracker).observe(frozenset()))
 
 
 def _pull(home: Home, pull: str) -> Pull | None:

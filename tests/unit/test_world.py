@@ -29,6 +29,7 @@ PLAN = d.Plan(
 ONE_OF_EACH: list[f.Fact] = [
     f.CycleBegan(version="1"),
     f.CycleEnded(outcome="acted", fingerprint="abc", matters=("issue:7:e",)),
+    f.HeldBack(about="7.1", why=("w", "v")),
     f.IssueSeen(issue="7", title="Ünïcode \x00 \u202e \ud800", target="calc", priority="high", evidence="e"),
     f.Planned(issue="7", tasks=(task("7.1"), task("7.2", "7.1")), evidence="e"),
     f.Asked(issue="7", question="?", choices=("a", "b"), evidence="e"),

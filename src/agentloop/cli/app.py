@@ -10,6 +10,7 @@ from agentloop.cli import (
     common,
     config,
     cost,
+    cycles,
     explain,
     home,
     issue,
@@ -46,6 +47,7 @@ app.command()(status.status)
 app.command()(tasks.tasks)
 app.command()(logs.logs)
 app.command()(explain.explain)
+app.command()(cycles.cycles)
 app.command()(cost.cost)
 # Dispatched before typer is loaded (see `agentloop.__main__`); they are here for help and completion.
 app.command()(loop.run)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "To begin": ("init", "doctor", "config"),
     "Say what you want, judge what comes back": ("issue", "pr", "relay", "retry"),
-    "See": ("status", "tasks", "logs", "explain", "cost"),
+    "See": ("status", "tasks", "logs", "explain", "cycles", "cost"),
     "The loop": ("run", "wake", "pause", "resume", "stop", "cycle"),
 }
 

@@ -73,6 +73,10 @@ def stop(
 
 
 def cycle(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[show N]", help="Show cycle N instead of running one.", show_default=False),
+    ] = None,
     *,
     dry_run: Annotated[
         bool,
@@ -88,8 +92,13 @@ def cycle(
     compact: CompactOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Run one cycle by hand, as the supervisor would."""
+    """Run one cycle by hand, as the supervisor would; or show what one did."""
     root = common.find_home(home)
+    if words:
+        from agentloop.cli.cycles import show
+
+        show(root, words, as_json=as_json or compact, compact=compact)
+        return
     if not dry_run:
         _end(lambda: light.cycle(str(root), as_json=as_json or compact))
         return

@@ -34,6 +34,19 @@ class CycleEnded:
     fingerprint: str
     reason: str = ""
     matters: tuple[str, ...] = ()
+    woken_by: tuple[str, ...] = ()
+    """Who or what asked for it, as the wake trigger said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """Why a candidate (a queued task, an issue with words that nobody decided on) was not started.
+
+    Said at the end of a cycle, when it changed; no reason = it is no candidate any more.
+    """
+
+    about: str
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -392,6 +405,7 @@ class Slept:
 Fact: TypeAlias = (
     CycleBegan
     | CycleEnded
+    | HeldBack
     | IssueSeen
     | Planned
     | Asked

@@ -44,10 +44,14 @@ def held_back(scene: Scene, view: TaskView) -> tuple[str, ...]:
     """Return every reason why the task may not be started now; empty = it may."""
     if not isinstance(view.state, Queued):
         return (f"it is not queued but {type(view.state).__name__.lower()}",)
-    return (*_own_reasons(scene, view, view.state), *_house_reasons(scene, view))
+    return (*own_reasons(scene, view), *_house_reasons(scene, view))
 
 
-def _own_reasons(scene: Scene, view: TaskView, state: Queued) -> list[str]:
+def own_reasons(scene: Scene, view: TaskView) -> tuple[str, ...]:
+    """Return the reasons that follow from the journal alone, whatever the settings say; () = none of them."""
+    state = view.state
+    if not isinstance(state, Queued):
+        return ()
     reasons = [_needs(scene, task) for task in view.task.needs]
     # A clock that was set back behind the moment the wait began says nothing about its end.
     if state.not_before is not None and view.since <= scene.now < state.not_before:
@@ -58,9 +62,7 @@ def _own_reasons(scene: Scene, view: TaskView, state: Queued) -> list[str]:
         )
     if isinstance(scene.world.issues[view.task.issue].state, Stuck | Closed):
         reasons.append(f"issue {view.task.issue} is parked or closed")
-    if scene.settings.target(view.task.target) is None:
-        reasons.append(f"target {view.task.target!r} is not in the settings any more")
-    return [reason for reason in reasons if reason]
+    return tuple(reason for reason in reasons if reason)
 
 
 def _needs(scene: Scene, task: str) -> str:
@@ -82,6 +84,8 @@ def fruitless_words(scene: Scene) -> str:
 def _house_reasons(scene: Scene, view: TaskView) -> list[str]:
     limits = scene.settings.limits
     reasons: list[str] = []
+    if scene.settings.target(view.task.target) is None:
+        reasons.append(f"target {view.task.target!r} is not in the settings any more")
     if not scene.settings.layers.workers:
         reasons.append("workers are switched off (layers.workers = false): the loop only plans")
     if scene.working() >= limits.attempts_at_once:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import world as w
+from agentloop.domain.candidates import candidates_then
 from agentloop.domain.codec import tag_of
 from agentloop.domain.order import held_back, place
 from agentloop.domain.report import Loop, Pause
@@ -24,11 +25,13 @@ from agentloop.domain.telling import (
     outcome_words,
     standing,
 )
-from agentloop.domain.valueclass import dataclass
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.waiting import blocks, waiting
 from agentloop.domain.wording import one_line, tail
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agentloop.domain.report import Live
     from agentloop.domain.scene import Scene
     from agentloop.domain.work import Verdict
@@ -132,6 +135,10 @@ class Story:
     pause: Pause | None = None
     problems: tuple[str, ...] = ()
     """What went wrong in the last cycle."""
+    at: datetime | None = None
+    """The moment in the past that this tells of; None: now."""
+    unknown: str = ""
+    """What cannot be known of that moment."""
 
 
 def follow(entries: Iterable[f.Entry], issue: str, task: str = "") -> tuple[w.World, tuple[Event, ...]]:
@@ -179,6 +186,45 @@ def story(
         pause=live.pause if live else None,
         problems=live.problems if live else (),
     )
+
+
+UNKNOWN = "as the journal tells it: it holds neither the words of the tracker nor the settings of then"
+
+
+def story_then(
+    scene: Scene, issue: str, events: tuple[Event, ...], task: str = "", *, loop: str = ""
+) -> Story:
+    """Return the story of `issue` as it stood at `scene.now`, a moment in the past.
+
+    The scene's world and the events end there. Reasons are those that were recorded then; what the journal
+    alone cannot tell is said to be unknown. `loop` says what the loop did at that moment.
+    """
+    now = story(scene, issue, events, task)
+    views = [one for one in scene.world.tasks_of(issue) if task in ("", one.task.id)]
+    known = {one.about: (*one.why, f"({one.known})") for one in candidates_then(scene)}
+    return replace(
+        now,
+        waits_for=tuple(_waits_then(scene.world.issues[issue], views, known)),
+        do=(),
+        tasks=tuple(replace(one, held_back=known.get(one.id, ())) for one in now.tasks),
+        at=scene.now,
+        unknown="; ".join(part for part in (loop, UNKNOWN) if part),
+    )
+
+
+def _waits_then(
+    view: IssueView, views: Iterable[s.TaskView], known: Mapping[str, tuple[str, ...]]
+) -> Iterable[str]:
+    if isinstance(view.state, w.Closed):
+        return
+    if isinstance(view.state, w.Waiting | w.Stuck):
+        yield issue_state(view)
+    yield from known.get(view.id, ())
+    for one in views:
+        if one.task.id in known:
+            yield f"task {one.task.id} was not started: {'; '.join(known[one.task.id])}"
+        elif not s.over(one.state):
+            yield f"task {one.task.id}: {standing(one.state)}"
 
 
 # --- what happened ------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def _of_words(scene: Scene, issue: IssueView, made: Waiting) -> None:
     if asked is not None:
         made.person(asked.says, asked.do)
     elif issue.evidence != issue.handled or not issue.evidence:
-        made.cycle(_when_asked(scene, issue))
+        made.cycle(when_asked(scene, issue))
     elif isinstance(issue.state, w.Settled):
         made.person(
             "it is answered, and open: it waits for you to comment, or to close it",
@@ -117,7 +117,8 @@ def _of_words(scene: Scene, issue: IssueView, made: Waiting) -> None:
         )
 
 
-def _when_asked(scene: Scene, issue: IssueView) -> str:
+def when_asked(scene: Scene, issue: IssueView) -> str:
+    """Return when the admin agent reads the issue's words, and why not now."""
     what = f"the admin agent reads its {'new ' * bool(issue.handled)}words"
     trouble, again = scene.world.trouble, scene.ask_again_at()
     if worn_out(scene.world, issue_matter(issue.id, issue.evidence)):

@@ -143,6 +143,15 @@ class Recent:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Why a candidate was not started, as the cycle `cycle` said it at `since`."""
+
+    why: tuple[str, ...]
+    cycle: int
+    since: datetime
+
+
 @dataclass
 class World:
     """The fold. `apply` is its only verb."""
@@ -190,13 +199,15 @@ class World:
     sleep: facts.Slept | None = None
     fruitless: int = 0
     """Attempts in a row, over all tasks, that came to nothing since anything new was seen."""
+    held: dict[str, Held] = field(default_factory=dict)
+    """Candidates that were not started, by the id of task or issue, as of the end of the last cycle."""
     live: dict[str, str] = field(default_factory=dict)
     """Tasks that are not over, by id, in the order they were planned (the value is the issue's id)."""
 
     def apply(self, entry: facts.Entry) -> None:
         """Take one entry in."""
         self.at = entry.at
-        if not _is_rehearsal(entry):
+        if not is_rehearsal(entry):
             self.cycle_at = entry.at
         self.cycle = max(self.cycle, entry.cycle)
         for fact in entry.facts:
@@ -244,7 +255,8 @@ class World:
                 self.live.pop(view.task.id, None)
 
 
-def _is_rehearsal(entry: facts.Entry) -> bool:
+def is_rehearsal(entry: facts.Entry) -> bool:
+    """Whether the entry is the money of a rehearsed cycle, which is no cycle."""
     purses = [getattr(fact, "purse", "") for fact in entry.facts]
     return bool(purses) and all(purse.startswith(REHEARSAL) for purse in purses)
 
@@ -566,6 +578,12 @@ def _relay_written(world: World, fact: facts.RelayWritten, entry: facts.Entry) -
     world.next_actions = (*world.next_actions, one)[-8:]
 
 
+def _held_back(world: World, fact: facts.HeldBack, entry: facts.Entry) -> None:
+    world.held.pop(fact.about, None)
+    if fact.why:
+        world.held[fact.about] = Held(why=fact.why, cycle=entry.cycle, since=entry.at)
+
+
 def _slept(world: World, fact: facts.Slept, _entry: facts.Entry) -> None:
     world.sleep = fact
 
@@ -599,6 +617,7 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.EffectFailed: _effect_failed,
     facts.Refused: _refused,
     facts.CycleEnded: _cycle_ended,
+    facts.HeldBack: _held_back,
     facts.LimitReached: _limit_reached,
     facts.RelayWritten: _relay_written,
     facts.Slept: _slept,

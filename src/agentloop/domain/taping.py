@@ -1,0 +1,121 @@
+"""What a cycle asked of the outside and what it got, as values: enough to run it again. Pure.
+
+A record is what crossed the ports, in order: `Call`s. Secrets are masked, character by character, so that
+whatever is cut to a length is cut at the same place when it is made again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from agentloop.domain.codec import Plain
+from agentloop.domain.valueclass import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FORMAT = 1
+SHORTEST_SECRET = 17
+"""Characters; nothing shorter is looked at: the shortest shape of a key is longer."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a port: what it was given, and what came back or was raised (class, what, fix, read)."""
+
+    port: str
+    gave: Plain = None
+    got: Plain = None
+    raised: tuple[str, ...] = ()
+
+
+class Tape(Protocol):
+    """What stands between a cycle and its ports: it takes down what crosses, or plays it back."""
+
+    def call(self, port: str, gave: object, do: Callable[[], T], read: Callable[[Plain], T]) -> T:
+        """Return what `do` returns; played back, what it returned then, made from its plain form by `read`.
+
+        `gave` is what the port is given; played back it is held against what it was given then.
+        """
+
+
+class Unrecorded:
+    """Takes nothing down."""
+
+    def call(self, port: str, gave: object, do: Callable[[], T], read: Callable[[Plain], T]) -> T:
+        """Return what `do` returns."""
+        del self, port, gave, read
+        return do()
+
+
+UNRECORDED = Unrecorded()
+
+
+def masked(value: Plain, known: tuple[str, ...] = ()) -> Plain:
+    """Return a plain value with every secret in its texts masked, of the same length; `known` ones too."""
+    if isinstance(value, str):
+        return _masked(value, known)
+    if isinstance(value, list):
+        return [masked(item, known) for item in value]
+    if isinstance(value, dict):
+        return {masked(key, known): masked(item, known) for key, item in value.items()}
+    return value
+
+
+def _masked(text: str, known: tuple[str, ...]) -> str:
+    for secret in known:
+        text = text.replace(secret, "*" * len(secret))
+    if len(text) < SHORTEST_SECRET:
+        return text
+    from agentloop.domain.secrets import mask  # its patterns take longer to compile than an idle cycle has
+
+    return mask(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Where a cycle that was run again differs from its record, at the `number`-th call (from 1).
+
+    `what` names it; `recorded` and `now` are JSON, or "" where there is nothing to set against the other.
+    """
+
+    number: int
+    what: str
+    recorded: str = ""
+    now: str = ""
+
+
+OUTPUTS: dict[str, str] = {
+    "journal.append": "what it wrote into the journal",
+    "tell.refused": "what was refused",
+    "briefing": "the briefing",
+    "prompt": "the prompt",
+    "model": "what the model was asked",
+    "tracker.act": "an effect in the tracker",
+    "forge.act": "an effect in the forge",
+    "executor.act": "an effect of the executor",
+    "baton.hand_on": "the relay",
+}
+"""Ports whose calls are what a cycle decides and does; of the others only the order counts."""
+
+
+def words_of(call: Call | str) -> str:
+    """Return what a call is, in words."""
+    port = call if isinstance(call, str) else call.port
+    return OUTPUTS.get(port, f"a call of {port}")
+
+
+def end_of(ended: Any) -> Plain:  # noqa: ANN401 - cycle.Ended, which the domain does not know
+    """Return what is kept of how a cycle ended: outcome, fingerprint, sleep and problems."""
+    from agentloop.domain.codec import encode
+
+    return {
+        "cycle": ended.cycle,
+        "outcome": ended.outcome,
+        "fingerprint": ended.fingerprint,
+        "nap": encode(ended.nap),
+        "failed": ended.failed,
+        "problems": list(ended.problems),
+    }
