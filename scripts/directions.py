@@ -27,7 +27,10 @@ TOOLBOX = (
     "edges.runtime",
     "edges.sdnotify",
 )
-JOINED = ("acting", "admin", "asking", "compiled", "cycle", "gate", "memory", "prompts", "settings", "worker")
+JOINED = (
+    *("acting", "admin", "asking", "compiled", "cycle", "gate", "memory", "prompts", "settings", "upkeep"),
+    "worker",
+)
 SIGHT = ("lightstatus", "looking")
 FORGE = ("edges.forge", "edges.merge", "edges.records")
 VALUES = "domain.valueclass"
@@ -65,7 +68,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         "joins the admin agent with a model, a ledger and things to read",
     ),
     "prompts": (("errors", VALUES), "templates are text and nothing else"),
-    "worker": ((*CORE, "ports", "prompts", *TOOLBOX), "vendors reach the worker through ports"),
+    "worker": (
+        (*CORE, "ports", "prompts", "edges.git", "edges.slots", "edges.worktree", *TOOLBOX),
+        "vendors reach the worker through ports; it checks out by itself, in its sandbox",
+    ),
     "gate": (
         (*CORE, "ports", "worker.sandbox", "edges.git", "edges.worktree", *TOOLBOX),
         "a process of its own: it makes its own checkout and runs checks in the worker's sandbox",
@@ -112,6 +118,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "light": (
         (*CORE, "compiled", "lightstatus", "supervisor", "supervision", "wiring", *TOOLBOX),
         "light commands load what they need, when they need it",
+    ),
+    "upkeep": (
+        (*CORE, "worker", "edges.git", "edges.pool", "edges.slots", "edges.worktree", *TOOLBOX),
+        "a process of its own: it makes places ahead as attempts would make them",
     ),
     "wiring": (
         (*CORE, "ports", *JOINED, *SIGHT, "edges"),

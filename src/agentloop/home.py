@@ -197,6 +197,25 @@ class Home:
         return RunFolder(self.gates / attempt)
 
     @property
+    def slots(self) -> Path:
+        """`.agentloop/slots/`: work trees made ahead; a cache."""
+        return self.runtime / "slots"
+
+    def slots_of(self, target: str) -> Path:
+        """The slots of a target, `.agentloop/slots/<target>/`."""
+        return self.slots / target
+
+    @property
+    def trash(self) -> Path:
+        """`.agentloop/trash/`: what is out of use and waits to be deleted."""
+        return self.runtime / "trash"
+
+    @property
+    def upkeep(self) -> RunFolder:
+        """`.agentloop/upkeep/`: the process that makes slots and empties the trash."""
+        return RunFolder(self.runtime / "upkeep")
+
+    @property
     def baselines(self) -> Path:
         """`.agentloop/baselines/`: how checks ended on base commits; a cache."""
         return self.runtime / "baselines"

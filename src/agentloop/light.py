@@ -41,7 +41,7 @@ OPTIONS = {
     "resume": {"--home": VALUE, "--json": FLAG},
     "status": {"--home": VALUE, "--json": FLAG, "--compact": FLAG},
 }
-WORKERS = ("attempt", "gate")
+WORKERS = ("attempt", "gate", "upkeep")
 """What the executor starts: `agentloop attempt ID --home HOME`."""
 SERVED = ("run", "cycle")
 """What a unit starts: systemd's journal reads what these say."""
@@ -240,7 +240,7 @@ def status(home: str, *, compact: bool = False) -> int:
 
 
 def work(name: str, args: list[str]) -> int:
-    """Be the harness of an attempt, or its gate, and return the exit code."""
+    """Be the harness of an attempt, its gate, or the upkeep, and return the exit code."""
     from pathlib import Path
 
     from agentloop import wiring
@@ -251,8 +251,8 @@ def work(name: str, args: list[str]) -> int:
             file=sys.stderr,
         )
         return exits.USAGE
-    start = wiring.run_attempt if name == "attempt" else wiring.run_gate
-    return start(args[0], Path(args[2]))
+    starts = {"attempt": wiring.run_attempt, "gate": wiring.run_gate, "upkeep": wiring.run_upkeep}
+    return starts[name](args[0], Path(args[2]))
 
 
 def wake(home: str, reason: str = "", *, as_json: bool = False) -> int:

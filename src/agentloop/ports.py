@@ -99,7 +99,7 @@ class Repositories(Protocol):
         """Fetch, and return (branch, commit) that work starts from. Raises TargetError, with the fix."""
 
     def prepare(self, spec: AttemptSpec, *, message: str) -> None:
-        """Make the attempt's work tree at its base, with TASK.md; done already = nothing to do."""
+        """Give the attempt a place to work in: made ahead, or a bare one. Done already = nothing to do."""
 
     def take(
         self, spec: AttemptSpec, end: End, *, message: str, parents: tuple[str, ...]

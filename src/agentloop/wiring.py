@@ -24,6 +24,7 @@ from agentloop.edges.forge import FileForge
 from agentloop.edges.journal import Journal
 from agentloop.edges.log import Log
 from agentloop.edges.notes import FileNotes
+from agentloop.edges.pool import Pool
 from agentloop.edges.relay import RelayFile
 from agentloop.edges.repositories import GitRepositories
 from agentloop.edges.requests import FileRequests
@@ -48,7 +49,7 @@ def outside(home: Home, settings: Settings) -> Outside:
         executor=executor,
         repositories=GitRepositories(home.root),
         notes=FileNotes(home),
-        sweep=lambda keep: _sweep(executor, keep),
+        sweep=lambda keep: _sweep(home, settings, executor, keep),
         attempt_folder=lambda attempt: str(home.attempt(attempt).root),
         gate_folder=lambda attempt: str(home.gate(attempt).root),
         asked=requests.waiting,
@@ -56,8 +57,10 @@ def outside(home: Home, settings: Settings) -> Outside:
     )
 
 
-def _sweep(executor: LocalExecutor, keep: frozenset[str]) -> None:
+def _sweep(home: Home, settings: Settings, executor: LocalExecutor, keep: frozenset[str]) -> None:
     executor.sweep(keep)
+    if Pool(home, settings).is_due():
+        executor.keep_up()
 
 
 def parts(home: Home, settings: Settings, tell: Callable[[str, dict[str, Any]], None]) -> Parts:
@@ -143,6 +146,15 @@ def run_attempt(attempt: str, root: Path) -> int:
     from agentloop.worker import harness
 
     return harness.main(attempt, root, connect)
+
+
+def run_upkeep(_: str, root: Path) -> int:
+    """Make work trees ahead and empty the trash; return the exit code."""
+    from agentloop import upkeep
+
+    home = Home(root.absolute())
+    settings, _ = compiled.in_force(home)
+    return upkeep.main(home, settings)
 
 
 def run_gate(attempt: str, root: Path) -> int:

@@ -22,6 +22,7 @@ from agentloop.edges.git import Git, GitError
 from agentloop.edges.repositories import GitRepositories
 from agentloop.errors import TargetError
 from agentloop.ports import Rejected, Taken
+from agentloop.worker.workplace import Workplace
 
 BASE = {
     "a.txt": "one\n",
@@ -81,7 +82,7 @@ class Land:
             slice_micros=1,
             limits=Limits(pack_mb=1),
             models=Models(),
-            worker=Worker(),
+            worker=Worker(sandbox="none"),
             target=self.target,
             prices={},
             brief="what to do\n",
@@ -93,9 +94,15 @@ class Land:
         return self.folder / "tree"
 
     def prepare(self) -> None:
-        """Ready the attempt's work tree."""
+        """Ready the attempt's work tree, as the cycle and then the attempt itself do."""
         self.repositories.head(self.target)
         self.repositories.prepare(self.spec, message="start")
+        self.check_out()
+
+    def check_out(self) -> None:
+        """What an attempt begins with: its own part of a ready work tree."""
+        if not (self.tree / "TASK.md").exists():
+            Workplace(self.spec).set_up()
 
     def work(self, *words: str, data: bytes = b"") -> str:
         """Git in the work tree, as the worker runs it."""
@@ -384,6 +391,7 @@ def test_runtime_folder_deleted_everything_is_made_again(land: Land) -> None:
     """Mirror and work tree come back from the repository."""
     (land.root / "home/.agentloop").rename(land.root / "gone")
     land.repositories.prepare(land.spec, message="again")
+    land.check_out()
     assert land.work("rev-parse", "HEAD") == land.base
 
 
@@ -425,7 +433,8 @@ def test_killed_while_preparing_the_next_try_ends_alike(land: Land, step: int) -
     killed(land, "prepare", "", step * 0.012)
     land.prepare()
     assert land.work("status", "--porcelain", "--branch") == "## agentloop/7.1"
-    assert sorted(path.name for path in land.folder.iterdir()) == ["git", "tree"]
+    names = ["git", "ready.json", "snapshot", "tmp", "tree"]
+    assert sorted(path.name for path in land.folder.iterdir()) == names
     git(land.repositories.folder(land.target), "fsck", "--strict")
 
 

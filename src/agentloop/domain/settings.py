@@ -202,6 +202,15 @@ class Worker:
     grace_seconds: int = setting(
         600, "how long an attempt outlives a supervisor that went away", least=0, most=DAY
     )
+    ready_trees: int = setting(
+        2,
+        "work trees made ahead for each target, so that an attempt starts at once; 0 = none",
+        least=0,
+        most=64,
+    )
+    ready_mb: int = setting(
+        2048, "megabytes that work trees made ahead may take, all targets together", least=0, most=1_000_000
+    )
     backoff_seconds: int = setting(
         60, "first wait before a killed attempt is started again; doubles each time", least=1, most=HOUR
     )

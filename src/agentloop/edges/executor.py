@@ -28,6 +28,7 @@ from agentloop.domain.work import End, GateBroken, Verdict
 from agentloop.edges.files import TEMP_PREFIX, make_folder, sync_folder, write_durable, write_plain
 from agentloop.edges.ledger import Ledger
 from agentloop.edges.processes import Identity, alive, identity_of, pidfd_of
+from agentloop.edges.slots import Slots
 from agentloop.errors import ConflictError, UnsafeError
 from agentloop.home import Home
 
@@ -76,6 +77,7 @@ class LocalExecutor:
         only_look: bool = False,
     ) -> None:
         self._home = Home(home.absolute())
+        self._slots = Slots(self._home)
         self._command = command
         self._stop_seconds = stop_seconds
         self._only_look = only_look
@@ -120,6 +122,7 @@ class LocalExecutor:
     def sweep(self, keep: frozenset[str]) -> tuple[str, ...]:
         """Take trees and scratch of runs away whose attempt is not in `keep`; return the attempts' ids.
 
+        They go into the trash, which is emptied where nobody waits: a big tree takes seconds to delete.
         Runs that live, or may still come to live, are never touched. Records (spec, end, ledger, log) stay.
         """
         swept = []
@@ -128,11 +131,21 @@ class LocalExecutor:
                 folder = of(path.name)
                 if path.name.partition("@")[0] in keep or _is_there(folder):
                     continue
-                big = [str(path / name) for name in BIG if (path / name).exists()]
-                if big:
-                    _remove(big)
-                    swept.append(path.name)
+                big = [path / name for name in BIG if (path / name).exists()]
+                for each in big:
+                    self._slots.discard(each)
+                swept += [path.name] if big else []
         return tuple(dict.fromkeys(swept))
+
+    def keep_up(self) -> None:
+        """Start what makes slots and empties the trash, detached, with a lease and without a secret.
+
+        Raises UnsafeError and OSError.
+        """
+        folder = self._home.upkeep
+        make_folder(folder.root)
+        words = (*self._command, "upkeep", "now", "--home", str(self._home.root))
+        _detach(words, folder, _environment(folder, with_key=False))
 
     # Starting
 
@@ -385,9 +398,3 @@ def _read(kind: type[_Record], path: Path, *, tag: str = "") -> _Record | None:
     except (OSError, ValueError, AttributeError, CodecError):
         return None
     return found
-
-
-def _remove(paths: list[str]) -> None:
-    """Remove folders of any depth and with any modes; links in them are not followed."""
-    subprocess.run(["chmod", "-R", "u+rwX", "--", *paths], check=False, capture_output=True)
-    subprocess.run(["rm", "-rf", "--one-file-system", "--", *paths], check=False, capture_output=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.mirror import Mirror, Remote, mirror_of
 from agentloop.edges.quarantine import take_result
-from agentloop.edges.worktree import make_worktree
+from agentloop.edges.slots import Slots, Wanted
+from agentloop.edges.worktree import furnish
 from agentloop.errors import TargetError
 from agentloop.home import Home
 
@@ -42,13 +44,17 @@ class GitRepositories:
                 f"target {target.name}: branch {branch} could not be fetched: the repository is not complete",
                 fix="complete it (git fetch --unshallow), or name a complete one",
             )
+        with contextlib.suppress(OSError):  # a hint for whoever makes slots, and no more
+            Slots(self._home).note_tip(target.name, have[branch])
         return branch, have[branch]
 
     def prepare(self, spec: AttemptSpec, *, message: str) -> None:
-        """Make the attempt's work tree at its base, with TASK.md; done already = nothing to do.
+        """Give the attempt a place to work in; done already = nothing to do.
 
-        The base is pinned in the mirror first; `message` says why in the mirror's log of that pin. Raises
-        TargetError when the base cannot be had, and GitError and OSError.
+        It is one that was made ahead, when one fits, else a bare one: checking out is left to the attempt, so
+        that nobody waits here and many do it side by side. The base is pinned in the mirror first; `message`
+        says why in the mirror's log of that pin. Raises TargetError when the base cannot be had, and
+        GitError and OSError.
         """
         attempt = _name(spec.id)
         mirror = self._mirror(spec.target)
@@ -56,12 +62,17 @@ class GitRepositories:
         mirror.write(
             lambda git: git.run("update-ref", "-m", message, f"refs/agentloop/bases/{attempt}", base)
         )
-        make_worktree(
+        wanted = Wanted(
+            commit=base, mirror=str(mirror.folder), sandbox=spec.worker.sandbox, setup=spec.target.setup
+        )
+        slots = Slots(self._home)
+        furnish(
             Path(spec.folder),
             lender=mirror.folder,
             branch=f"agentloop/{_name(spec.task.id)}",
             commit=base,
-            brief=spec.brief,
+            claim=lambda to: slots.claim(spec.target.name, wanted, to),
+            discard=slots.discard,
         )
 
     def take(

@@ -1,22 +1,27 @@
-"""Private git directories with a work tree, made by hand: nothing is shared with anybody but objects.
+"""Private git directories and the places around them, made by hand: nothing is shared but objects.
 
 A git directory is four names (gitrepository-layout(5)); writing them takes no git, no template and no hook.
+A place is a folder with a git directory, a work tree, and what belongs to them; see `edges.slots` for those
+that are made ahead.
 """
 
 from __future__ import annotations
 
 import secrets
-import shutil
 from typing import TYPE_CHECKING, Final
 
 from agentloop.edges.files import make_folder
-from agentloop.edges.git import Git
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TASK: Final = "TASK.md"
 CHECKOUT_SECONDS: Final = 600
+READY: Final = "ready.json"
+"""File in a place, written when its tree is checked out: at which commit, and what else is true of it."""
+PARTS: Final = ("git", "snapshot", "tmp", READY, "tree")
+"""What a place is made of; the tree is given its name last."""
 
 _CONFIG: Final = """\
 [core]
@@ -45,50 +50,62 @@ def make_git_directory(folder: Path, *, lender: Path, branch: str, commit: str, 
 
     Its HEAD is `branch` at `commit` ("" = unborn); commits made in it are by `worker`.
     """
-    ref = folder / "refs" / "heads" / branch
-    for each in (folder / "objects" / "info", folder / "objects" / "pack", ref.parent, folder / "info"):
+    for each in (folder / "objects" / "info", folder / "objects" / "pack", folder / "info"):
         each.mkdir(parents=True)
-    (folder / "HEAD").write_text(f"ref: refs/heads/{branch}\n")
     (folder / "config").write_text(_CONFIG.format(name=f"agentloop {worker}", email=f"{worker}@localhost"))
     (folder / "objects" / "info" / "alternates").write_text(f"{lender.absolute()}/objects\n")
     (folder / "info" / "exclude").write_text(f"/{TASK}\n")
+    point_head(folder, branch=branch, commit=commit)
+
+
+def point_head(folder: Path, *, branch: str, commit: str) -> None:
+    """Put the git directory at `folder` on `branch`, at `commit` ("" = unborn)."""
+    ref = folder / "refs" / "heads" / branch
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    (folder / "HEAD").write_text(f"ref: refs/heads/{branch}\n")
     if commit:
         ref.write_text(f"{commit}\n")
 
 
-def make_worktree(work: Path, *, lender: Path, branch: str, commit: str, brief: str) -> None:
-    """Make `work/git` and `work/tree` at `commit`, with `brief` in TASK.md; is `work/tree` there, it is done.
+def make_place(place: Path, *, lender: Path, branch: str, commit: str) -> None:
+    """Make `git/` and an empty `tree/` that belongs to it in the folder `place`, which is there and empty."""
+    make_git_directory(place / "git", lender=lender, branch=branch, commit=commit, worker="worker")
+    (place / "tree").mkdir()
+    # Relative, so that it is right before and after the folders get their names, wherever the home lies.
+    (place / "tree" / ".git").write_text("gitdir: ../git\n")
 
-    The work tree gets its name last: killed before, all of it is made again. Raises GitError and OSError.
+
+def furnish(
+    work: Path,
+    *,
+    lender: Path,
+    branch: str,
+    commit: str,
+    claim: Callable[[Path], bool],
+    discard: Callable[[Path], None],
+) -> bool:
+    """Put a place into the folder `work`, for `commit`; return whether it is one that was made ahead.
+
+    `claim` moves such a place to a path and says whether it did; otherwise a bare one is made, and checking
+    out is left to whoever works there. Is `work/tree` there, nothing is done: the tree gets its name last.
+    What a killed try left behind is given to `discard`. Raises OSError.
     """
     tree = work / "tree"
     if tree.exists():
-        return
+        return (work / READY).exists()
     make_folder(work)
-    for left in work.glob(".new-*"):
-        shutil.rmtree(left)
+    for left in (*work.glob(".new-*"), *(work / name for name in PARTS)):
+        if left.exists():
+            discard(left)
     new = work / f".new-{secrets.token_hex(4)}"
-    new.mkdir()
-    make_git_directory(new / "git", lender=lender, branch=branch, commit=commit, worker="worker")
-    # Relative, so that it is right before and after the folders get their names, wherever the home lies.
-    (new / "tree").mkdir()
-    (new / "tree" / ".git").write_text("gitdir: ../git\n")
-    git = Git(new / "git", tree=new / "tree", durable=False)
-    git.run("read-tree", "--reset", "-u", commit, timeout_seconds=CHECKOUT_SECONDS)
-    _place_brief(git, new / "tree" / TASK, brief)
-    if (work / "git").exists():
-        shutil.rmtree(work / "git")
-    (new / "git").rename(work / "git")
-    (new / "tree").rename(tree)
+    claimed = claim(new)
+    if claimed:
+        point_head(new / "git", branch=branch, commit=commit)
+    else:
+        new.mkdir()
+        make_place(new, lender=lender, branch=branch, commit=commit)
+    for name in PARTS:
+        if (new / name).exists():
+            (new / name).rename(work / name)
     new.rmdir()
-
-
-def _place_brief(git: Git, path: Path, brief: str) -> None:
-    """Write TASK.md so that it is part of no diff, even in a repository that has a TASK.md of its own."""
-    if git.text("ls-files", "--", TASK):
-        if path.is_dir() and not path.is_symlink():
-            return  # a folder of that name is the repository's business; the worker is told the brief anyway
-        git.run("update-index", "--skip-worktree", "--", TASK)
-        # It may be a link to somewhere: written through, that file would be overwritten.
-        path.unlink(missing_ok=True)
-    path.write_text(brief, encoding="utf-8", errors="replace")
+    return claimed

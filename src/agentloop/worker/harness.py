@@ -159,7 +159,7 @@ class _Attempt:
         events.tell("attempt.started", {"attempt": self.spec.id, "task": self.spec.task.title})
         self.leash.doing = "setting up"
         model = connect(self.spec, key, self.folder.ledger)
-        place.set_up()
+        events.tell("attempt.tree", {"came": place.set_up()})
         self.leash.check()
         outcome = agent.work(
             _job(self.spec, self.home),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import Check
 from agentloop.errors import AgentloopError
+from agentloop.worker.checkout import Checkout, place_brief, variables_for
 from agentloop.worker.sandbox import MARK, sandbox_for
 
 if TYPE_CHECKING:
@@ -26,22 +27,6 @@ if TYPE_CHECKING:
 
     from agentloop.domain.work import AttemptSpec
     from agentloop.worker.sandbox import Ran
-
-LEFT_OUT: Final = (
-    "/TASK.md",
-    *(
-        "__pycache__/",
-        "*.pyc",
-        ".pytest_cache/",
-        ".mypy_cache/",
-        ".ruff_cache/",
-        ".hypothesis/",
-        ".tox/",
-        ".nox/",
-    ),
-    *(".coverage", ".DS_Store", "*.egg-info/"),
-)
-"""What is no part of a result unless the base has it: the task's own file and the droppings of test runs."""
 
 GIT_SECONDS: Final = 300.0
 CHECK_OUTPUT_BYTES: Final = 12_000
@@ -105,22 +90,36 @@ class Workplace:
             hidden=hidden,
             mark=mark,
             interrupt=interrupt,
-            variables=_git_variables(self._snapshot, self.tree),
+            variables=_scribe_variables(self._snapshot, self.tree),
+        )
+        self._checkout = Checkout(
+            folder,
+            mirror=Path(spec.mirror),
+            worker=spec.worker,
+            hidden=folder.parent.parent,
+            mark=mark,
+            interrupt=interrupt,
         )
         self._base_tree = ""
         for path in (tmp, self._snapshot):
             path.mkdir(exist_ok=True)
 
-    def set_up(self) -> None:
-        """Prove the sandbox, run the target's set-up command, and note what it left lying about.
+    def set_up(self) -> str:
+        """Prove the sandbox, check the base out, run the target's set-up command; note what it left about.
 
-        Raises UnsafeError, WorkplaceError.
+        Returns how the tree came: "ready" (made ahead), "moved" (made ahead, brought to the base), "new".
+        Raises UnsafeError, CheckoutError, WorkplaceError, OSError.
         """
         folder = Path(self.spec.folder)
         secrets = [folder / "spec.json", folder / "claim.json", folder.parent.parent / "run"]
         key_file = self.spec.models.key_file
         self.sandbox.check(secrets=(*secrets, *((Path(key_file).expanduser(),) if key_file else ())))
-        self._begin_snapshot()
+        stand, how_it_came = self._checkout.to(self.spec.base)
+        self._base_tree = stand.tree
+        if stand.task != "folder":  # that is the repository's business; the worker is told the brief anyway
+            place_brief(self.tree, self.spec.brief)
+        if stand.task == "file":
+            self._checkout.cover_task()
         if self.spec.target.setup:
             ran = self._command(self.spec.target.setup, self.spec.limits.check_minutes * 60)
             if ran.status != 0:
@@ -130,6 +129,7 @@ class Workplace:
                 )
             left = self._git("ls-files", "-z", "--others", "--exclude-standard", "--directory").split("\0")
             self._leave_out(f"/{_escaped(path)}" for path in left if path)
+        return how_it_came
 
     def shell(self, command: str) -> Ran:
         """Return how `command` went in the tree."""
@@ -213,17 +213,6 @@ class Workplace:
             ["/bin/sh", "-c", command], cwd=self.tree, timeout_seconds=seconds, output_limit=output_limit
         )
 
-    def _begin_snapshot(self) -> None:
-        self._git("init", "-q")
-        (self._snapshot / "objects" / "info" / "alternates").write_text(
-            f"{self.spec.mirror}/objects\n", "utf-8"
-        )
-        self._leave_out(LEFT_OUT)
-        self._git("read-tree", self.spec.base)
-        # Where the base has a file of that name, ours stands in its place and is no change to it.
-        self._git("update-index", "--skip-worktree", "TASK.md", may_fail=True)
-        self._base_tree = self._git("rev-parse", f"{self.spec.base}^{{tree}}").strip()
-
     def _leave_out(self, patterns: Iterable[str]) -> None:
         with (self._snapshot / "info" / "exclude").open("a", encoding="utf-8") as stream:
             stream.writelines(f"{pattern}\n" for pattern in patterns)
@@ -269,9 +258,8 @@ def _escaped(path: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\*?[]!# " else letter for letter in path)
 
 
-def _git_variables(folder: Path, tree: Path) -> dict[str, str]:
+def _scribe_variables(folder: Path, tree: Path) -> dict[str, str]:
     config = {
-        "core.fsync": "none",  # thrown away with the attempt; the pack that leaves is made durable
         "core.hooksPath": "/dev/null",
         "core.quotePath": "false",
         "core.safecrlf": "false",
@@ -280,19 +268,8 @@ def _git_variables(folder: Path, tree: Path) -> dict[str, str]:
         "pack.threads": "1",
     }
     who, mail = _WHO.removesuffix(">").split(" <")
-    return {
-        "GIT_DIR": str(folder),
-        "GIT_WORK_TREE": str(tree),
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_COUNT": str(len(config)),
-        **{f"GIT_CONFIG_KEY_{i}": key for i, key in enumerate(config)},
-        **{f"GIT_CONFIG_VALUE_{i}": value for i, value in enumerate(config.values())},
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_NO_LAZY_FETCH": "1",
-        **{
-            f"GIT_{role}_{key}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for key, value in (("NAME", who), ("EMAIL", mail))
-        },
+    return variables_for(folder, tree, config) | {
+        f"GIT_{role}_{key}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for key, value in (("NAME", who), ("EMAIL", mail))
     }
