@@ -1,0 +1,191 @@
+"""`python -m agentloop.testing.crash`: strike the story at its state-changing calls, print the sum."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentloop import exits
+from agentloop.errors import AgentloopError
+from agentloop.testing.crash.arena import Arena
+from agentloop.testing.crash.calls import FITTING, Point, point_named, strided
+from agentloop.testing.crash.run import (
+    Tally,
+    Tried,
+    all_points,
+    prepare,
+    recorded,
+    remember,
+    remembered,
+    strike,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+NO_STRACE = "strace is missing; install it (Debian, Ubuntu: apt-get install strace)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Try points and return 0 when all of them were good, 1 when one was not, 8 when strace is missing."""
+    given = _parser().parse_args(arguments)
+    if shutil.which("strace") is None:
+        _say(NO_STRACE)
+        return exits.UNSAFE
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(exits.FAILED))
+    folder = Path(tempfile.mkdtemp(prefix="agentloop-crash-"))
+    try:
+        tally = _tried_all(given, folder)
+    except AgentloopError as error:
+        _say(str(error))
+        return exits.FAILED
+    finally:
+        if not given.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    return tally
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/check-crash", description=__doc__)
+    parser.add_argument("--fault", action="append", choices=[*FITTING, "errors"], help="default: kill")
+    parser.add_argument("--role", action="append", help="cycle, attempt, gate, run, issue, pr, config, git")
+    parser.add_argument("--step", action="append", help="file, supervise, plan, judge, publish, merge, close")
+    parser.add_argument("--only", action="append", metavar="POINT", help="this point, as a failure names it")
+    parser.add_argument("--seed", type=int, default=1, help="which sample comes first")
+    parser.add_argument("--points", type=int, default=0, help="at most so many (0: all)")
+    parser.add_argument("--minutes", type=float, default=0, help="start no point after so many (0: no bound)")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument(
+        "--results", type=Path, help="remember each point here; those in it are not tried again"
+    )
+    parser.add_argument("--list", action="store_true", help="print the points in their order, and try none")
+    parser.add_argument("--keep", action="store_true", help="leave the folder of the run behind")
+    return parser
+
+
+def _tried_all(given: argparse.Namespace, folder: Path) -> int:
+    first = Arena(folder / "1")
+    arenas = [first]
+    began = time.monotonic()
+    try:
+        first.make()
+        points = _chosen(given, first)
+        if given.list:
+            _say("\n".join(point.name for point in points))
+            return exits.OK
+        _say(f"{len(points)} points; recorded in {time.monotonic() - began:.0f} s")
+        arenas += [Arena(folder / str(n)) for n in range(2, given.jobs + 1)]
+        board = _Board(points=list(points)[::-1], given=given)
+        _work(arenas, board)
+    finally:
+        for arena in arenas:
+            arena.stop()
+    return board.closing()
+
+
+def _chosen(given: argparse.Namespace, arena: Arena) -> tuple[Point, ...]:
+    """Return the points to try, in their order; with names given, without recording."""
+    if given.only:
+        prepare(arena)
+        return tuple(map(point_named, given.only))
+    faults = given.fault or ["kill"]
+    named = [each for each in FITTING if each in faults or ("errors" in faults and each != "kill")]
+    done = remembered(given.results) if given.results else frozenset()
+    fitting = (point for point in all_points(recorded(arena), named) if _is_wanted(point, given))
+    ordered = [point for point in strided(fitting, given.seed) if point.name not in done]
+    return tuple(ordered[: given.points] if given.points else ordered)
+
+
+def _is_wanted(point: Point, given: argparse.Namespace) -> bool:
+    roles = (point.role, "git") if point.role.startswith("git") else (point.role,)
+    by_role = not given.role or any(role in given.role for role in roles)
+    return by_role and (not given.step or point.step in given.step)
+
+
+@dataclass
+class _Board:
+    """The points still to be tried, and what came of the others; several threads work on it."""
+
+    points: list[Point]
+    given: argparse.Namespace
+    tally: Tally = field(default_factory=Tally.empty)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    began: float = field(default_factory=time.monotonic)
+    bad: int = 0
+
+    def take(self) -> Iterator[Point]:
+        """Yield points until there is none left, or the time is up."""
+        while True:
+            with self.lock:
+                minutes = (time.monotonic() - self.began) / 60
+                if not self.points or (self.given.minutes and minutes >= self.given.minutes):
+                    return
+                point = self.points.pop()
+            yield point
+
+    def note(self, tried: Tried) -> None:
+        """Count a point, remember it, and print what was not good."""
+        with self.lock:
+            self.tally.add(tried)
+            if self.given.results:
+                remember(self.given.results, tried)
+            if tried.told.failed_cycles or not tried.told.good:
+                _say(_told(tried))
+            self.bad += not tried.told.good
+
+    def closing(self) -> int:
+        """Print the table and return the exit code."""
+        tally = self.tally
+        _say(
+            f"{'role':10} {'tried':>6} {'missed':>7} {'lost':>5} {'doubled':>8} {'left over':>10} {'hand':>5}"
+        )
+        for role in (*sorted(tally.tried), "all"):
+            counts = (tally.tried, tally.missed, tally.lost, tally.doubled, tally.left, tally.by_hand)
+            row = [count.total() if role == "all" else count[role] for count in counts]
+            _say("{:10} {:6} {:7} {:5} {:8} {:10} {:5}".format(role, *row))
+        each = tally.seconds / max(1, tally.tried.total())
+        minutes = (time.monotonic() - self.began) / 60
+        _say(f"{each:.1f} s a point, {minutes:.1f} minutes, {len(self.points)} not tried")
+        return exits.FAILED if self.bad else exits.OK
+
+
+def _work(arenas: list[Arena], board: _Board) -> None:
+    def work(arena: Arena) -> None:
+        if arena is not arenas[0]:
+            arena.make()
+            prepare(arena)
+        for point in board.take():
+            board.note(strike(arena, point))
+
+    threads = [threading.Thread(target=work, args=(arena,), daemon=True) for arena in arenas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _told(tried: Tried) -> str:
+    told = tried.told
+    lines = [f"{'NOT GOOD' if not told.good else 'told of'}: scripts/check-crash --only {tried.point.name}"]
+    for what, found in (("lost", told.lost), ("doubled", told.doubled), ("left over", told.left)):
+        lines += [f"    {what}: {one}" for one in found]
+    lines += [f"    hand needed: {one}" for one in told.by_hand]
+    lines += [f"    {one}" for one in told.failed_cycles]
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

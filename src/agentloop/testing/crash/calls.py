@@ -1,0 +1,124 @@
+"""What a process changes in the world, read from strace's record of it; and the points made from that.
+
+A point names one system call of one process: the n-th call of its kind that this process makes, as strace
+counts for `--inject` (every call of the kind counts, those that change nothing too).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+OPENS: Final = frozenset({"open", "openat", "creat"})
+WRITES: Final = frozenset({"write", "pwrite64", "writev", "sendto", "sendmsg"})
+NAMES: Final = frozenset(
+    {
+        *("rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat"),
+        *("link", "linkat", "symlink", "symlinkat"),
+    }
+)
+SYNCS: Final = frozenset({"fsync", "fdatasync", "syncfs", "sync_file_range"})
+SIZES: Final = frozenset({"ftruncate", "truncate", "fallocate"})
+BIRTHS: Final = frozenset({"clone", "clone3", "vfork", "fork", "execve"})
+OTHERS: Final = frozenset({"flock", "connect", "kill", "pidfd_send_signal", "chmod", "fchmod"})
+TRACED: Final = OPENS | WRITES | NAMES | SYNCS | SIZES | BIRTHS | OTHERS
+"""Every call that can change something. For those of OPENS and WRITES their arguments tell."""
+
+FITTING: Final = {
+    "kill": TRACED,
+    "ENOSPC": OPENS | {"write", "pwrite64", "writev"} | NAMES | SYNCS | {"ftruncate", "fallocate"},
+    "EIO": OPENS | {"write", "pwrite64", "writev"} | NAMES | SYNCS | SIZES,
+    "EROFS": OPENS | NAMES | SIZES | {"chmod", "fchmod"},
+    "EMFILE": OPENS,
+}
+"""Which calls a fault can happen to. What is not in the manual of a call is not injected into it."""
+
+_LINE: Final = re.compile(r"(?:(\d+) +)?([a-z0-9_]+)\((.*)")
+_OF_FILE: Final = re.compile(r"\d+<(/[^>]*)>")
+_OF_SOCKET: Final = re.compile(r"\d+<(TCP|TCPv6|socket):")
+_OPENED: Final = re.compile(r'"([^"]*)", (O_[A-Z_|]+)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Point:
+    """One moment of one process: in which step of the story, who, the n-th call of what, and what happens.
+
+    `role` is the command of ours (`cycle`, `attempt`, …) or `gitN`: the N-th git of the step. `gitN+` strikes
+    the process that started it as well.
+    """
+
+    step: str
+    role: str
+    call: str
+    n: int
+    fault: str = "kill"
+
+    @property
+    def name(self) -> str:
+        """What `--only` takes."""
+        return f"{self.step}/{self.role}/{self.call}/{self.n}/{self.fault}"
+
+
+def point_named(name: str) -> Point:
+    """Return the point of a name. Raises ValueError."""
+    step, role, call, n, fault = name.split("/")
+    return Point(step=step, role=role, call=call, n=int(n), fault=fault)
+
+
+def changing(record: str) -> tuple[tuple[str, int], ...]:
+    """Return (call, n) of every state-changing call in strace's record, in order, each pair once."""
+    counts: Counter[tuple[str, str]] = Counter()
+    found: dict[tuple[str, int], None] = {}
+    for line in record.splitlines():
+        match = _LINE.match(line)
+        if match is None or line.endswith("resumed>)") or "resumed>" in line[:60]:
+            continue
+        process, call, rest = match[1] or "", match[2], match[3]
+        counts[process, call] += 1
+        if _changes(call, rest):
+            found[call, counts[process, call]] = None
+    return tuple(found)
+
+
+def points_of(step: str, role: str, record: str, fault: str) -> Iterator[Point]:
+    """Yield the points of a recorded process for a fault."""
+    for call, n in changing(record):
+        if call in FITTING[fault]:
+            yield Point(step=step, role=role, call=call, n=n, fault=fault)
+
+
+def strided(points: Iterable[Point], seed: int) -> tuple[Point, ...]:
+    """Return all points in an order of which every beginning is a broad sample.
+
+    The golden ratio's multiples are spread evenly (Knuth, The Art of Computer Programming, 6.4): the points
+    keep their order along the story, and are taken by the fraction that falls on their place.
+    """
+    ordered = list(points)
+    golden = (5**0.5 - 1) / 2
+    ranked = sorted(range(len(ordered)), key=lambda place: (place * golden + seed * golden * golden) % 1.0)
+    return tuple(ordered[place] for place in _by_rank(ranked))
+
+
+def _by_rank(ranked: list[int]) -> list[int]:
+    places = [0] * len(ranked)
+    for rank, place in enumerate(ranked):
+        places[place] = rank
+    return places
+
+
+def _changes(call: str, rest: str) -> bool:
+    if call in OPENS:
+        opened = _OPENED.search(rest)
+        flags = set(opened[2].split("|")) if opened else set()
+        writes = flags & {"O_CREAT", "O_TRUNC", "O_WRONLY", "O_RDWR"}
+        return opened is not None and bool(writes) and not opened[1].startswith(("/dev/", "/proc/"))
+    if call in WRITES:
+        written = _OF_FILE.match(rest)
+        in_file = written is not None and not written[1].startswith(("/dev/", "/proc/"))
+        return in_file or _OF_SOCKET.match(rest) is not None
+    return call in TRACED

@@ -1,0 +1,156 @@
+"""Trying points: record the story once, then strike each point in a world that is as it was just before."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentloop.errors import AgentloopError
+from agentloop.testing.crash import play
+from agentloop.testing.crash.calls import Point, points_of
+from agentloop.testing.crash.play import STEPS, Told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from agentloop.testing.crash.arena import Arena
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One point, whether the blow fell, how the story ended, and how long all that took."""
+
+    point: Point
+    struck: bool
+    told: Told
+    seconds: float
+
+
+def recorded(arena: Arena) -> dict[tuple[str, str], str]:
+    """Play the story unharmed, keep the world before each step; return strace's records by step and role.
+
+    Raises AgentloopError when the story does not end well by itself.
+    """
+    records: dict[tuple[str, str], str] = {}
+    for step in STEPS:
+        if step.before:
+            continue
+        arena.save(step.name)
+        records |= _recorded(arena, step)
+    told = play.judged(arena, (), ())
+    if not told.good:
+        raise AgentloopError(f"the story does not end well even without a blow: {told}")
+    for step in STEPS:
+        if step.before:
+            arena.restore(step.before)
+            records |= _recorded(arena, step)
+    return records
+
+
+def _recorded(arena: Arena, step: play.Step) -> dict[tuple[str, str], str]:
+    arena.arm_to_record(step.roles)
+    ran = step.act(arena)
+    found = arena.disarm()
+    if ran is not None and ran.status != 0:
+        raise AgentloopError(f"the step {step.name!r} ended with {ran.status}: {ran.text[-1500:]}")
+    return {(step.name, role): record for role, record in found.items()}
+
+
+def prepare(arena: Arena) -> None:
+    """Keep the world before each step, without recording."""
+    for step in STEPS:
+        if not step.before:
+            arena.save(step.name)
+            step.act(arena)
+
+
+def all_points(records: dict[tuple[str, str], str], faults: Iterable[str]) -> Iterator[Point]:
+    """Yield every point of the recorded story; a kill of a git comes with and without its parent's."""
+    for fault in faults:
+        for (step, role), record in records.items():
+            yield from points_of(step, role, record, fault)
+            if role.startswith("git") and fault == "kill":
+                yield from points_of(step, f"{role}+", record, fault)
+
+
+def strike(arena: Arena, point: Point) -> Tried:
+    """Go back to before the point's step, strike, go on to the end, and look."""
+    began = time.monotonic()
+    step = next(one for one in STEPS if one.name == point.step)
+    arena.restore(step.before or step.name)
+    arena.arm(point)
+    failed: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
+    try:
+        step.act(arena)
+        struck = _has_struck(arena.disarm(), point)
+        failed, stuck = play.go_on(arena, step)
+    except (AgentloopError, OSError, ValueError) as error:
+        struck, stuck = True, (str(error),)
+        arena.disarm()
+    told = play.judged(arena, failed, stuck)
+    return Tried(point=point, struck=struck, told=told, seconds=time.monotonic() - began)
+
+
+def _has_struck(records: dict[str, str], point: Point) -> bool:
+    record = records.get(point.role.rstrip("+"), "")
+    return "+++ killed by SIGKILL" in record if point.fault == "kill" else "(INJECTED)" in record
+
+
+@dataclass
+class Tally:
+    """What was tried and what came of it, by role."""
+
+    tried: Counter[str]
+    missed: Counter[str]
+    lost: Counter[str]
+    doubled: Counter[str]
+    left: Counter[str]
+    by_hand: Counter[str]
+    seconds: float = 0.0
+
+    @classmethod
+    def empty(cls) -> Tally:
+        """Return a tally of nothing."""
+        return cls(Counter(), Counter(), Counter(), Counter(), Counter(), Counter())
+
+    def add(self, tried: Tried) -> None:
+        """Count one point."""
+        role = "git" if tried.point.role.startswith("git") else tried.point.role
+        self.tried[role] += 1
+        self.missed[role] += not tried.struck
+        self.lost[role] += bool(tried.told.lost)
+        self.doubled[role] += bool(tried.told.doubled)
+        self.left[role] += bool(tried.told.left)
+        self.by_hand[role] += bool(tried.told.by_hand)
+        self.seconds += tried.seconds
+
+
+def remember(path: Path, tried: Tried) -> None:
+    """Append what came of a point, so that a run that was broken off can go on."""
+    said = {
+        "point": tried.point.name,
+        "good": tried.told.good,
+        "struck": tried.struck,
+        "seconds": round(tried.seconds, 2),
+    }
+    if not tried.told.good:
+        told = tried.told
+        said |= {"lost": told.lost, "doubled": told.doubled, "left": told.left, "by_hand": told.by_hand}
+    if tried.told.failed_cycles:
+        said["failed_cycles"] = tried.told.failed_cycles
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(said, ensure_ascii=False) + "\n")
+
+
+def remembered(path: Path) -> frozenset[str]:
+    """Return the names of the points that were tried before."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(json.loads(line)["point"] for line in lines if line.endswith("}"))

@@ -1,0 +1,1 @@
+"""The soak: a real supervisor for an hour, killed every few seconds, with a person who works beside it."""

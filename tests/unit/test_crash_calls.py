@@ -1,0 +1,55 @@
+"""Which system calls change something, as the crash harness reads them from strace's record."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentloop.testing.crash.calls import Point, changing, point_named, points_of, strided
+
+RECORD = """\
+openat(AT_FDCWD</>, "/usr/lib/x.so", O_RDONLY|O_CLOEXEC) = 3</usr/lib/x.so>
+openat(AT_FDCWD</>, "/home/a/.tmp", O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0644) = 3</home/a/.tmp>
+write(1<pipe:[9]>, "x", 1)              = 1
+write(3</home/a/.tmp>, "{}", 2)         = 2
+fsync(3</home/a/.tmp>)                  = 0
+openat(AT_FDCWD</>, "/dev/null", O_RDWR|O_CLOEXEC) = 4</dev/null<char 1:3>>
+rename("/home/a/.tmp", "/home/a/b")     = 0
+sendto(5<TCP:[127.0.0.1:1->127.0.0.1:2]>, "POST", 4, 0, NULL, 0) = 4
++++ exited with 0 +++
+"""
+
+
+def test_calls_that_change_something_are_found_with_the_number_strace_counts() -> None:
+    """Reading, pipes and /dev are passed over, but counted."""
+    expected = (("openat", 2), ("write", 2), ("fsync", 1), ("rename", 1), ("sendto", 1))
+    assert expected == changing(RECORD)
+
+
+def test_each_process_is_counted_for_itself() -> None:
+    """The second process's first call of a kind is its first, whatever the others did before."""
+    assert changing('7 mkdir("/a", 0777) = 0\n8 mkdir("/b", 0777) = 0\n7 mkdir("/c", 0777) = 0\n') == (
+        ("mkdir", 1),
+        ("mkdir", 2),
+    )
+
+
+def test_a_fault_is_injected_only_into_calls_that_it_can_happen_to() -> None:
+    """A full disk is no answer of sendto, and no descriptor is missing for a write."""
+    assert [one.call for one in points_of("plan", "cycle", RECORD, "EMFILE")] == ["openat"]
+    assert "sendto" not in [one.call for one in points_of("plan", "cycle", RECORD, "ENOSPC")]
+
+
+@given(st.integers(1, 400), st.integers(0, 9))
+def test_every_order_holds_each_point_once_and_a_name_leads_back_to_it(many: int, seed: int) -> None:
+    """Whatever the seed, nothing is left out; what a failure prints is what --only takes."""
+    points = [Point(step="plan", role="cycle", call="write", n=n) for n in range(many)]
+    ordered = strided(points, seed)
+    assert points == sorted(ordered)
+    assert [point_named(one.name) for one in ordered] == list(ordered)
+
+
+def test_the_beginning_of_an_order_is_spread_over_the_story() -> None:
+    """Twenty of a thousand points: every tenth of the story is met."""
+    points = [Point(step="plan", role="cycle", call="write", n=n) for n in range(1000)]
+    assert set(range(10)) == {one.n // 100 for one in strided(points, 1)[:20]}
