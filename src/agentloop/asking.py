@@ -54,7 +54,8 @@ class Admin:
         from agentloop.edges.ledger import Ledger
 
         briefing = brief(scene, matters, relay=relay, stall=stall)
-        folder = self._folder or self._fresh_folder(scene.world.cycle + 1)
+        # Its reservation is in the journal already: the world's cycle is this one.
+        folder = self._folder or self._fresh_folder(scene.world.cycle)
         make_folder(folder)
         write_plain(folder / "briefing.md", briefing.text.encode("utf-8", "replace"))
         ledger = Ledger(folder / "ledger.jsonl")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEED = 1
-AT_LEAST, AT_MOST = 5, 20
-SECONDS = 75.0
+AT_LEAST, AT_MOST = 4, 16
+SECONDS = 60.0
 
 
 @pytest.fixture

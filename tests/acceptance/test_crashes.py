@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,13 +15,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentloop.edges import runtime
+from agentloop.edges.metered import shipped_prices
 from agentloop.edges.processes import alive
 
 if TYPE_CHECKING:
-    import subprocess
-
     from tests.acceptance.conftest import Loop
 
+AGENTLOOP = (sys.executable, "-m", "agentloop")
 KILLS = 5
 LONGEST_LIFE_SECONDS = 1.6
 
@@ -64,6 +66,27 @@ def test_the_story_survives_kills_of_supervisor_and_cycle_at_any_moment(loop: Lo
         loop.until(lambda: loop.issue().state == "closed")
     assert_everything_happened_once(loop)
     assert model.errors == []
+
+
+def test_what_a_cycle_had_asked_for_when_it_was_killed_counts_at_its_ceiling(loop: Loop) -> None:
+    """Two cycles that ask the admin; the second is killed in its call: its own ledger counts."""
+    slow = '[[step]]\nname = "slow"\nwhen.system = "admin agent"\nwhen.has = "another"\n'
+    slow += 'times = 1\nfault = "hang"'
+    model = loop.start_model(f"{slow}\n", "plan", "accept", "work")
+    loop.file("add subtracts", "add(2, 3) is -1.")
+    loop.cycle()
+    loop.file("another", "This one takes its time.")
+    before = loop.world()
+    cycle = subprocess.Popen((*AGENTLOOP, "cycle"), cwd=loop.home.root, env=loop.environment)
+    loop.until(lambda: any(one.step == "slow" for one in model.served))
+    cycle.kill()
+    cycle.wait()
+    loop.cycle(code=None)
+    after = loop.world()
+    settled = sum(after.spent_by_day.values()) - after.unresolved_micros
+    served = model.served_micros(shipped_prices().models)
+    assert settled <= served <= after.spent_micros()
+    assert after.unresolved_micros > before.unresolved_micros
 
 
 @pytest.mark.parametrize("lost_after", [1, 2, 3])

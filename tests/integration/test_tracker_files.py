@@ -38,6 +38,15 @@ def python(folder: Path, code: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", start + code])
 
 
+def test_a_temp_file_of_a_killed_writer_goes_at_the_next_look(tracker: FileTracker, folder: Path) -> None:
+    """Nobody has to file another issue before it is taken away."""
+    issue = tracker.new("Talk", "", author="alice")
+    left = folder / "issues/.agentloop-tmp-0123456789ab"
+    left.write_text("half a wri")
+    assert [one.id for one in tracker.observe(frozenset())] == [issue]
+    assert not left.exists()
+
+
 def test_eight_processes_file_and_comment_at_once_and_nothing_is_lost(
     tracker: FileTracker, folder: Path
 ) -> None:

@@ -120,7 +120,7 @@ class RecordFolder:
     def open(self) -> tuple[Entry, ...]:
         """Return the open records, lowest number first."""
         entries = self._entries(self._open)
-        if any(map(self._needs_settling, entries)) or any(True for _ in self._unnumbered()):
+        if any(map(self._needs_settling, entries)) or self._is_littered() or any(self._unnumbered()):
             self._settle()
             entries = self._entries(self._open)
         return tuple(entry for entry in entries if not entry.closed)
@@ -149,9 +149,7 @@ class RecordFolder:
     def add(self, make: Callable[[str], str]) -> str:
         """Write the record that `make` returns for its id, and return the id."""
         with self._held():
-            # What a killed writer left: nobody else writes here while we hold the lock.
-            files.sweep_temps(self._open)
-            files.sweep_temps(self._closed)
+            self._sweep()
             record = self._next()
             create_durable(self._open / _name(record), _encoded(make(record)))
         return record
@@ -244,8 +242,18 @@ class RecordFolder:
             return {}
         return self._fill(entry)
 
+    def _is_littered(self) -> bool:
+        """Whether there are temp files: of somebody who writes at this moment, or who was killed."""
+        return any(name.startswith(files.TEMP_PREFIX) for name in _names(self._open))
+
+    def _sweep(self) -> None:
+        # Nobody else writes here while we hold the lock: what there is was left by a killed writer.
+        files.sweep_temps(self._open)
+        files.sweep_temps(self._closed)
+
     def _settle(self) -> None:
         with self._held():
+            self._sweep()
             for path in tuple(self._unnumbered()):
                 self._adopt(path)
             for entry in filter(self._needs_settling, self._entries(self._open)):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,6 +19,7 @@ from agentloop import exits
 from agentloop.errors import AgentloopError
 from agentloop.testing.crash.arena import Arena
 from agentloop.testing.crash.calls import FITTING, Point, point_named, strided
+from agentloop.testing.crash.disks import Cuts, Disk, cut_power, fill_up, missing, mounted_small
 from agentloop.testing.crash.run import (
     Tally,
     Tried,
@@ -43,14 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(exits.FAILED))
     folder = Path(tempfile.mkdtemp(prefix="agentloop-crash-"))
     try:
-        tally = _tried_all(given, folder)
+        if given.cuts:
+            return _cut(given, folder)
+        if given.small_disk:
+            return _filled(folder)
+        return _tried_all(given, folder)
     except AgentloopError as error:
         _say(str(error))
         return exits.FAILED
     finally:
         if not given.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    return tally
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results", type=Path, help="remember each point here; those in it are not tried again"
     )
+    parser.add_argument("--cuts", type=int, default=0, help="cut the power so often, instead of points")
+    parser.add_argument("--file-system", choices=["xfs", "ext4"], default="xfs", help="for --cuts")
+    parser.add_argument("--small-disk", action="store_true", help="let a disk fill up, instead of points")
     parser.add_argument("--list", action="store_true", help="print the points in their order, and try none")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the run behind")
     return parser
@@ -89,6 +98,51 @@ def _tried_all(given: argparse.Namespace, folder: Path) -> int:
         for arena in arenas:
             arena.stop()
     return board.closing()
+
+
+def _cut(given: argparse.Namespace, folder: Path) -> int:
+    lacking = missing(given.file_system)
+    if lacking:
+        _say(f"no power cuts: {lacking}")
+        return exits.UNSAFE
+    arena = Arena(folder / "1")
+    disk = Disk(image=folder / "disk", at=arena.world, file_system=given.file_system)
+    done = Cuts()
+    began = time.monotonic()
+    try:
+        disk.make()
+        arena.make()
+        for done in cut_power(arena, disk, cuts=given.cuts, seed=given.seed, seconds=given.minutes * 60):
+            _say(
+                "\n".join((f"{done.cuts} cuts, {done.stories} stories, {len(done.bad)} bad", *done.bad[-3:]))
+            )
+    finally:
+        arena.stop()
+        disk.unmount()
+    each = (time.monotonic() - began) / max(1, done.cuts)
+    _say(f"{done.cuts} cuts on {given.file_system}, {each:.1f} s each, {len(done.bad)} bad")
+    return exits.FAILED if done.bad else exits.OK
+
+
+def _filled(folder: Path) -> int:
+    if os.geteuid() != 0:
+        _say("no small disk: it is mounted, which needs root")
+        return exits.UNSAFE
+    arena = Arena(folder / "1")
+    bad = tried = 0
+    try:
+        mounted_small(arena.world)
+        arena.make()
+        for name, told in fill_up(arena):
+            tried += 1
+            bad += not told.good
+            if not told.good:
+                _say(f"NOT GOOD: {name}: {told}")
+    finally:
+        arena.stop()
+        subprocess.run(("umount", "-l", str(arena.world)), check=False)
+    _say(f"{tried} times the disk was full, {bad} not good")
+    return exits.FAILED if bad else exits.OK
 
 
 def _chosen(given: argparse.Namespace, arena: Arena) -> tuple[Point, ...]:

@@ -175,7 +175,23 @@ class Arena:
 
     def agentloop(self, *words: str, cwd: Path | None = None) -> Ran:
         """Return how `agentloop WORDS` went."""
-        return self._run(str(self.root / "bin/python"), "-P", "-m", "agentloop", *words, cwd=cwd)
+        return self._run(*self._command(words), cwd=cwd)
+
+    def begin(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start `agentloop WORDS` and return its process; nobody reads what it prints."""
+        null = subprocess.DEVNULL
+        return subprocess.Popen(
+            self._command(words),
+            cwd=self.root,
+            env={**self.environment, "AGENTLOOP_HOME": str(self.home.root)},
+            stdin=null,
+            stdout=null,
+            stderr=null,
+            start_new_session=True,
+        )
+
+    def _command(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        return (str(self.root / "bin/python"), "-P", "-m", "agentloop", *words)
 
     def git(self, *words: str, cwd: Path | None = None) -> Ran:
         """Return how git went, in the target's checkout unless said otherwise."""
@@ -261,16 +277,16 @@ class Arena:
 
     def save(self, name: str) -> None:
         """Keep the world as it is now under a name."""
-        shutil.copytree(self.world, self.snapshots / name, symlinks=True)
+        ignored = shutil.ignore_patterns("lost+found")
+        shutil.copytree(self.world, self.snapshots / name, symlinks=True, ignore=ignored)
         self._served[name] = list(self.model.served)
 
     def restore(self, name: str) -> None:
         """Make the world what it was; whatever still runs in it is ended first."""
         self.end_leftovers()
-        shutil.rmtree(self.world)
-        shutil.copytree(self.snapshots / name, self.world, symlinks=True)
-        shutil.rmtree(self.root / "tmp")
-        (self.root / "tmp").mkdir()
+        _empty(self.world)
+        _empty(self.root / "tmp")
+        shutil.copytree(self.snapshots / name, self.world, symlinks=True, dirs_exist_ok=True)
         self.model.served[:] = self._served[name]
         self.model.errors.clear()
         self.model.requests.clear()
@@ -305,6 +321,15 @@ class Arena:
         """End everything, the model too."""
         self.end_leftovers()
         self.model.stop()
+
+
+def _empty(folder: Path) -> None:
+    """Take everything in a folder away, but not the folder: it may be where a file system is mounted."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _import_path() -> list[str]:

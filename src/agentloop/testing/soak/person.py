@@ -37,7 +37,7 @@ class Person:
     def act(self) -> str:
         """Do one thing, chosen by chance, and return what."""
         acts: list[tuple[int, Callable[[], str]]] = [
-            (4, self.file),
+            (6, self.file),
             (5, self.review),
             (2, self.comment),
             (2, self.write),
@@ -90,7 +90,7 @@ class Person:
     def close_issue(self) -> str:
         """Close an open issue, seldom."""
         issues = self.open_issues()
-        if not issues or self.chance.random() < 0.5:  # noqa: PLR2004 - seldom
+        if not issues or self.chance.random() < 0.8:  # noqa: PLR2004 - seldom
             return "thinks of closing an issue"
         issue = self.chance.choice(issues)
         if self._do("issue", "close", issue, "--reason", "Changed my mind."):
