@@ -111,7 +111,7 @@ def cut_power(arena: Arena, disk: Disk, *, cuts: int, seed: int, seconds: float)
 
 
 class _Story:
-    """One story under power cuts: commands and cycles, each of them cut at a chosen moment or just after it."""
+    """One story under power cuts: commands and cycles, each cut at a chosen moment or just after it."""
 
     def __init__(self, arena: Arena, disk: Disk, chance: random.Random) -> None:
         self._arena = arena
