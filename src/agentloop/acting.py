@@ -17,6 +17,7 @@ from agentloop.domain import states as s
 from agentloop.domain import wording
 from agentloop.domain.estimating import estimate_for
 from agentloop.domain.planning import branch_of, covers_issue, spent_on_issue, tasks_of
+from agentloop.domain.progress import unfinished
 from agentloop.domain.reconcile import objections
 from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.valueclass import replace
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
     from agentloop.domain.settings import Settings
     from agentloop.domain.states import TaskView, Try
+    from agentloop.domain.work import Outcome
     from agentloop.domain.world import World
     from agentloop.ports import Journal, Outside
 
@@ -133,6 +135,8 @@ class Actor:
                 self._start(scene, decided, task, "")
             case d.Take(attempt=attempt):
                 self._take(scene.now, decided, attempt)
+            case d.Keep(attempt=attempt):
+                self._keep(scene.now, decided, attempt)
             case d.Judge(attempt=attempt, commit=commit):
                 self._judge(scene.now, decided, attempt, commit)
             case d.Halt(attempt=attempt, rationale=why):
@@ -364,7 +368,7 @@ class Actor:
         parents = (base,) if not goes_on or not conflict else (view.head, head)
         limits = self._settings.limits
         expected = estimate_for(self.world, limits, view.task)
-        return f.AttemptStarted(
+        started = f.AttemptStarted(
             attempt=f"{view.task.id}.{len(view.tries) + 1}",
             task=view.task.id,
             base=base,
@@ -378,6 +382,12 @@ class Actor:
             estimate_micros=expected.micros,
             estimate_high_micros=expected.high_micros,
             estimate_from=expected.based_on,
+        )
+        kept = unfinished(view, state)
+        if kept is None or not kept.work or self._is_lost(view, kept.work):
+            return started
+        return replace(
+            started, base=kept.work, parents=kept.parents, trunk=kept.trunk, origin=kept.origin or kept.base
         )
 
     def _halt(self, now: datetime, decided: f.Decided, attempt: str, why: str) -> None:
@@ -397,21 +407,28 @@ class Actor:
             path = self._out.notes.keep(view.task.id, outcome.note)
             self.record(now, decided, f.NoteTaken(attempt=attempt, task=view.task.id, path=path))
             return
-        end = End(
-            attempt=attempt,
-            outcome=outcome,
-            at=one.ended or now,
-            turns=one.turns,
-            sandboxed=one.sandboxed,
-            models=one.models,
-        )
         message = wording.commit_message(view.task, one, outcome.summary)
         spec = attempt_spec(self._out, self._settings, self.world, one.attempt)
-        taken = self._out.repositories.take(spec, end, message=message, parents=one.parents)
+        taken = self._out.repositories.take(
+            spec, _end_of(one, outcome, now), message=message, parents=one.parents
+        )
         if isinstance(taken, Rejected):
             self.record(now, decided, f.ResultRejected(attempt=attempt, findings=_bounded(taken.findings)))
         else:
             self.record(now, decided, f.ResultTaken(attempt=attempt, commit=taken.commit, tree=taken.tree))
+
+    def _keep(self, now: datetime, decided: f.Decided, attempt: str) -> None:
+        view, one = the_try(self.world, attempt)
+        if one.outcome is None:
+            return
+        spec = attempt_spec(self._out, self._settings, self.world, attempt)
+        message = f"{wording.one_line(view.task.title, 100)}\n\nUnfinished work of attempt {attempt}.\n"
+        end = _end_of(one, one.outcome, now)
+        taken = self._out.repositories.take(spec, end, message=message, parents=one.parents)
+        if isinstance(taken, Rejected):
+            self.record(now, decided, f.WorkRefused(attempt=attempt, findings=_bounded(taken.findings)))
+        else:
+            self.record(now, decided, f.WorkTaken(attempt=attempt, commit=taken.commit, tree=taken.tree))
 
     def _judge(self, now: datetime, decided: f.Decided, attempt: str, commit: str) -> None:
         view, _ = the_try(self.world, attempt)
@@ -527,6 +544,17 @@ class Actor:
                 return self._out.executor.act(op, effect, None)
             case _:
                 assert_never(effect)
+
+
+def _end_of(one: Try, outcome: Outcome, now: datetime) -> End:
+    return End(
+        attempt=one.attempt,
+        outcome=outcome,
+        at=one.ended or now,
+        turns=one.turns,
+        sandboxed=one.sandboxed,
+        models=one.models,
+    )
 
 
 def _trunk(view: TaskView, base: str, head: str) -> str:

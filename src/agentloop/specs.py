@@ -68,8 +68,10 @@ def attempt_spec(outside: Outside, settings: Settings, world: World, attempt: st
             findings=_findings_text(queued.findings),
             notes=_notes(outside, settings, world, view.task),
             context=_context(outside, view, queued, target),
+            begun=one.origin != one.base,
         ),
         issue_text=_issue_text(outside, view.task.issue),
+        origin="" if one.origin == one.base else one.origin,
     )
 
 
@@ -111,9 +113,9 @@ def _notes(outside: Outside, settings: Settings, world: World, task: Task) -> st
 def _context(outside: Outside, view: TaskView, queued: s.Queued, target: Target) -> str:
     earlier = view.head or next((one.commit for one in reversed(view.tries[:-1]) if one.commit), "")
     one = view.tries[-1]
-    if not earlier or queued.from_scratch or one.base == earlier:
-        return ""
-    base = next((each.base for each in view.tries if each.commit == earlier), one.base)
+    if not earlier or queued.from_scratch or one.base == earlier or one.origin != one.base:
+        return ""  # what there is of it lies in the tree
+    base = next((each.origin for each in view.tries if each.commit == earlier), one.base)
     diff = outside.repositories.diff(target, base, earlier, 20_000)
     return f"## The work so far, as a diff (not applied here)\n\n```diff\n{diff}\n```"
 

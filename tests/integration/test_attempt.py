@@ -679,6 +679,29 @@ def test_whatever_a_worker_does_to_git_its_files_are_what_counts(stage: Stage) -
         assert "a + b" in stage.delivered(outcome.tip)["calc.py"]
 
 
+def test_an_attempt_that_finds_the_work_done_delivers_it(stage: Stage) -> None:
+    """It begins with what another had done when it was stopped: nothing is left but to say so."""
+    tree = stage.home / "kept"
+    git("clone", "-q", str(stage.mirror), str(tree))
+    (tree / "calc.py").write_text("def add(a, b):\n    return a + b\n")
+    git("-C", str(tree), "commit", "-qam", "unfinished")
+    git("-C", str(tree), "push", "-q", "origin", "HEAD:refs/agentloop/results/1.1.0")
+    kept = git("-C", str(tree), "rev-parse", "HEAD").strip()
+    script = """
+    [[step]]
+    name = "claim it"
+    when.has = "adds wrongly"
+    [[step.call]]
+    tool = "done"
+    input = { summary = "it was done already" }
+    """
+    with ScriptedModel(script) as model:
+        started = dataclasses.replace(stage, base=kept)
+        outcome = started.outcome(started.prepare(model.url, origin=stage.base))
+    assert isinstance(outcome, Delivered), stage.log()
+    assert started.delivered(outcome.tip)["calc.py"] == "def add(a, b):\n    return a + b\n"
+
+
 def test_links_that_lead_out_are_delivered_as_links_and_never_followed(stage: Stage) -> None:
     """The edit tool and the harness do not follow a worker's links out of its tree."""
     secret = stage.home / "secret.txt"

@@ -498,6 +498,32 @@ def test_a_stopped_attempt_with_a_commit_is_taken_over_too(land: Land) -> None:
     assert refused.findings[0].kind == "empty"
 
 
+def test_work_that_was_handed_on_is_part_of_what_is_judged(land: Land) -> None:
+    """Measured from where it began: finished work passes although the last one added nothing to it."""
+    kept = land.take(land.honest())
+    assert isinstance(kept, Taken)
+    again = replace(
+        land.spec, id="7.1.2", base=kept.commit, origin=land.base, folder=str(land.folder.parent / "7.1.2")
+    )
+    land.repositories.prepare(again, message="go on")
+    tree = land.folder.parent / "7.1.2/tree"
+    assert (tree / "new.txt").read_text() == "new\n"
+    tip = git(tree, "commit-tree", f"{kept.commit}^{{tree}}", "-p", kept.commit, "-m", "work")
+    (land.folder.parent / "7.1.2/result.pack").write_bytes(_packed(tree, f"{tip}\n^{kept.commit}\n"))
+    end = replace(land.end(tip), attempt="7.1.2")
+    taken = land.repositories.take(again, end, message="Do it\n", parents=(land.base,))
+    assert isinstance(taken, Taken)
+    mirror = land.repositories.folder(land.target)
+    assert git(mirror, "rev-parse", f"{taken.commit}^") == land.base
+    assert taken.tree == kept.tree
+
+
+def _packed(tree: Path, revisions: str) -> bytes:
+    words = ["git", "pack-objects", "--revs", "--thin", "--stdout", "-q"]
+    done = subprocess.run(words, cwd=tree, input=revisions.encode(), check=True, capture_output=True)
+    return done.stdout
+
+
 def nothing(_land: Land) -> str:
     """A result equal to its base."""
     return _land.commit(_land.work("rev-parse", f"{_land.base}^{{tree}}"))

@@ -25,7 +25,18 @@ from agentloop.domain.model import (
     Unavailable,
     Usage,
 )
-from agentloop.domain.work import Blocked, Broken, Delivered, GaveUp, LimitedBy, NothingDone, Outcome, Stopped
+from agentloop.domain.stall import Bounds
+from agentloop.domain.work import (
+    Blocked,
+    Broken,
+    Delivered,
+    GaveUp,
+    LimitedBy,
+    NothingDone,
+    Outcome,
+    Stalled,
+    Stopped,
+)
 from agentloop.worker import agent
 from agentloop.worker.workplace import Proof
 
@@ -59,6 +70,11 @@ class Bench:
 
     proofs: list[Proof] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+
+    def mark(self) -> str:
+        """The next state of the tree; the last one stays."""
+        return self.marks.pop(0) if self.marks else "as it was"
 
     def shell(self, command: str) -> str:
         """Say that it ran."""
@@ -109,6 +125,62 @@ def run(*answers: Answer, bench: Bench | None = None, of: agent.Job | None = Non
     model = Listed(list(answers))
     outcome = agent.work(of or job(), model, bench or Bench(), lambda *_: None, agent.Course())
     return outcome, model
+
+
+STALL = Bounds(turns=3, seconds=0)
+
+
+def same() -> Answered:
+    """The same call again."""
+    return says(use("shell", command="make test"))
+
+
+def test_one_that_goes_in_circles_is_told_then_begun_afresh_then_ended() -> None:
+    """Three turns each without anything new; the first of all calls was new."""
+    answers = [same() for _ in range(20)]
+    summary = says(Text(text="make test fails"))
+    stalled, model = run(*answers[:7], summary, *answers[7:], of=job(turns=30, stall=STALL))
+    assert isinstance(stalled, Stalled)
+    talks = [
+        "\n".join(b.text for m in one.messages for b in m.blocks if isinstance(b, (Text, ToolResult)))
+        for one in model.asked
+    ]
+    assert next(n for n, talk in enumerate(talks) if agent.NUDGE in talk) == 4
+    assert "Sum up." in talks[7]
+    assert "make test fails" in talks[8]
+    assert agent.NUDGE not in talks[8]
+    assert len(model.asked) == 11
+
+
+@pytest.mark.parametrize("marks", [["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]])
+def test_a_tree_that_changes_is_progress_whatever_the_tools_say(marks: list[str]) -> None:
+    """A generator that says nothing, a commit: no more than the nudge, which came before anybody looked."""
+    outcome, _ = run(*(same() for _ in range(20)), bench=Bench(marks=marks), of=job(turns=20, stall=STALL))
+    assert outcome == GaveUp(reason="all 20 turns were used")
+
+
+def test_answers_that_are_new_are_progress() -> None:
+    """Reading file after file is work."""
+    answers = [says(use("shell", command=f"cat {chr(97 + n)}")) for n in range(20)]
+    outcome, _ = run(*answers, of=job(turns=20, stall=STALL))
+    assert outcome == GaveUp(reason="all 20 turns were used")
+
+
+def test_a_command_that_runs_for_long_is_no_silence() -> None:
+    """Twenty-six minutes in a tool, a second in the model: nothing is said about it."""
+    clock = [0.0]
+
+    @dataclass
+    class Slow(Bench):
+        def shell(self, command: str) -> str:
+            """Take twenty-six minutes."""
+            clock[0] += 26 * 60
+            return f"ran {command}"
+
+    of = job(turns=6, stall=Bounds(turns=0, seconds=600), ticks=lambda: clock[0])
+    outcome, model = run(*(same() for _ in range(6)), bench=Slow(), of=of)
+    assert outcome == GaveUp(reason="all 6 turns were used")
+    assert agent.NUDGE not in model.last_words()
 
 
 GREEN = Proof(tree="t", changed=True)

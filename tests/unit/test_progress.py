@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,13 +13,26 @@ from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain.admission import refusal
 from agentloop.domain.order import held_back
-from agentloop.domain.progress import nothing_again, same_change, same_failure
+from agentloop.domain.progress import nothing_again, same_change, same_failure, unfinished
 from agentloop.domain.reconcile import reconcile
 from agentloop.domain.report import need_of_task, stand
 from agentloop.domain.settings import Limits
-from agentloop.domain.states import Parked, Queued
-from agentloop.domain.work import Blocked, Finding, NothingDone
-from agentloop.testing.samples import COMMIT, SETTINGS, Told, delivered, finding, verdict
+from agentloop.domain.states import Parked, Queued, Returned
+from agentloop.domain.wording import task_brief
+from agentloop.domain.work import (
+    Blocked,
+    Broken,
+    Finding,
+    GaveUp,
+    LimitedBy,
+    NothingDone,
+    Stalled,
+    Stopped,
+)
+from agentloop.testing.samples import BEGAN, COMMIT, SETTINGS, Told, delivered, finding, verdict
+
+if TYPE_CHECKING:
+    from agentloop.domain.work import Outcome
 
 
 def refused(told: Told, attempt: str, *findings: Finding, tree: str) -> Told:
@@ -207,3 +221,95 @@ def test_kills_are_not_counted_as_work_without_progress() -> None:
     """They have bounds of their own."""
     told = Told().issue().planned("7.1").started("7.1.1").lost("7.1.1")
     assert told.world.fruitless == 0
+
+
+# ---- work that is handed on
+
+
+def stopped(told: Told, attempt: str, commit: str = "") -> Told:
+    """An attempt that was stopped, with what it had done taken over when `commit` is given."""
+    told.started(attempt).ended(attempt, Stopped(why="orphaned", tip="d" * 40 if commit else ""))
+    return told.add(f.WorkTaken(attempt=attempt, commit=commit, tree="t1")) if commit else told
+
+
+def goes_on_from(told: Told, queued: Queued = Queued()) -> str:  # noqa: B008 -- frozen
+    """Whose work the next attempt begins with."""
+    found = unfinished(told.world.tasks["7.1"], queued)
+    return found.attempt if found else ""
+
+
+def test_what_a_stopped_attempt_had_done_is_kept_before_anything_else() -> None:
+    """Whatever stopped it; then it is tried again."""
+    told = Told().issue().planned("7.1").started("7.1.1")
+    told.ended("7.1.1", Stopped(why="deadline", tip="d" * 40))
+    assert isinstance(only(told), d.Keep)
+    told.add(f.WorkTaken(attempt="7.1.1", commit=COMMIT, tree="t1"))
+    assert isinstance(only(told), d.Requeue)
+    assert goes_on_from(told) == "7.1.1"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        LimitedBy(until=BEGAN, detail="x", tip="d" * 40),
+        Broken(reason="x", tip="d" * 40),
+        Blocked(reason="x", tip="d" * 40),
+        GaveUp(reason="x", tip="d" * 40),
+        Stalled(reason="x", tip="d" * 40),
+    ],
+)
+def test_every_ending_but_a_result_hands_its_work_on(outcome: Outcome) -> None:
+    """A limit, an outage, a stall: the tokens were paid."""
+    told = Told().issue().planned("7.1").started("7.1.1").ended("7.1.1", outcome)
+    assert isinstance(only(told), d.Keep)
+
+
+def test_work_that_may_not_come_in_is_no_base_and_the_next_one_is_told() -> None:
+    """It begins afresh, with the findings."""
+    told = Told().issue().planned("7.1").started("7.1.1")
+    told.ended("7.1.1", Stopped(why="deadline", tip="d" * 40))
+    told.add(f.WorkRefused(attempt="7.1.1", findings=(Finding(kind="hostile", about="x", says="a link"),)))
+    assert isinstance(only(told), d.Requeue)
+    assert goes_on_from(told) == ""
+    view = told.world.tasks["7.1"]
+    brief = task_brief(view.task, view, guidance="", findings="", notes="", context="")
+    assert "could not be taken over (hostile x: a link): begin afresh" in brief
+
+
+def test_a_killed_attempt_does_not_hide_the_work_before_it() -> None:
+    """One that left nothing is passed over; a result ends the search; scratch and conflicts forget it."""
+    told = stopped(Told().issue().planned("7.1"), "7.1.1", COMMIT)
+    told.add(f.Requeued(task="7.1", not_before=BEGAN, why="x")).started("7.1.2").lost("7.1.2")
+    assert goes_on_from(told) == "7.1.1"
+    assert goes_on_from(told, Queued(from_scratch=True)) == ""
+    assert goes_on_from(told, Queued(findings=(Finding(kind="conflict", about="b", says="x"),))) == ""
+    told.add(f.Requeued(task="7.1", not_before=BEGAN, why="x")).started("7.1.3").ended("7.1.3", delivered())
+    assert goes_on_from(told) == ""
+
+
+def test_what_the_last_one_said_goes_to_the_next_as_a_quotation() -> None:
+    """Bounded, each line quoted: nothing in it can look like a heading of ours."""
+    told = Told().issue().planned("7.1").started("7.1.1")
+    ended = f.AttemptEnded(
+        attempt="7.1.1",
+        outcome=Stopped(why="deadline"),
+        turns=3,
+        sandboxed=True,
+        said="said: I mended it\n## Rules\nran shell ls",
+    )
+    told.add(ended)
+    view = told.world.tasks["7.1"]
+    brief = task_brief(view.task, view, guidance="", findings="", notes="", context="", begun=True)
+    assert "The work is begun" in brief
+    assert "> said: I mended it\n> ## Rules\n> ran shell ls" in brief
+
+
+def test_findings_and_guidance_of_a_lost_result_are_told_again() -> None:
+    """The runtime folder went, and the result with it: the work is done again on the same findings."""
+    told = refused(Told().issue().planned("7.1"), "7.1.1", finding("1 failed"), tree="t1")
+    told.add(f.SentBack(task="7.1", findings=(finding("1 failed"),), guidance="look at main"))
+    told.started("7.1.2").ended("7.1.2", delivered()).taken("7.1.2")
+    told.add(f.ResultLost(attempt="7.1.2"))
+    state = told.world.tasks["7.1"].state
+    assert isinstance(state, Returned)
+    assert (state.was.findings, state.was.guidance) == ((finding("1 failed"),), "look at main")

@@ -27,6 +27,8 @@ PLAN = d.Plan(
     rationale="r",
 )
 ONE_OF_EACH: list[f.Fact] = [
+    f.WorkTaken(attempt="7.1.1", commit=COMMIT, tree="t"),
+    f.WorkRefused(attempt="7.1.1", findings=(finding(),)),
     f.CycleBegan(version="1"),
     f.CycleEnded(outcome="acted", fingerprint="abc", matters=("issue:7:e",)),
     f.HeldBack(about="7.1", why=("w", "v")),

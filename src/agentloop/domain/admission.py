@@ -38,6 +38,7 @@ _OfTask: TypeAlias = (
     | d.Retry
     | d.Publish
     | d.Take
+    | d.Keep
     | d.Judge
     | d.Halt
     | d.SendBack
@@ -97,7 +98,7 @@ def _task_refusal(decision: _OfTask, scene: Scene) -> str | None:
             return not_parked(decision.task, scene.world)
         case d.Publish():
             return _publish(decision, scene)
-        case d.Take() | d.Judge() | d.Halt():
+        case d.Take() | d.Keep() | d.Judge() | d.Halt():
             return _run(decision, scene)
         case d.SendBack():
             return _send_back(decision, scene)
@@ -244,12 +245,13 @@ def _still_open(task: str, scene: Scene) -> str | None:
 
 _RUNS: dict[type, tuple[tuple[type, ...], str]] = {
     d.Take: ((Returned,), "has not just ended"),
+    d.Keep: ((Returned,), "has not just ended"),
     d.Judge: ((Judging,), "is not waiting for its gate"),
     d.Halt: ((Working, Judging), "is not running"),
 }
 
 
-def _run(decision: d.Take | d.Judge | d.Halt, scene: Scene) -> str | None:
+def _run(decision: d.Take | d.Keep | d.Judge | d.Halt, scene: Scene) -> str | None:
     state = _task_state(decision.attempt.rpartition(".")[0], scene)
     wanted, says = _RUNS[type(decision)]
     fits = isinstance(state, wanted) and getattr(state, "attempt", "") == decision.attempt

@@ -175,6 +175,14 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """Take over what a stopped attempt had done, for the next one to start from."""
+
+    attempt: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
     """Set the gate on a result."""
 
@@ -287,6 +295,7 @@ class TryAgain:
 RuleDecision: TypeAlias = (
     Start
     | Take
+    | Keep
     | Judge
     | Halt
     | SendBack

@@ -134,6 +134,8 @@ class AttemptStarted:
     deadline: datetime
     trunk: str = ""
     """The commit of the base branch that the whole change is measured against."""
+    origin: str = ""
+    """The commit that its result is measured from, when `base` holds an earlier attempt's work."""
     estimate_micros: int = 0
     """What such an attempt costs by our own history (median)."""
     estimate_high_micros: int = 0
@@ -151,13 +153,33 @@ class AttemptEnded:
     turns: int
     sandboxed: bool
     models: tuple[str, ...] = ()
+    said: str = ""
+    """The end of its log in words, for the next attempt: a worker's words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptLost:
-    """Its process is gone without an end record: it was killed."""
+    """Its process is gone without an end record: it was killed. `said` as in AttemptEnded."""
 
     attempt: str
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTaken:
+    """What an attempt had done when it was stopped is ours: the next one starts from this commit."""
+
+    attempt: str
+    commit: str
+    tree: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkRefused:
+    """What an attempt had done when it was stopped may not come in: the next one starts afresh."""
+
+    attempt: str
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,6 +439,8 @@ Fact: TypeAlias = (
     | AttemptStarted
     | AttemptEnded
     | AttemptLost
+    | WorkTaken
+    | WorkRefused
     | ResultTaken
     | NoteTaken
     | ResultRejected

@@ -32,13 +32,14 @@ class Running:
 class Lost:
     """An attempt or gate whose process is gone without an end record (killed), or never came to be.
 
-    `spent_micros` is None when its ledger is gone too: then nobody knows.
+    `spent_micros` is None when its ledger is gone too: then nobody knows. `said` is the end of its log.
     """
 
     attempt: str
     role: Literal["attempt", "gate"]
     spent_micros: int | None = 0
     shares: tuple[Share, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class AttemptEnded:
     settled_micros: int
     unresolved_micros: int
     shares: tuple[Share, ...] = ()
+    said: str = ""
+    """The end of its log, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

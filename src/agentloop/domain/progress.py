@@ -7,17 +7,31 @@ person mended may have been the machine.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from agentloop.domain.signals import digest, finding_print, without_numbers
-from agentloop.domain.states import own_verdict
 from agentloop.domain.work import Blocked, Delivered, NothingDone
 
 if TYPE_CHECKING:
-    from agentloop.domain.states import TaskView, Try
+    from agentloop.domain.states import Queued, TaskView, Try
 
 NOTHING_AT_MOST = 2
 """So many attempts in a row without a deliverable are enough."""
+
+
+def unfinished(view: TaskView, queued: Queued) -> Try | None:
+    """Return the attempt whose work the next one goes on with, or None when it begins from the branch.
+
+    That of the last one that left any, unless something was delivered since, the work is to be forgotten, its
+    branch has moved on, or a newer base is what is needed.
+    """
+    if queued.from_scratch or any(one.kind == "conflict" for one in queued.findings):
+        return None
+    since = itertools.takewhile(lambda one: not isinstance(one.outcome, Delivered), reversed(view.tries))
+    found = next((one for one in since if one.work), None)
+    on_branch = found is not None and (not view.head or view.head in found.parents)
+    return found if on_branch else None
 
 
 def same_change(view: TaskView) -> str:
@@ -58,7 +72,7 @@ def _of_this_round(view: TaskView) -> tuple[Try, ...]:
 
 
 def _refused(one: Try) -> bool:
-    return bool(one.held) or (own_verdict(one.outcome) and not isinstance(one.outcome, Delivered))
+    return bool(one.held and one.commit)
 
 
 def _failures(one: Try) -> dict[str, str]:

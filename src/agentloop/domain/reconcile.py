@@ -25,7 +25,9 @@ from agentloop.domain.work import (
     GaveUp,
     LimitedBy,
     NothingDone,
+    Stalled,
     Stopped,
+    tip_of,
 )
 from agentloop.domain.world import Closed, InWork, Stuck
 
@@ -103,10 +105,13 @@ def _dropped(scene: Scene, view: s.TaskView) -> d.RuleDecision | None:
 
 
 def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleDecision | d.Publish]:
+    if _left_work(view, state):
+        why = "what it had done is kept for the next attempt"
+        return [d.Keep(attempt=state.attempt, rationale=why)]
     match state.outcome:
         case Delivered():
             return [d.Take(attempt=state.attempt, rationale="it says it is done")]
-        case Blocked() | NothingDone() | GaveUp():
+        case Blocked() | NothingDone() | GaveUp() | Stalled():
             return _judgement(scene, view)
         case LimitedBy(until=until, detail=detail):
             why = f"the provider's limit: {detail}"
@@ -122,6 +127,12 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
             return [_later(scene, view, "the last attempt was killed, or its result lost")]
         case _:
             assert_never(state.outcome)
+
+
+def _left_work(view: s.TaskView, state: s.Returned) -> bool:
+    unseen = view.last is not None and view.last.attempt == state.attempt and view.last.work is None
+    stopped = tip_of(state.outcome) and not isinstance(state.outcome, Delivered)
+    return bool(unseen and stopped and view.task.kind == "change")
 
 
 def _running(

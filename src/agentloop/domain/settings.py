@@ -211,6 +211,19 @@ class Worker:
     ready_mb: int = setting(
         2048, "megabytes that work trees made ahead may take, all targets together", least=0, most=1_000_000
     )
+    stall_turns: int = setting(
+        8,
+        "model turns in a row that may bring nothing new (no new answer of a tool, no change to the files): "
+        "then it is told so, begun afresh from a summary, and ended; 0 = not counted",
+        least=0,
+        most=10_000,
+    )
+    stall_minutes: int = setting(
+        20,
+        "the same in minutes of waiting for the model; a command that runs is no silence; 0 = not counted",
+        least=0,
+        most=24 * 60,
+    )
     backoff_seconds: int = setting(
         60, "first wait before a killed attempt is started again; doubles each time", least=1, most=HOUR
     )

@@ -148,6 +148,7 @@ def job_news(world: World, seen: Seen) -> list[facts.Fact]:
                 turns=end.turns,
                 sandboxed=end.sandboxed,
                 models=end.models,
+                said=seen.said,
             )
             spent = _settled(
                 end.attempt, seen.settled_micros, seen.unresolved_micros, end.models, seen.shares
@@ -159,7 +160,7 @@ def job_news(world: World, seen: Seen) -> list[facts.Fact]:
                 case _:
                     return [ended, spent]
         case Lost(role="attempt"):
-            return [facts.AttemptLost(attempt=seen.attempt), _lost_money(world, seen)]
+            return [facts.AttemptLost(attempt=seen.attempt, said=seen.said), _lost_money(world, seen)]
         case Lost():
             return [facts.GateLost(attempt=seen.attempt, reason="its process was killed")]
         case GateEnded():

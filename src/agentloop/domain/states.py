@@ -27,6 +27,7 @@ from agentloop.domain.work import (
     GaveUp,
     NothingDone,
     Outcome,
+    Stalled,
     Task,
     Verdict,
 )
@@ -168,7 +169,7 @@ def over(state: TaskState) -> bool:
 
 def own_verdict(outcome: Outcome | None) -> bool:
     """Whether the attempt ended by its own verdict, and so used up the evidence it was started on."""
-    return isinstance(outcome, Delivered | Blocked | NothingDone | GaveUp)
+    return isinstance(outcome, Delivered | Blocked | NothingDone | GaveUp | Stalled)
 
 
 def after(state: TaskState, fact: facts.Fact, at: datetime) -> TaskState:  # noqa: C901, PLR0912 - the table
@@ -291,6 +292,14 @@ class Try:
     """The tree of its result: the same tree again is the same change."""
     held: tuple[Finding, ...] = ()
     """What was held against its result."""
+    guidance: str = ""
+    """What it was told besides."""
+    said: str = ""
+    """The end of its log, in words."""
+    work: str | None = None
+    """The commit of what it had done when it was stopped ("" = that may not come in); None: not looked at."""
+    origin: str = ""
+    """The commit that its result is measured from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from agentloop.domain.work import (
     GaveUp,
     LimitedBy,
     NothingDone,
+    Stalled,
     Stopped,
 )
 
@@ -110,6 +111,8 @@ def outcome_words(outcome: Outcome | None) -> str:
             return f"did nothing: {one_line(reason, 200)}"
         case GaveUp(reason=reason):
             return f"gave up: {one_line(reason, 200)}"
+        case Stalled(reason=reason):
+            return f"stalled: {one_line(reason, 200)}"
         case Stopped(why=why, detail=detail):
             return f"was stopped ({why})" + (f": {one_line(detail, 160)}" if detail else "")
         case LimitedBy(until=until, detail=detail):
@@ -205,6 +208,8 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one l
             return f"start task {task}"
         case d.Take(attempt=attempt):
             return f"take the result of attempt {attempt} over"
+        case d.Keep(attempt=attempt):
+            return f"keep what attempt {attempt} had done, for the next one"
         case d.Judge(attempt=attempt):
             return f"set the gate on attempt {attempt}"
         case d.Halt(attempt=attempt):
@@ -261,7 +266,7 @@ def decision_about(decision: d.Decision, issue: str) -> str | None:
     match decision:
         case d.Plan() | d.Ask() | d.Answer() | d.ParkIssue() | d.Conclude():
             return "" if decision.issue == issue else None
-        case d.Review() | d.Take() | d.Judge() | d.Halt():
+        case d.Review() | d.Take() | d.Keep() | d.Judge() | d.Halt():
             return _task_in(issue, decision.attempt.rpartition(".")[0])
         case d.Sleep() | d.Hibernate():
             return None

@@ -103,9 +103,11 @@ class AttemptSpec:
     """Tokens of every kind that it may take; 0 = no limit."""
     issue_text: str = ""
     """The issue's words as fenced, untrusted data."""
+    origin: str = ""
+    """What the result is measured from when the base holds an earlier attempt's work; "" = the base."""
 
 
-# How an attempt can end. Only the first four are verdicts of its own: they use up the evidence it was
+# How an attempt can end. Only the first five are verdicts of its own: they use up the evidence it was
 # started on.
 
 
@@ -125,9 +127,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
-    """The worker says what keeps it from finishing."""
+    """The worker says what keeps it from finishing; `tip` as in GaveUp."""
 
     reason: str
+    tip: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,14 @@ class GaveUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stalled:
+    """It went in circles: told so, begun afresh from a summary, and still nothing new. `tip` as in GaveUp."""
+
+    reason: str
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
     """Ended from outside: deadline, budget, cancelled, or no supervisor came back; `tip` as in GaveUp."""
 
@@ -159,21 +170,31 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitedBy:
-    """The provider's rate limit, a timer and no failure: start again at `until`."""
+    """The provider's rate limit, a timer and no failure: start again at `until`; `tip` as in GaveUp."""
 
     until: datetime
     detail: str
+    tip: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """The machinery failed (sandbox, set-up command, key, model out of reach); says how to mend it."""
+    """The machinery failed (sandbox, set-up command, key, model out of reach); says how to mend it.
+
+    `tip` as in GaveUp.
+    """
 
     reason: str
     fix: str = ""
+    tip: str = ""
 
 
-Outcome: TypeAlias = Delivered | Blocked | NothingDone | GaveUp | Stopped | LimitedBy | Broken
+Outcome: TypeAlias = Delivered | Blocked | NothingDone | GaveUp | Stalled | Stopped | LimitedBy | Broken
+
+
+def tip_of(outcome: Outcome | None) -> str:
+    """Return the commit that an attempt left behind, or "" when there is none."""
+    return getattr(outcome, "tip", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

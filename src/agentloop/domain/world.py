@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agentloop.domain import facts
-from agentloop.domain.states import Queued, TaskView, Try, Working, after, over, own_verdict
+from agentloop.domain.states import Queued, Returned, TaskView, Try, Working, after, over, own_verdict
 from agentloop.domain.tally import by_model, in_all, split
 from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.domain.work import Delivered
@@ -371,9 +371,10 @@ def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entr
         estimate_from=fact.estimate_from,
     )
     view = world.tasks[fact.task]
-    one = replace(one, round=view.round)
+    one = replace(one, round=view.round, origin=fact.origin or fact.base)
     if isinstance(view.state, Working):
-        one = replace(one, answers=view.state.was.findings)
+        was = view.state.was
+        one = replace(one, answers=was.findings, guidance=was.guidance)
     world.tasks[fact.task] = replace(view, tries=(*view.tries, one))
 
 
@@ -394,6 +395,7 @@ def _attempt_ended(world: World, fact: facts.AttemptEnded, entry: facts.Entry) -
         turns=fact.turns,
         sandboxed=fact.sandboxed,
         models=fact.models,
+        said=fact.said,
     )
     if own_verdict(fact.outcome):
         task = fact.attempt.rpartition(".")[0]
@@ -403,12 +405,25 @@ def _attempt_ended(world: World, fact: facts.AttemptEnded, entry: facts.Entry) -
 
 
 def _attempt_lost(world: World, fact: facts.AttemptLost, entry: facts.Entry) -> None:
-    _change_try(world, fact.attempt, ended=entry.at)
+    _change_try(world, fact.attempt, ended=entry.at, said=fact.said)
+
+
+def _work_taken(world: World, fact: facts.WorkTaken, _entry: facts.Entry) -> None:
+    _change_try(world, fact.attempt, work=fact.commit, tree=fact.tree)
+
+
+def _work_refused(world: World, fact: facts.WorkRefused, _entry: facts.Entry) -> None:
+    _change_try(world, fact.attempt, work="", held=fact.findings)
 
 
 def _result_lost(world: World, fact: facts.ResultLost, _entry: facts.Entry) -> None:
     # Without a result it has said nothing: the evidence it was started on is not used up.
     _change_try(world, fact.attempt, outcome=None, commit="")
+    view = world.tasks[fact.attempt.rpartition(".")[0]]
+    if isinstance(view.state, Returned) and view.last is not None:
+        # What it was told is told again.
+        was = Queued(findings=view.last.answers, guidance=view.last.guidance)
+        world.tasks[view.task.id] = replace(view, state=replace(view.state, was=was))
 
 
 def _result_taken(world: World, fact: facts.ResultTaken, _entry: facts.Entry) -> None:
@@ -600,6 +615,8 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.AttemptStarted: _attempt_started,
     facts.AttemptEnded: _attempt_ended,
     facts.AttemptLost: _attempt_lost,
+    facts.WorkTaken: _work_taken,
+    facts.WorkRefused: _work_refused,
     facts.ResultTaken: _result_taken,
     facts.ResultRejected: _result_rejected,
     facts.ResultLost: _result_lost,

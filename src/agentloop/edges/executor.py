@@ -25,6 +25,7 @@ from agentloop.domain.money import shares_of
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
 from agentloop.domain.tally import Share, in_all
 from agentloop.domain.work import End, GateBroken, Verdict
+from agentloop.edges.eventlog import last_words
 from agentloop.edges.files import TEMP_PREFIX, make_folder, sync_folder, write_durable, write_plain
 from agentloop.edges.ledger import Ledger
 from agentloop.edges.processes import Identity, alive, identity_of, pidfd_of
@@ -246,13 +247,23 @@ def _ended(folder: RunFolder) -> AttemptEnded | None:
     shares = _shares(folder)
     whole = in_all(shares)
     return AttemptEnded(
-        end=end, settled_micros=whole.micros, unresolved_micros=whole.unresolved_micros, shares=shares
+        end=end,
+        settled_micros=whole.micros,
+        unresolved_micros=whole.unresolved_micros,
+        shares=shares,
+        said=last_words(folder.events),
     )
 
 
 def _lost(folder: RunFolder, attempt: str) -> Lost:
     shares = _shares(folder)
-    return Lost(attempt=attempt, role="attempt", spent_micros=in_all(shares).most_micros, shares=shares)
+    return Lost(
+        attempt=attempt,
+        role="attempt",
+        spent_micros=in_all(shares).most_micros,
+        shares=shares,
+        said=last_words(folder.events),
+    )
 
 
 def _verdict(folder: RunFolder) -> Verdict | GateBroken | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from agentloop.domain.changes import Change, read_changes
 from agentloop.domain.treepaths import collisions, objection
 from agentloop.domain.valueclass import dataclass
-from agentloop.domain.work import Delivered, Finding, GaveUp, Stopped
+from agentloop.domain.work import Finding, tip_of
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.worktree import TASK, make_git_directory
 from agentloop.ports import Rejected, Taken
@@ -59,7 +59,7 @@ def take_result(
     if known:
         shutil.rmtree(_folder(mirror, spec.id), ignore_errors=True)
         return Taken(commit=known, tree=mirror.git.text("rev-parse", f"{known}^{{tree}}"))
-    tip = _tip(end)
+    tip = tip_of(end.outcome)
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", tip):
         return Rejected(findings=(_finding("empty", spec.id, "the attempt left no commit"),))
     try:
@@ -71,14 +71,6 @@ def take_result(
     except _RefusedError as refused:
         return Rejected(findings=refused.findings)
     return Taken(commit=commit, tree=tree)
-
-
-def _tip(end: End) -> str:
-    match end.outcome:
-        case Delivered(tip=tip) | GaveUp(tip=tip) | Stopped(tip=tip):
-            return tip
-        case _:
-            return ""
 
 
 def _finding(kind: str, about: str, says: str) -> Finding:
@@ -147,10 +139,12 @@ def _judged_tree(git: Git, spec: AttemptSpec, tip: str) -> str:
     kind = _asked(git, "cat-file", "-t", tip).strip()
     if kind != b"commit":
         raise _RefusedError(_finding("hostile", tip, f"is a {kind.decode()}, not a commit"))
-    _refuse_odd_trees(git, spec.base, tip)
-    before = _names(git, spec.base, None)
+    # What an earlier attempt had done is part of the change: all of it is judged.
+    origin = spec.origin or spec.base
+    _refuse_odd_trees(git, origin, tip)
+    before = _names(git, origin, None)
     after = _names(git, tip, before.size + _LISTING_BYTES)
-    changes = _changes(git, spec.base, tip)
+    changes = _changes(git, origin, tip)
     findings = [*_bad_entries(changes), *_collisions(before, after)]
     findings += _too_heavy(git, changes, spec.limits.pack_mb * _GROWTH)
     if findings:

@@ -85,7 +85,7 @@ class GitRepositories:
         """
         _name(spec.id)
         mirror = self._mirror(spec.target)
-        for commit in (spec.base, *parents):
+        for commit in (spec.base, *((spec.origin,) if spec.origin else ()), *parents):
             self._present(mirror, commit)
         return take_result(mirror, spec, end, message=message, parents=parents)
 

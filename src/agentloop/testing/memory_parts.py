@@ -20,7 +20,7 @@ from agentloop.domain.effects import StartAttempt, StartGate, StopAttempt
 from agentloop.domain.facts import Entry
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
 from agentloop.domain.relay import FIRST, Relay, merge, render
-from agentloop.domain.work import AttemptSpec, Delivered, End, Finding, GateSpec, Stopped, Verdict
+from agentloop.domain.work import AttemptSpec, End, Finding, GateSpec, Stopped, Verdict, tip_of
 from agentloop.domain.world import World
 from agentloop.errors import ConflictError, JournalError, NotFoundError, TargetError, UnsafeError
 from agentloop.ports import HandedOn, HeldRelay, Rejected, Taken
@@ -274,7 +274,7 @@ class MemoryRepositories:
         self._look(spec.target)
         if spec.id in self.hostile:
             return Rejected(findings=self.hostile[spec.id])
-        tip = end.outcome.tip if isinstance(end.outcome, Delivered) else ""
+        tip = tip_of(end.outcome)
         commit = _commit(tip, message, *parents)
         self.taken[spec.id] = commit
         return Taken(commit=commit)

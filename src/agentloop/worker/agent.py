@@ -8,6 +8,7 @@ caller's business.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, assert_never
@@ -24,9 +25,11 @@ from agentloop.domain.model import (
     Text,
     Tool,
     ToolResult,
+    ToolUse,
     Truncated,
     Unavailable,
 )
+from agentloop.domain.stall import Bounds, Pulse, answer_print, is_silent, looked, next_step, turned
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.work import (
     Blocked,
@@ -36,13 +39,15 @@ from agentloop.domain.work import (
     LimitedBy,
     NothingDone,
     Outcome,
+    Stalled,
     Stopped,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agentloop.domain.model import Answer, ToolUse
+    from agentloop.domain.model import Answer
+    from agentloop.domain.stall import Step
     from agentloop.ports import Model
     from agentloop.worker.workplace import Proof
 
@@ -55,6 +60,10 @@ SUMMARY_WORDS: Final = 800
 RESULT_CHARS: Final = 30_000
 CHARS_A_TOKEN: Final = 3
 """Fewer than code usually has, so that the estimate errs on the safe side."""
+NUDGE: Final = (
+    "Your last turns brought nothing new: the same calls with the same answers, and no change to the files. "
+    "Do something else: read what you have not read, try another way, or call `blocked` with what is missing."
+)
 NAME_CHARS: Final = 120
 """Of a model's name with the reason why it stood in for another: a line on the pull request's receipt."""
 
@@ -70,6 +79,9 @@ class Tools(Protocol):
 
     def prove(self) -> Proof:
         """Run the checks on the tree as it is now."""
+
+    def mark(self) -> str:
+        """Return the name of the tree and its last commit, as they are now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +100,10 @@ class Job:
     call_seconds: float
     context_tokens: int
     now: Callable[[], datetime]
+    stall: Bounds = Bounds(turns=0, seconds=0)
+    """How long nothing new may come before something is done about it."""
+    ticks: Callable[[], float] = time.monotonic
+    """Seconds by a clock that nobody sets."""
 
 
 Tell: TypeAlias = "Callable[[str, Mapping[str, object]], None]"
@@ -106,6 +122,9 @@ class Course:
     failures: Counter[tuple[str, ...]] = field(default_factory=Counter)
     proof: Proof | None = None
     """The proof that the delivered tree passed."""
+    pulse: Pulse = field(default_factory=Pulse)
+    waited: float = 0.0
+    """Seconds that the last answer was waited for."""
 
 
 def work(job: Job, model: Model, tools: Tools, tell: Tell, course: Course) -> Outcome:
@@ -113,7 +132,7 @@ def work(job: Job, model: Model, tools: Tools, tell: Tell, course: Course) -> Ou
     talk: tuple[Message, ...] = (_user(Text(text=job.task)),)
     while course.turns < job.turns:
         course.turns += 1
-        answer = model.ask(_request(job, talk))
+        answer = _asked(job, model, talk, course)
         if not isinstance(answer, Answered):
             if not isinstance(answer, Truncated) or course.cut_off >= CUT_OFF:
                 return _ending(answer, job)
@@ -124,14 +143,57 @@ def work(job: Job, model: Model, tools: Tools, tell: Tell, course: Course) -> Ou
         results, outcome = _carry_out(answer, job, tools, tell, course)
         if outcome is not None:
             return outcome
-        talk = (*talk, Message(role="assistant", blocks=answer.blocks), Message(role="user", blocks=results))
-        # What the next request will hold: this one and its answer as they were counted, and the results.
-        if course.tokens + sum(len(each.text) for each in results) // CHARS_A_TOKEN > job.context_tokens:
-            shorter = _shortened(job, model, talk, tell, course)
-            if not isinstance(shorter, tuple):
-                return shorter
-            talk = shorter
+        said = (Message(role="assistant", blocks=answer.blocks), Message(role="user", blocks=results))
+        went_on = _gone_on(job, model, tools, tell, course, (*talk, *said), results)
+        if not isinstance(went_on, tuple):
+            return went_on
+        talk = went_on
     return GaveUp(reason=f"all {job.turns} turns were used")
+
+
+def _asked(job: Job, model: Model, talk: tuple[Message, ...], course: Course) -> Answer:
+    began = job.ticks()
+    try:
+        return model.ask(_request(job, talk))
+    finally:
+        course.waited = job.ticks() - began
+
+
+def _gone_on(
+    job: Job,
+    model: Model,
+    tools: Tools,
+    tell: Tell,
+    course: Course,
+    talk: tuple[Message, ...],
+    results: Results,
+) -> tuple[Message, ...] | Outcome:
+    """Return what the next request holds, or how the work ends when nothing new comes of it any more."""
+    step = _stalled(job, tools, course, talk)
+    if step != "on":
+        tell("stalled", {"step": step})
+    if step == "end":
+        return Stalled(reason="nothing new came of it, although it was told, and begun afresh from a summary")
+    if step == "nudge":
+        last = talk[-1]
+        talk = (*talk[:-1], Message(role=last.role, blocks=(*last.blocks, Text(text=NUDGE))))
+    # What the next request will hold: this one and its answer as they were counted, and the results.
+    long = course.tokens + sum(len(each.text) for each in results) // CHARS_A_TOKEN > job.context_tokens
+    return _shortened(job, model, talk, tell, course) if long or step == "afresh" else talk
+
+
+def _stalled(job: Job, tools: Tools, course: Course, talk: tuple[Message, ...]) -> Step:
+    asked = {one.id: one for one in talk[-2].blocks if isinstance(one, ToolUse)}
+    answers = tuple(
+        answer_print(asked[one.tool_use_id].name, str(sorted(asked[one.tool_use_id].input.items())), one.text)
+        for one in talk[-1].blocks
+        if isinstance(one, ToolResult)
+    )
+    pulse = turned(course.pulse, answers, seconds=course.waited)
+    if is_silent(pulse, job.stall):
+        pulse = looked(pulse, tools.mark())
+    step, course.pulse = next_step(pulse, job.stall)
+    return step
 
 
 Results: TypeAlias = tuple[ToolResult | Text, ...]

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from agentloop import exits, prompts
 from agentloop.domain.codec import CodecError, decode, encode
 from agentloop.domain.secrets import redact
+from agentloop.domain.stall import Bounds
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import (
     AttemptSpec,
-    Blocked,
     Broken,
     Delivered,
     End,
@@ -192,8 +192,8 @@ class _Attempt:
                 if isinstance(outcome, Delivered)
                 else outcome
             )
-        if isinstance(outcome, (Broken, Blocked, NothingDone)):
-            return outcome
+        if isinstance(outcome, NothingDone) or not course.turns:
+            return outcome  # before the agent's first turn there is nothing of its own in the tree
         tree = course.proof.tree if isinstance(outcome, Delivered) and course.proof else ""
         try:
             result = place.result(message=_message(self.spec, outcome), tree=tree)
@@ -215,9 +215,7 @@ def _with_tip(outcome: Outcome, result: Result, *, late: bool) -> Outcome:
         return Stopped(why="deadline", detail="its time was over before it could deliver", tip=result.tip)
     if isinstance(outcome, Delivered) and not result.tip:
         return NothingDone(reason="nothing changed")
-    if isinstance(outcome, (Delivered, GaveUp, Stopped)):
-        return dataclasses.replace(outcome, tip=result.tip)
-    return outcome
+    return outcome if isinstance(outcome, NothingDone) else dataclasses.replace(outcome, tip=result.tip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +254,13 @@ class _Tools:
         self.leash.check()
         return made
 
+    def mark(self) -> str:
+        """Return the name of the tree and its last commit."""
+        self.leash.doing = "looking whether anything has changed"
+        found = self.place.mark()
+        self.leash.check()
+        return found
+
     def prove(self) -> Proof:
         """Return what the checks said."""
         self.leash.doing = "running the checks"
@@ -287,6 +292,7 @@ def _job(spec: AttemptSpec, home: Path) -> agent.Job:
         call_seconds=spec.models.call_seconds,
         context_tokens=spec.models.context_tokens,
         now=_now,
+        stall=Bounds(turns=spec.worker.stall_turns, seconds=spec.worker.stall_minutes * 60),
     )
 
 

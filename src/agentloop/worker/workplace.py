@@ -116,6 +116,8 @@ class Workplace:
         self.sandbox.check(secrets=(*secrets, *((Path(key_file).expanduser(),) if key_file else ())))
         stand, how_it_came = self._checkout.to(self.spec.base)
         self._base_tree = stand.tree
+        if self.spec.origin:
+            self._base_tree = self._git("rev-parse", f"{self.spec.origin}^{{tree}}").strip()
         if stand.task != "folder":  # that is the repository's business; the worker is told the brief anyway
             place_brief(self.tree, self.spec.brief)
         if stand.task == "file":
@@ -150,6 +152,14 @@ class Workplace:
         except ValueError:
             return False, f"the edit failed ({how(ran)}): {ran.text[-500:]}"
         return bool(answer["ok"]), str(answer["says"]).encode("utf-8", "replace").decode()
+
+    def mark(self) -> str:
+        """Return the name of the tree and its last commit, as they are now; "" when git cannot say."""
+        ran = self._command("git rev-parse HEAD", EDIT_SECONDS, 200)
+        try:
+            return f"{self._tree(careless=True)} {ran.text.strip()}"
+        except WorkplaceError:
+            return ""
 
     def prove(self) -> Proof:
         """Run the contract's checks and the target's verify commands on the tree as it is now.
