@@ -506,6 +506,7 @@ def test_work_that_was_handed_on_is_part_of_what_is_judged(land: Land) -> None:
         land.spec, id="7.1.2", base=kept.commit, origin=land.base, folder=str(land.folder.parent / "7.1.2")
     )
     land.repositories.prepare(again, message="go on")
+    Workplace(again).set_up()
     tree = land.folder.parent / "7.1.2/tree"
     assert (tree / "new.txt").read_text() == "new\n"
     tip = git(tree, "commit-tree", f"{kept.commit}^{{tree}}", "-p", kept.commit, "-m", "work")
