@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
 from agentloop.domain import facts as f
+from agentloop.domain import receipt, wording
 from agentloop.domain import states as s
-from agentloop.domain import wording
 from agentloop.domain.estimating import estimate_for
-from agentloop.domain.planning import branch_of, covers_issue, spent_on_issue, tasks_of
+from agentloop.domain.planning import branch_of, covers_issue, tasks_of
 from agentloop.domain.progress import unfinished
 from agentloop.domain.reconcile import objections
 from agentloop.domain.signals import evidence_for, job_news
@@ -29,6 +29,7 @@ from agentloop.specs import attempt_spec, gate_spec, the_target, the_try
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from agentloop.domain.alerts import Alert
     from agentloop.domain.scene import Scene
     from agentloop.domain.settings import Settings
     from agentloop.domain.states import TaskView, Try
@@ -200,7 +201,8 @@ class Actor:
         first = view.planned_tasks + 1
         tasks = tasks_of(plan, first, target.name)
         op = self._operation("plan", plan.issue)
-        say = e.Say(issue=plan.issue, body=wording.plan_comment(plan, tasks))
+        expected = receipt.expected_words(self.world, self._settings, tasks)
+        say = e.Say(issue=plan.issue, body=wording.plan_comment(plan, tasks, expected))
         planned = f.Planned(issue=plan.issue, tasks=tasks, evidence=view.evidence)
         # Facts and intent are one line: a kill between plan and comment cannot lose the comment.
         self.record(now, decided, planned, f.EffectIntended(op=op, effect=say))
@@ -233,7 +235,7 @@ class Actor:
     def _conclude(self, now: datetime, decided: f.Decided, issue: str) -> None:
         view = self.world.issues[issue]
         tasks = self.world.tasks_of(issue)
-        body = wording.closing_comment(view, tasks, spent_on_issue(self.world, issue))
+        body = wording.closing_comment(view, tasks, receipt.of_closed(self.world, issue))
         op = self._operation("close", issue)
         self.perform(now, op, e.CloseIssue(issue=issue, body=body))
         self.record(now, decided, f.IssueClosed(issue=issue, by="loop"))
@@ -508,9 +510,22 @@ class Actor:
             self.world.verdicts[one.attempt],
             closes=view.task.issue if covers_issue(self.world, view) else "",
             says=state.says,
-            spent_micros=sum(each.spent_micros for each in view.tries),
+            receipt=receipt.of_pull(self.world, view, one),
             gate=self._settings.layers.gate,
         )
+
+    # Money.
+
+    def alert(self, now: datetime, alert: Alert) -> None:
+        """Tell a person once about a limit; on the issue whose work waits for it, if one does."""
+        told = f.Alerted(key=alert.key, says=alert.says)
+        if not alert.issue:
+            self.record(now, told)
+            return
+        op = e.operation("alert", alert.issue, alert.key)
+        say = e.Say(issue=alert.issue, body=wording.alert_comment(alert.says))
+        self.record(now, told, f.EffectIntended(op=op, effect=say))
+        self.perform(now, op, say)
 
     # One effect.
 

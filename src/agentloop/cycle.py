@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor
+from agentloop.domain import alerts, signals
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
-from agentloop.domain import signals
 from agentloop.domain.admission import refusal
 from agentloop.domain.candidates import not_started
 from agentloop.domain.effects import gate_run
@@ -162,6 +162,7 @@ def run(parts: Parts) -> Ended:
         _record(parts, actor, course, scene.now, f.CycleBegan(version=parts.version), *news)
     _hear_people(parts, actor, scene, course)
     _follow_rules(parts, actor, scene, course)
+    _alert(parts, actor, scene, course)
 
     # 5. Nothing new and nothing due: no model, no tokens, no write.
     matters = _to_ask_about(scene)
@@ -178,6 +179,7 @@ def run(parts: Parts) -> Ended:
         _admit_and_act(parts, actor, scene, decision, "admin", course)
     _note_heard(parts, actor, scene, course)
     _follow_rules(parts, actor, scene, course)
+    _alert(parts, actor, scene, course)
 
     # 9. Relay: the admin's delta and the facts, merged with what a person wrote meanwhile, in one commit.
     _hand_on(parts, actor, scene, held.relay, course, fresh=fresh)
@@ -300,6 +302,14 @@ def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> 
         if not decisions:
             return
         stuck += [one for one in decisions if not _admit_and_act(parts, actor, scene, one, "rules", course)]
+
+
+def _alert(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
+    """Tell what a person was not told yet in this period: a limit that comes near, or is reached."""
+    for one in alerts.due(scene):
+        parts.tell("alert", {"limit": one.key.partition(" ")[0], "says": one.says})
+        course.notices.append(one.says)
+        _attempted(actor, course, "telling of a limit", lambda one=one: actor.alert(scene.now, one))  # type: ignore[misc]
 
 
 def _as_looked_at(scene: Scene, course: _Course) -> Scene:

@@ -87,7 +87,12 @@ def assemble(standing: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         "coming": standing["coming"],
         "queue": standing["queue"],
         "listed": standing["listed"],
-        "money": {**money, "today_micros": money["spent_today_micros"] + money["reserved_micros"]},
+        "money": {
+            **money,
+            "today_micros": money["spent_today_micros"] + money["reserved_micros"],
+            "runway": standing["runway"],
+            "alerts": standing["alerts"],
+        },
         "limit": limit,
         "problems": now["problems"],
         "notices": now["notices"],

@@ -366,7 +366,7 @@ class TestCost:
         found = told("cost", "--by", "task", cwd=lived)
         assert (found["settled_micros"], found["unresolved_micros"]) == (1_790_000, 90_000)
         assert found["reserved"] == [{"purse": "attempt 3.1.2", "micros": 2_000_000}]
-        assert found["limits"][1]["left_micros"] == 200_000_000 - 3_880_000
+        assert found["limits"][0]["left_micros"] == 200_000_000 - 3_880_000
 
 
 class TestLogs:

@@ -37,7 +37,7 @@ def body(*checks: CheckResult, notes: tuple[str, ...] = ()) -> str:
         task=samples.task("1.1"), state=Cancelled(reason="any"), since=samples.BEGAN, tries=(one,)
     )
     said = Delivered(tip="d" * 40, summary="done")
-    return pull_body(view, one, said, verdict, closes="", says="", spent_micros=0)
+    return pull_body(view, one, said, verdict, closes="", says="", receipt="")
 
 
 @pytest.mark.parametrize(("output", "line"), SAID)

@@ -337,7 +337,7 @@ class TestCosts:
         """Two days later, the last day has nothing; the limits still know."""
         world, charges = charged(night(NOW))
         found = costs(world, charges, SETTINGS, NOW + timedelta(days=2), by="day", days=1)
-        assert (found.rows, found.limits[1].used_micros) == ((), 3_880_000)
+        assert (found.rows, found.limits[0].used_micros) == ((), 3_880_000)
 
     def test_money_of_no_known_model_has_a_row(self) -> None:
         """What a killed attempt spent is not hidden."""

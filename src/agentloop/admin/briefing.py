@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agentloop.domain.codec import encode
 from agentloop.domain.issue import urgency
 from agentloop.domain.observed import Running
+from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.telling import issue_state, task_state
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import dollars, one_line
@@ -203,13 +204,11 @@ def _running(scene: Scene) -> list[str]:
 
 
 def _money(scene: Scene) -> str:
+    """How far the money reaches: a line a limit and one for the queue, however long that is."""
     limits = scene.settings.limits
-    today = scene.world.spent_micros(scene.now.date())
-    total = scene.world.spent_micros()
-    return (
-        "## Money\n\n"
-        f"today {dollars(today)} of ${limits.day_usd:.2f}, "
-        f"in all {dollars(total)} of ${limits.total_usd:.2f}; "
-        f"an attempt may take ${limits.attempt_usd:.2f}; "
-        f"{scene.working()} of {limits.attempts_at_once} attempts run"
-    )
+    lines = [
+        *runway_lines(runway(scene)),
+        f"{scene.working()} of {limits.attempts_at_once} attempts run",
+        f"an attempt may take ${limits.attempt_usd:.2f}",
+    ]
+    return _section("Money", lines)

@@ -11,19 +11,27 @@ from agentloop.cli.common import CompactOption, HomeOption, JsonOption, LimitOpt
 from agentloop.cli.folding import print_folded
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Sequence
+    from datetime import date
 
-    from agentloop.domain.costs import Costs
+    from rich.console import Console
+    from rich.table import Table
+
+    from agentloop.domain.costs import CostRow, Costs, LimitLeft
 
 ByOption = Annotated[
-    Literal["day", "model", "task", "issue"], typer.Option("--by", help="day, model, task or issue.")
+    Literal["day", "hour", "model", "task", "issue", "specialist"],
+    typer.Option("--by", help="day, hour, model, task, issue or specialist."),
 ]
 
 
-def cost(
+def cost(  # noqa: PLR0913 - a parameter an option
     *,
     by: ByOption = "day",
     days: Annotated[int | None, typer.Option(min=1, max=36500, help="Only the last N days (UTC).")] = None,
+    issue: Annotated[str, typer.Option("--issue", metavar="N", help="Only this issue.")] = "",
+    task: Annotated[str, typer.Option("--task", metavar="N.M", help="Only this task.")] = "",
+    day: Annotated[str, typer.Option("--day", metavar="YYYY-MM-DD", help="Only this day (UTC).")] = "",
     limit: LimitOption = common.LIMIT,
     as_json: JsonOption = False,
     compact: CompactOption = False,
@@ -31,14 +39,16 @@ def cost(
 ) -> None:
     """Show what was spent, what is reserved for work under way, and what the limits leave."""
     from agentloop import looking
-    from agentloop.domain.costs import charged, costs
+    from agentloop.domain.costs import About, charged, costs
 
+    about = About(issue=issue, task=task, day=_day(day), days=days)
     root = common.find_home(home)
     with common.working("reading the journal"):
         seen = looking.sight(str(root))
         world, charges = charged(looking.entries(seen.home))
-        account = costs(world, charges, seen.settings, seen.now, by=by, days=days)
-    asked = f"agentloop cost --by {by}" + (f" --days {days}" if days else "")
+        account = costs(world, charges, seen.settings, seen.now, by=by, about=about)
+    given = (("days", str(days or "")), ("issue", issue), ("task", task), ("day", day))
+    asked = f"agentloop cost --by {by}" + "".join(f" --{name} {value}" for name, value in given if value)
     if as_json or compact:
         from agentloop.domain.report import plain
 
@@ -48,6 +58,15 @@ def cost(
         common.print_json({**data, "total": len(account.rows), "more": more or None}, compact=compact)
     else:
         _print(common.console(), account, limit, asked)
+
+
+def _day(text: str) -> date | None:
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-11-02") from None
 
 
 def _print(to: Console, account: Costs, limit: int, asked: str) -> None:
@@ -61,16 +80,7 @@ def _print(to: Console, account: Costs, limit: int, asked: str) -> None:
             "nothing was spent" + (f" since {account.since:%Y-%m-%d}" if account.since else "") + " so far"
         )
     else:
-        table = common.table(account.by, "settled", "unresolved", "calls on it", shrinking=(account.by,))
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for row in rows:
-            unresolved = dollars(row.unresolved_micros) if row.unresolved_micros else "–"
-            table.add_row(common.cell(row.key), dollars(row.settled_micros), unresolved, str(row.times))
-        table.columns[3].header = "runs"
-        sums = (dollars(account.settled_micros), dollars(account.unresolved_micros))
-        table.add_row(Text("in all", style="bold"), *(Text(words, style="bold") for words in sums), "")
-        to.print(table)
+        to.print(_table(account, rows))
     if more:
         print_folded(to, Text(f"{len(rows)} of {len(account.rows)}; all: {more}", style="dim"), hang=2)
     if account.unresolved_micros:
@@ -80,7 +90,38 @@ def _print(to: Console, account: Costs, limit: int, asked: str) -> None:
         print_folded(to, Text(f"fallback model: {one}", style="yellow"), hang=2)
     for reserved in account.reserved:
         print_folded(to, Text(f"set aside now: {dollars(reserved.micros)} for {reserved.purse}"), hang=2)
+    if account.own_cost:
+        print_folded(to, Text(account.own_cost, style="dim"), hang=2)
     for left in account.limits:
-        style = "bold red" if left.left_micros == 0 else ""
-        words = f"{left.name}: {dollars(left.left_micros)} left of {dollars(left.micros)}"
-        print_folded(to, Text(words, style=style), hang=2)
+        print_folded(to, Text(_limit_words(left), style="" if left.left_micros else "bold red"), hang=2)
+    for line in account.runway:
+        print_folded(to, Text(line), hang=2)
+
+
+def _table(account: Costs, rows: Sequence[CostRow]) -> Table:
+    from rich.text import Text
+
+    from agentloop.domain.wording import dollars
+
+    names = ("settled", "unresolved", "runs", "calls", "tokens in", "cached", "out")
+    table = common.table(account.by, *names, shrinking=(account.by,))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        unresolved = dollars(row.unresolved_micros) if row.unresolved_micros else "–"
+        cached = f"{100 * row.cached_tokens // row.input_tokens} %" if row.input_tokens else "–"
+        counts = (str(row.calls), f"{row.input_tokens:,}", cached, f"{row.output_tokens:,}")
+        money = (dollars(row.settled_micros), unresolved)
+        table.add_row(common.cell(row.key), *money, str(row.times), *counts)
+    sums = (dollars(account.settled_micros), dollars(account.unresolved_micros))
+    table.add_row(Text("in all", style="bold"), *(Text(words, style="bold") for words in sums))
+    return table
+
+
+def _limit_words(left: LimitLeft) -> str:
+    from agentloop.domain.wording import dollars
+
+    said = f"{left.left_micros:,} tokens" if left.tokens else dollars(left.left_micros)
+    most = f"{left.micros:,}" if left.tokens else dollars(left.micros)
+    until = f"; anew at {left.until.astimezone():%a %H:%M}" if left.until and left.used_micros else ""
+    return f"{left.name}: {said} left of {most}{until}"

@@ -330,6 +330,7 @@ def _task_lines(task: TaskStory, at: datetime | None) -> list[Text]:
         *(("check", command) for command in task.checks),
         ("scope", ", ".join(task.scope)),
         ("needs", ", ".join(task.needs)),
+        ("expected cost", task.expected),
         ("guidance", task.guidance),
         *(("held against it", words) for words in task.findings),
     ]
@@ -343,7 +344,9 @@ def _tried(one: Tried) -> Text:
     from agentloop.domain.wording import dollars
 
     # Turns, models and money of an attempt are known when its end is taken in.
-    facts = [count(one.turns, "turn"), dollars(one.spent_micros), ", ".join(one.models) or "no model"]
+    expected = f" (expected {dollars(one.expected_micros)})" if one.expected_micros else ""
+    cost = f"{dollars(one.spent_micros)}{expected}"
+    facts = [count(one.turns, "turn"), cost, ", ".join(one.models) or "no model"]
     after = f"  {' · '.join(facts)}" if one.ended else ""
     bare = "" if one.sandboxed else "  without a sandbox"
     style = "green" if one.verdict == "green" else "red" if one.verdict == "red" else ""

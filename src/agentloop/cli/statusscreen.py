@@ -326,7 +326,12 @@ def _money(standing: Standing, live: Live, width: int) -> list[Text]:
         parts.append((f" · {dollars(apart)} more set aside for work under way", "dim"))
     if money.unresolved_micros:
         parts.append((f" · {dollars(money.unresolved_micros)} of it unresolved", "dim"))
-    return folded(Text.assemble(*parts), width, hang=LABEL)
+    said = [*standing.alerts, *(line for line in standing.runway if "queued" in line)]
+    marked = [(one, "yellow" if one in standing.alerts else "dim") for one in said]
+    return [
+        *folded(Text.assemble(*parts), width, hang=LABEL),
+        *(line for one in marked for line in _words(width, one)),
+    ]
 
 
 def _tightness(spent: int, limit: int) -> str:

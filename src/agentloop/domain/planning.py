@@ -55,8 +55,3 @@ def covers_issue(world: World, view: TaskView) -> bool:
     """Whether merging this task's pull request completes all that was planned for its issue."""
     others = [one for one in world.tasks_of(view.task.issue) if one.task.id != view.task.id]
     return all(over(one.state) for one in others)
-
-
-def spent_on_issue(world: World, issue: str) -> int:
-    """Return the micro-dollars that the issue's attempts have spent."""
-    return sum(one.spent_micros for view in world.tasks_of(issue) for one in view.tries)

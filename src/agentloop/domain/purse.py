@@ -14,6 +14,8 @@ from agentloop.domain.valueclass import dataclass
 from agentloop.domain.world import AN_HOUR, role_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agentloop.domain.settings import Limits
     from agentloop.domain.states import TaskView
     from agentloop.domain.world import World
@@ -35,6 +37,13 @@ class Rest:
     used: int
     until: datetime | None = None
     tokens: bool = False
+    aside: int = 0
+    """What of `used` is only set aside for work under way."""
+
+    @property
+    def spent(self) -> int:
+        """Settled, and unresolved at its ceiling."""
+        return self.used - self.aside
 
     @property
     def left(self) -> int:
@@ -62,22 +71,19 @@ def next_day(now: datetime) -> datetime:
 def house(world: World, limits: Limits, now: datetime, role: Role | None = None) -> tuple[Rest, ...]:
     """Return what the limits of the whole house leave, and those of `role`; the longest-lasting first."""
     day = now.astimezone(UTC).date()
-    midnight = next_day(now)
-    back = _hour_starts_anew(world, now)
+    midnight, back = next_day(now), _hour_starts_anew(world, now)
+    money, tokens = sum(world.purses.values()), sum(world.token_purses.values())
     found = [
-        _usd("total_usd", limits.total_usd, world.spent_micros()),
-        _count("total_tokens", limits.total_tokens, world.used_tokens()),
-        _usd("day_usd", limits.day_usd, world.spent_micros(day), midnight),
-        _count("day_tokens", limits.day_tokens, world.used_tokens(day), midnight),
+        _usd("total_usd", limits.total_usd, world.spent_micros(), aside=money),
+        _count("total_tokens", limits.total_tokens, world.used_tokens(), aside=tokens),
+        _usd("day_usd", limits.day_usd, world.spent_micros(day), midnight, aside=money),
+        _count("day_tokens", limits.day_tokens, world.used_tokens(day), midnight, aside=tokens),
+        *([_of_role(world, limits, role, now)] if role else []),
     ]
-    if role is not None:
-        most = limits.admin_day_usd if role == "admin" else limits.worker_day_usd
-        found.append(_usd(f"{role}_day_usd", most, _of_role(world, role, day), midnight))
     recent = [one for one in world.recent if now - AN_HOUR < one.at]
-    spent = sum(one.micros for one in recent) + sum(world.purses.values())
-    tokens = sum(one.tokens for one in recent) + sum(world.token_purses.values())
-    found.append(_usd("hour_usd", limits.hour_usd, spent, back))
-    found.append(_count("hour_tokens", limits.hour_tokens, tokens, back))
+    spent, used = sum(one.micros for one in recent), sum(one.tokens for one in recent)
+    found.append(_usd("hour_usd", limits.hour_usd, spent + money, back, aside=money))
+    found.append(_count("hour_tokens", limits.hour_tokens, used + tokens, back, aside=tokens))
     return tuple(rest for rest in found if rest is not None)
 
 
@@ -85,14 +91,15 @@ def of_task(world: World, limits: Limits, now: datetime, view: TaskView) -> tupl
     """Return what every limit leaves for an attempt at the task; the longest-lasting first."""
     issue = world.issues.get(view.task.issue)
     views = world.tasks_of(view.task.issue)
-    admin = in_all(issue.admin) if issue else in_all(())
-    spent = sum(_spent(world, one) for one in views) + admin.most_micros
-    tokens = sum(_tokens(world, one) for one in views) + admin.tokens
+    admin = in_all(issue.admin if issue else ())
+    mine, all_of_it = _taken(world, (view,)), _taken(world, views)
     own = (
-        _usd("issue_usd", limits.issue_usd, spent),
-        _count("issue_tokens", limits.issue_tokens, tokens),
-        _usd("task_usd", limits.task_usd, _spent(world, view)),
-        _count("task_tokens", limits.task_tokens, _tokens(world, view)),
+        _usd("issue_usd", limits.issue_usd, all_of_it.micros + admin.most_micros, aside=all_of_it.aside),
+        _count(
+            "issue_tokens", limits.issue_tokens, all_of_it.tokens + admin.tokens, aside=all_of_it.tokens_aside
+        ),
+        _usd("task_usd", limits.task_usd, mine.micros, aside=mine.aside),
+        _count("task_tokens", limits.task_tokens, mine.tokens, aside=mine.tokens_aside),
     )
     return (*(rest for rest in own if rest is not None), *house(world, limits, now, "worker"))
 
@@ -124,26 +131,45 @@ def fitting(rests: tuple[Rest, ...], most: Wanted) -> Wanted:
     return Wanted(micros=money, tokens=tokens)
 
 
-def _usd(name: str, most: float, used: int, until: datetime | None = None) -> Rest | None:
-    return Rest(name=f"limits.{name}", most=micros(most), used=used, until=until) if most else None
+def _usd(name: str, most: float, used: int, until: datetime | None = None, *, aside: int = 0) -> Rest | None:
+    if not most:
+        return None
+    return Rest(name=f"limits.{name}", most=micros(most), used=used, until=until, aside=aside)
 
 
-def _count(name: str, most: int, used: int, until: datetime | None = None) -> Rest | None:
-    return Rest(name=f"limits.{name}", most=most, used=used, until=until, tokens=True) if most else None
+def _count(name: str, most: int, used: int, until: datetime | None = None, *, aside: int = 0) -> Rest | None:
+    if not most:
+        return None
+    return Rest(name=f"limits.{name}", most=most, used=used, until=until, tokens=True, aside=aside)
 
 
-def _of_role(world: World, role: Role, day: object) -> int:
-    set_aside = sum(each for purse, each in world.purses.items() if role_of(purse) == role)
-    return world.roles_by_day[f"{role}:{day}"] + set_aside
+def _of_role(world: World, limits: Limits, role: Role, now: datetime) -> Rest | None:
+    most = limits.admin_day_usd if role == "admin" else limits.worker_day_usd
+    aside = sum(each for purse, each in world.purses.items() if role_of(purse) == role)
+    spent = world.roles_by_day[f"{role}:{now.astimezone(UTC).date()}"]
+    return _usd(f"{role}_day_usd", most, spent + aside, next_day(now), aside=aside)
 
 
-def _spent(world: World, view: TaskView) -> int:
-    return sum(one.spent_micros + world.purses.get(f"attempt:{one.attempt}", 0) for one in view.tries)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What attempts took, and what of it is only set aside."""
+
+    micros: int
+    aside: int
+    tokens: int
+    tokens_aside: int
 
 
-def _tokens(world: World, view: TaskView) -> int:
-    return sum(
-        in_all(one.shares).tokens + world.token_purses.get(f"attempt:{one.attempt}", 0) for one in view.tries
+def _taken(world: World, views: Iterable[TaskView]) -> _Taken:
+    tries = [one for view in views for one in view.tries]
+    purses = [f"attempt:{one.attempt}" for one in tries]
+    aside = sum(world.purses.get(purse, 0) for purse in purses)
+    tokens_aside = sum(world.token_purses.get(purse, 0) for purse in purses)
+    return _Taken(
+        micros=sum(one.spent_micros for one in tries) + aside,
+        aside=aside,
+        tokens=sum(in_all(one.shares).tokens for one in tries) + tokens_aside,
+        tokens_aside=tokens_aside,
     )
 
 

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from agentloop.domain import alerts
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.issue import PRIORITIES
 from agentloop.domain.observed import Observed
 from agentloop.domain.order import fruitless_words, held_back, in_order
 from agentloop.domain.purse import left_words
+from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
 from agentloop.domain.telling import count, finding_words, standing
@@ -127,6 +129,10 @@ class Standing:
     warnings: tuple[str, ...]
     grace_seconds: int = 0
     """How long attempts go on without a supervisor."""
+    alerts: tuple[str, ...] = ()
+    """What was told about limits in the periods that last."""
+    runway: tuple[str, ...] = ()
+    """What each limit leaves, and how far that reaches; a line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +215,8 @@ def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, 
         fallbacks=fallbacks(world, settings),
         warnings=(*warnings, *_warnings(settings)),
         grace_seconds=settings.worker.grace_seconds,
+        alerts=alerts.standing(scene),
+        runway=runway_lines(runway(scene)),
     )
 
 

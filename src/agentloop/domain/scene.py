@@ -90,7 +90,7 @@ class Scene:
 
     def admin_unpaid(self) -> Rest | None:
         """Return the limit that keeps the admin from being asked, or None."""
-        return short(house(self.world, self.settings.limits, self.now, "admin"), self._admin_wants())
+        return short(house(self.world, self.settings.limits, self.now, "admin"), self.admin_wants())
 
     def cycle_purse(self) -> int:
         """Return what asking the admin may cost now, in micro-dollars: all that a cycle may, or 0."""
@@ -104,7 +104,8 @@ class Scene:
             return Wanted(micros=0)
         return fitting(rests, Wanted(micros=micros(limits.cycle_usd), tokens=tokens_given(limits)))
 
-    def _admin_wants(self) -> Wanted:
+    def admin_wants(self) -> Wanted:
+        """Return what must be left so that the admin is asked."""
         limits = self.settings.limits
         return Wanted(micros=micros(limits.cycle_usd), tokens=tokens_needed(limits))
 

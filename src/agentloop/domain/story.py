@@ -14,6 +14,7 @@ from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.candidates import candidates_then
 from agentloop.domain.codec import tag_of
+from agentloop.domain.estimating import estimate_for
 from agentloop.domain.order import held_back, place
 from agentloop.domain.report import Loop, Pause
 from agentloop.domain.telling import (
@@ -27,7 +28,7 @@ from agentloop.domain.telling import (
 )
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.waiting import blocks, waiting
-from agentloop.domain.wording import one_line, tail
+from agentloop.domain.wording import dollars, one_line, tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +86,9 @@ class Tried:
     verdict: Literal["", "green", "red"]
     checks: tuple[Checked, ...]
     findings: tuple[str, ...]
+    expected_micros: int = 0
+    """What it was expected to cost when it started (median); `likely_below_micros`: nine in ten times."""
+    likely_below_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,8 @@ class TaskStory:
     pull: str
     spent_micros: int
     attempts: tuple[Tried, ...]
+    expected: str = ""
+    """What the next attempt is expected to cost; "" when none is to come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +334,14 @@ def _task(scene: Scene, view: s.TaskView) -> TaskStory:
         pull=view.pull,
         spent_micros=sum(one.spent_micros for one in view.tries),
         attempts=tuple(_tried(scene, view, one) for one in view.tries),
+        expected=_expected(scene, view) if is_queued else "",
     )
+
+
+def _expected(scene: Scene, view: s.TaskView) -> str:
+    found = estimate_for(scene.world, scene.settings.limits, view.task)
+    high = f"{dollars(found.micros)}, likely below {dollars(found.high_micros)}"
+    return f"{high} (from {count(found.based_on, 'attempt')} of its kind)"
 
 
 def _tried(scene: Scene, view: s.TaskView, one: s.Try) -> Tried:
@@ -357,4 +370,6 @@ def _tried(scene: Scene, view: s.TaskView, one: s.Try) -> Tried:
             for check in (verdict.checks if verdict else ())
         ),
         findings=tuple(map(finding_words, verdict.findings)) if verdict else (),
+        expected_micros=one.estimate_micros,
+        likely_below_micros=one.estimate_high_micros,
     )

@@ -23,14 +23,16 @@ def dollars(micros: int) -> str:
     return f"${usd:.2f}" if usd >= 0.01 or micros == 0 else f"${usd:.4f}"  # noqa: PLR2004 - a cent
 
 
-def plan_comment(plan: d.Plan, tasks: tuple[Task, ...]) -> str:
-    """Return the comment that shows a plan on its issue."""
+def plan_comment(plan: d.Plan, tasks: tuple[Task, ...], expected: str = "") -> str:
+    """Return the comment that shows a plan on its issue; `expected` says what it will cost."""
     lines = ["**Plan**", ""]
     for task in tasks:
         needs = f" (after {', '.join(task.needs)})" if task.needs else ""
         lines.append(f"- **{task.id}** {one_line(task.title)}{needs}")
         lines += [f"  - {one_line(criterion)}" for criterion in task.contract.criteria]
-    return "\n".join([*lines, "", f"Why so: {one_line(plan.rationale)}", "", "Comment here to change it."])
+    cost = ["", expected] if expected else []
+    why = f"Why so: {one_line(plan.rationale)}"
+    return "\n".join([*lines, *cost, "", why, "", "Comment here to change it."])
 
 
 def question_comment(ask: d.Ask) -> str:
@@ -64,11 +66,16 @@ def hands_off_comment(pull: str, head: str) -> str:
     return f"You pushed {head[:10]} here, so pull request {pull} is yours now: I will not touch it again."
 
 
-def closing_comment(issue: IssueView, tasks: tuple[TaskView, ...], spent_micros: int) -> str:
-    """Return the summary under which an issue is closed."""
+def closing_comment(issue: IssueView, tasks: tuple[TaskView, ...], receipt: str) -> str:
+    """Return the summary under which an issue is closed, with its `receipt`."""
     lines = [f"**Done.** {one_line(issue.title)}", ""]
     lines += [f"- {view.task.id} {one_line(view.task.title)}: {_ending(view)}" for view in tasks]
-    return "\n".join([*lines, "", f"Spent on it: {dollars(spent_micros)}."])
+    return "\n".join([*lines, "", receipt])
+
+
+def alert_comment(says: str) -> str:
+    """Return the comment that says, once, that work on an issue waits for money."""
+    return f"**Waiting for money:** {one_line(says, 600)}\n\n`agentloop cost` shows where it went."
 
 
 def _ending(view: TaskView) -> str:
@@ -123,7 +130,7 @@ def pull_body(
     *,
     closes: str,
     says: str,
-    spent_micros: int,
+    receipt: str,
     gate: bool = True,
 ) -> str:
     """Return a pull request's description, made from the diff and the evidence, not from the model's claims.
@@ -140,7 +147,7 @@ def pull_body(
         f"**In the worker's words:** {one_line(delivered.summary, 1500)}",
         f"**Review by the admin agent:** {one_line(says, 1500)}" if says.strip() else "",
         _reproduce(verdict),
-        _receipt(view, one, spent_micros),
+        receipt,
         f"Closes #{closes}" if closes else f"Part of issue {task.issue}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -217,15 +224,6 @@ def _reproduce(verdict: Verdict) -> str:
     commands = [f"git checkout {verdict.commit[:12]}", *(check.command for check in verdict.checks)]
     return "\n".join(
         ["**To reproduce**", "", "```sh", *(line.replace("```", "` ` `") for line in commands), "```"]
-    )
-
-
-def _receipt(view: TaskView, one: Try, spent_micros: int) -> str:
-    models = ", ".join(one.models) or "no model"
-    number = len(view.tries)
-    return (
-        f"**Cost** {dollars(spent_micros)} for this task in {number} attempt{'s' * (number > 1)}; "
-        f"{models}, {one.turns} turns in the last"
     )
 
 

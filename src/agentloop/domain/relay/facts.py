@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from agentloop.domain import alerts
 from agentloop.domain import states as s
 from agentloop.domain.wording import dollars, one_line
 from agentloop.domain.world import Closed, Stuck, Waiting
@@ -34,6 +35,7 @@ def facts_of(scene: Scene, problems: tuple[str, ...], failed: str = "") -> Facts
         ("spent today", f"{dollars(world.spent_by_day[scene.now.date()])} of ${limits.day_usd:.2f}"),
         ("spent in all", f"{dollars(sum(world.spent_by_day.values()))} of ${limits.total_usd:.2f}"),
         ("set aside for work under way", dollars(sum(world.purses.values()))),
+        ("limits", "; ".join(alerts.standing(scene)) or "none near"),
         ("provider's limit until", f"{world.limited_until:%H:%M} UTC" if scene.limited() else "none"),
         ("problems", "; ".join(_problems(scene, problems, failed)) or "none"),
     )
