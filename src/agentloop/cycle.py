@@ -28,7 +28,6 @@ from agentloop.domain.states import Judging, Returned, Working
 from agentloop.domain.telling import decision_words, moved_words, news_words
 from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.domain.wording import dollars
-from agentloop.domain.world import Closed
 from agentloop.errors import AgentloopError, JournalError
 
 if TYPE_CHECKING:
@@ -225,7 +224,7 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
     if behind > CLOCK_SLACK_SECONDS:
         course.problems.append(f"the clock is {behind / 60:.0f} minutes behind the journal: set it right")
     tasks = world.live_tasks()
-    issues = frozenset(one.id for one in world.issues.values() if not isinstance(one.state, Closed))
+    issues = frozenset(world.open)
     pulls = frozenset(view.pull for view in tasks if view.pull)
     jobs = [f"attempt:{view.state.attempt}" for view in tasks if isinstance(view.state, Working)]
     jobs += [
@@ -479,9 +478,7 @@ def _hand_on(parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Co
     facts = facts_of(scene, tuple(course.problems), course.failed)
     new = replace(apply(relay, delta, actor.cycle), facts=facts)
     notes = tuple(
-        path
-        for task, path in actor.world.notes.items()
-        if not _is_closed(actor.world, task.rpartition(".")[0])
+        path for task, path in actor.world.notes.items() if task.rpartition(".")[0] in actor.world.open
     )
 
     def write() -> None:
@@ -496,10 +493,6 @@ def _hand_on(parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Co
             actor.record(parts.clock.now(), written)
 
     _attempted(actor, course, "writing the relay", write)
-
-
-def _is_closed(world: World, issue: str) -> bool:
-    return issue in world.issues and isinstance(world.issues[issue].state, Closed)
 
 
 def _commit_message(cycle: int, relay: Relay) -> str:

@@ -65,6 +65,11 @@ class Home:
     # The truth that is ours: outside the runtime folder, outside the home's git history.
 
     @property
+    def fold_index(self) -> Path:
+        """`.agentloop/fold.db`: what the journal says, as of one of its lines; an index."""
+        return self.runtime / "fold.db"
+
+    @property
     def journal(self) -> Path:
         """`journal/`: monthly files of facts, written by the cycle under the lock."""
         return self.root / "journal"

@@ -137,6 +137,7 @@ def run_cycle(root: Path) -> str:
         if lightstatus.snapshot(str(root)) is None:
             seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
             looking.keep_snapshot(seen, ended.world)
+        Journal(home).keep(ended.world)
     return ended.failed
 
 

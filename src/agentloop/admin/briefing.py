@@ -13,7 +13,6 @@ from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.telling import issue_state, task_state
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import dollars, one_line
-from agentloop.domain.world import Closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -185,8 +184,7 @@ def _tasks(scene: Scene) -> list[str]:
 
 
 def _issues(scene: Scene) -> list[str]:
-    views = [view for view in scene.world.issues.values() if not isinstance(view.state, Closed)]
-    views.sort(key=lambda view: urgency(view.priority, view.id))
+    views = sorted(scene.world.open_issues(), key=lambda view: urgency(view.priority, view.id))
     lines = [
         f"- {view.id} ({view.priority}) {one_line(view.title, 80)}: {issue_state(view)}"
         for view in views[:ISSUES_NAMED]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import types
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -43,8 +44,8 @@ def encode(value: object) -> Plain:
 
     Every dataclass is written with its tag, which readers that know the type ignore.
     """
-    if isinstance(value, datetime):
-        return stamp(value)
+    if isinstance(value, date):
+        return stamp(value) if isinstance(value, datetime) else value.isoformat()
     kind: Any = type(value)
     if (names := _names_of(kind)) is not None:
         return {"is": tag_of(kind), **{name: encode(getattr(value, name)) for name in names}}
@@ -99,7 +100,9 @@ def _decoder(kind: Any) -> _Decoder:
     if origin in (tuple, frozenset):
         return _sequence_decoder(origin, get_args(kind)[0])
     if origin is dict:
-        return _dict_decoder(get_args(kind)[1])
+        return _dict_decoder(*get_args(kind))
+    if origin is Counter:
+        return _dict_decoder(get_args(kind)[0], int, Counter)
     if origin is Literal:
         return _literal_decoder(get_args(kind))
     if hasattr(kind, "__value__"):
@@ -110,8 +113,12 @@ def _decoder(kind: Any) -> _Decoder:
 
 
 def _plain_decoder(kind: Any) -> _Decoder:
+    if kind is None:
+        return lambda data, path: _expect((type(None),), data, path)
     if kind is datetime:
         return _decode_moment
+    if kind is date:
+        return lambda data, path: _moment_of(date.fromisoformat, data, path)
     if kind in (Any, object):
         return lambda data, _path: data
     if kind is float:
@@ -129,9 +136,13 @@ def _expect(kinds: tuple[type, ...], data: Plain, path: str) -> Any:
 
 
 def _decode_moment(data: Plain, path: str) -> object:
+    return _moment_of(moment, data, path)
+
+
+def _moment_of(read: Callable[[str], object], data: Plain, path: str) -> object:
     text = _expect((str,), data, path)
     try:
-        return moment(text)
+        return read(text)
     except ValueError as error:
         msg = f"{path or 'value'}: {error}"
         raise CodecError(msg) from error
@@ -210,10 +221,11 @@ def _sequence_decoder(build: Any, item: Any) -> _Decoder:
     return decode_items
 
 
-def _dict_decoder(item: Any) -> _Decoder:
+def _dict_decoder(name: Any, item: Any, build: Callable[[dict[Any, Any]], object] = dict) -> _Decoder:
     def decode_items(data: Plain, path: str) -> object:
         given = _expect((dict,), data, path)
-        return {key: _decoder(item)(value, f"{path}.{key}") for key, value in given.items()}
+        pairs = ((key, _decoder(item)(value, f"{path}.{key}")) for key, value in given.items())
+        return build({_decoder(name)(key, path) if name is date else key: value for key, value in pairs})
 
     return decode_items
 

@@ -54,7 +54,7 @@ def reconcile(scene: Scene) -> tuple[d.RuleDecision | d.Publish, ...]:
     found: list[d.RuleDecision | d.Publish] = []
     for view in scene.world.live_tasks():
         found += _of_task(scene, view)
-    for issue in scene.world.issues.values():
+    for issue in scene.world.open_issues():
         found += _of_issue(scene, issue)
     return tuple(found) or tuple(_start_next(scene))
 

@@ -210,8 +210,8 @@ def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, 
         queue=queue[:ROWS],
         listed=_listed(needs, runs, coming, queue),
         money=_money(world, settings, now),
-        open_issues=sum(not isinstance(one.state, w.Closed) for one in world.issues.values()),
-        merged=sum(isinstance(one.state, s.Merged) for one in world.tasks.values()),
+        open_issues=len(world.open),
+        merged=world.merged,
         fallbacks=fallbacks(world, settings),
         warnings=(*warnings, *_warnings(settings)),
         grace_seconds=settings.worker.grace_seconds,
@@ -239,8 +239,7 @@ def _listed(
 def _needs(scene: Scene) -> tuple[Need, ...]:
     world = scene.world
     found = [(view.task.issue, need) for view in world.live_tasks() if (need := need_of_task(view))]
-    issues = [issue for issue in world.issues.values() if not isinstance(issue.state, w.Closed)]
-    found += [(issue.id, need) for issue in issues if (need := need_of_issue(issue))]
+    found += [(issue.id, need) for issue in world.open_issues() if (need := need_of_issue(issue))]
     ordered = sorted(found, key=lambda pair: [*PRIORITIES].index(_priority(world, pair[0])))
     return (*_progress_needed(scene), *_money_needed(scene), *(need for _, need in ordered))
 
@@ -387,8 +386,8 @@ def _coming(scene: Scene) -> tuple[Coming, ...]:
     ]
     issues = [
         Coming(about=f"issue {issue.id}", title=one_line(issue.title, 100), says=_next_look(issue))
-        for issue in scene.world.issues.values()
-        if not isinstance(issue.state, w.Closed) and issue.evidence != issue.handled
+        for issue in scene.world.open_issues()
+        if issue.evidence != issue.handled
     ]
     return (*tasks, *issues)
 
@@ -446,10 +445,9 @@ def fallbacks(world: World, settings: Settings) -> tuple[str, ...]:
     times, last = world.admin_models.get(models.admin_fallback, (0, 0))
     where = f"in {count(times, 'cycle')}, last in cycle {last}"
     found = [f"{models.admin_fallback} answered for {models.admin} {where}"] if times else []
-    tries = [one for view in world.tasks.values() for one in view.tries]
-    stood_in = [one for one in tries if models.worker_fallback and models.worker_fallback in one.models]
-    if stood_in:
-        where = f"in {count(len(stood_in), 'attempt')}, last in {stood_in[-1].attempt}"
+    times, attempt = world.worker_models.get(models.worker_fallback, (0, ""))
+    if times:
+        where = f"in {count(times, 'attempt')}, last in {attempt}"
         found.append(f"{models.worker_fallback} answered for {models.worker} {where}")
     return tuple(found)
 

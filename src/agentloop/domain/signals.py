@@ -81,7 +81,8 @@ def fingerprint(world: World, observed: Observed) -> str:
     What we did ourselves, as `world` knows it, is left out: issues that we closed, pull requests that stand
     as we left them. So the same name comes before and after our own writes.
     """
-    closed = {one.id for one in world.issues.values() if one.state == Closed(by="loop")}
+    views = (world.issues.get(one.id) for one in observed.issues if one.state != "open")
+    closed = {one.id for one in views if one is not None and one.state == Closed(by="loop")}
     seen = [
         f"issue {one.id} {one.state} {evidence_of(one)} {sorted(one.labels)}"
         for one in observed.issues
@@ -282,11 +283,7 @@ def _returned(world: World) -> list[Matter]:
 def _issues(world: World, observed: Observed) -> tuple[list[Matter], list[Matter]]:
     """Return the critical ones, and the others, each in the order of their urgency."""
     here = {one.id for one in observed.issues}
-    waiting = [
-        one
-        for one in world.issues.values()
-        if one.evidence != one.handled and not isinstance(one.state, Closed) and one.id in here
-    ]
+    waiting = [one for one in world.open_issues() if one.evidence != one.handled and one.id in here]
     waiting.sort(key=lambda one: urgency(one.priority, one.id))
     critical = [_of_issue(one) for one in waiting if one.priority == PRIORITIES[0]]
     return critical, [_of_issue(one) for one in waiting if one.priority != PRIORITIES[0]]

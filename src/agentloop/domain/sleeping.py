@@ -164,7 +164,7 @@ def _idle(scene: Scene, quiet_cycles: int) -> Nap:
 
 def _waiting_for(scene: Scene) -> str:
     review = [view.task.id for view in scene.world.live_tasks() if isinstance(view.state, InReview)]
-    asked = [one.id for one in scene.world.issues.values() if isinstance(one.state, Waiting)]
+    asked = [one.id for one in scene.world.open_issues() if isinstance(one.state, Waiting)]
     parts = []
     if review:
         parts.append(f"{len(review)} pull request{'s' * (len(review) > 1)} to review")

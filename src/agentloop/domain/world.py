@@ -7,23 +7,32 @@ are frozen. Nothing here reads a clock or a file.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agentloop.domain import facts
-from agentloop.domain.states import Queued, Returned, TaskView, Try, Working, after, over, own_verdict
-from agentloop.domain.tally import by_model, in_all, split
+from agentloop.domain.decisions import Decision
+from agentloop.domain.effects import Effect
+from agentloop.domain.shelf import Shelf
+from agentloop.domain.states import (
+    Merged,
+    Queued,
+    Returned,
+    TaskView,
+    Try,
+    Working,
+    after,
+    over,
+    own_verdict,
+)
+from agentloop.domain.tally import Share, by_model, in_all, split
 from agentloop.domain.valueclass import dataclass, field, replace
-from agentloop.domain.work import Delivered
+from agentloop.domain.work import Delivered, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import date, datetime
 
-    from agentloop.domain.decisions import Decision
-    from agentloop.domain.effects import Effect
-    from agentloop.domain.tally import Share
-    from agentloop.domain.work import Task, Verdict
+    from agentloop.domain.work import Task
 
 HISTORY = 50
 """Attempts of a kind whose cost is kept for estimates."""
@@ -152,6 +161,17 @@ class Held:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Names in the fields of `World` that have the same names."""
+
+    issues: frozenset[str]
+    tasks: frozenset[str]
+    verdicts: frozenset[str]
+    effects: frozenset[str]
+    spent_by_purse: frozenset[str]
+
+
 @dataclass
 class World:
     """The fold. `apply` is its only verb."""
@@ -177,7 +197,7 @@ class World:
     alerted: dict[str, str] = field(default_factory=dict)
     """What a person was told about limits, by its key; the latest ones."""
     spent_by_day: Counter[date] = field(default_factory=Counter)
-    spent_by_purse: Counter[str] = field(default_factory=Counter)
+    spent_by_purse: dict[str, int] = field(default_factory=dict)
     spent_by_model: Counter[str] = field(default_factory=Counter)
     admin_models: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Which models answered as the admin agent: in how many cycles, and in which last."""
@@ -203,6 +223,12 @@ class World:
     """Candidates that were not started, by the id of task or issue, as of the end of the last cycle."""
     live: dict[str, str] = field(default_factory=dict)
     """Tasks that are not over, by id, in the order they were planned (the value is the issue's id)."""
+    open: dict[str, None] = field(default_factory=dict)
+    """Issues that are not over, by id."""
+    merged: int = 0
+    """Tasks that were merged."""
+    worker_models: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Which models answered in attempts: in how many, and in which last."""
 
     def apply(self, entry: facts.Entry) -> None:
         """Take one entry in."""
@@ -222,6 +248,26 @@ class World:
             self.tasks[f"{issue}.{n}"]
             for n in range(1, (self.issues[issue].planned_tasks if issue in self.issues else 0) + 1)
             if f"{issue}.{n}" in self.tasks
+        )
+
+    def open_issues(self) -> tuple[IssueView, ...]:
+        """Return the issues that are not over. Who walks over `issues` walks over all that ever were."""
+        return tuple(self.issues[issue] for issue in self.open)
+
+    def finished(self) -> Finished:
+        """Return what nobody asks about any more, but by name.
+
+        Closed issues of which no task is live, with all that hangs on them, and effects that have their end.
+        """
+        busy = set(self.live.values()) | self.open.keys()
+        issues = {one for one in _at_hand(self.issues) if one not in busy}
+        tasks = {one for one in _at_hand(self.tasks) if one.rpartition(".")[0] not in busy}
+        return Finished(
+            issues=frozenset(issues),
+            tasks=frozenset(tasks),
+            verdicts=frozenset(one for one in _at_hand(self.verdicts) if one.split(".")[0] not in busy),
+            effects=frozenset(one for one in _at_hand(self.effects) if one not in self.open_ops),
+            spent_by_purse=frozenset(_at_hand(self.spent_by_purse)),
         )
 
     def live_tasks(self) -> tuple[TaskView, ...]:
@@ -253,6 +299,11 @@ class World:
             self.tasks[view.task.id] = replace(view, state=state, since=at)
             if over(state):
                 self.live.pop(view.task.id, None)
+                self.merged += isinstance(state, Merged)
+
+
+def _at_hand(found: dict[str, Any]) -> dict[str, Any]:
+    return found.at_hand() if isinstance(found, Shelf) else found
 
 
 def is_rehearsal(entry: facts.Entry) -> bool:
@@ -289,8 +340,9 @@ def _issue_seen(world: World, fact: facts.IssueSeen, entry: facts.Entry) -> None
     known = world.issues.get(fact.issue)
     if known is None:
         known = IssueView(id=fact.issue, title="", target="", priority="", state=Fresh(), since=entry.at)
-    world.issues[fact.issue] = replace(
-        known, title=fact.title, target=fact.target, priority=fact.priority, evidence=fact.evidence
+    _place(
+        world,
+        replace(known, title=fact.title, target=fact.target, priority=fact.priority, evidence=fact.evidence),
     )
 
 
@@ -300,12 +352,15 @@ def _planned(world: World, fact: facts.Planned, entry: facts.Entry) -> None:
         world.tasks[task.id] = TaskView(task=task, state=Queued(), since=entry.at)
         world.live[task.id] = fact.issue
     # A second plan for an issue adds tasks; numbers go on, so an id never means two things.
-    world.issues[fact.issue] = replace(
-        issue,
-        state=InWork(tasks=tuple(task.id for task in fact.tasks)),
-        since=entry.at,
-        handled=fact.evidence,
-        planned_tasks=issue.planned_tasks + len(fact.tasks),
+    _place(
+        world,
+        replace(
+            issue,
+            state=InWork(tasks=tuple(task.id for task in fact.tasks)),
+            since=entry.at,
+            handled=fact.evidence,
+            planned_tasks=issue.planned_tasks + len(fact.tasks),
+        ),
     )
 
 
@@ -335,23 +390,36 @@ def _issue_parked(world: World, fact: facts.IssueParked, entry: facts.Entry) -> 
 
 
 def _decide_issue(world: World, issue: str, state: IssueState, entry: facts.Entry, evidence: str) -> None:
-    world.issues[issue] = replace(world.issues[issue], state=state, since=entry.at, handled=evidence)
+    _place(world, replace(world.issues[issue], state=state, since=entry.at, handled=evidence))
 
 
 def _issue_closed(world: World, fact: facts.IssueClosed, entry: facts.Entry) -> None:
-    world.issues[fact.issue] = replace(world.issues[fact.issue], state=Closed(by=fact.by), since=entry.at)
+    _place(world, replace(world.issues[fact.issue], state=Closed(by=fact.by), since=entry.at))
+    _forget_matters(world, fact.issue)
 
 
 def _issue_reopened(world: World, fact: facts.IssueReopened, entry: facts.Entry) -> None:
     world.fruitless = 0
     issue = world.issues[fact.issue]
-    world.issues[fact.issue] = replace(
-        issue, state=Fresh(), since=entry.at, handled="", reopened=issue.reopened + 1
-    )
-    # The same words are a new matter now.
+    _place(world, replace(issue, state=Fresh(), since=entry.at, handled="", reopened=issue.reopened + 1))
+    _forget_matters(world, fact.issue)
+
+
+def _place(world: World, view: IssueView) -> None:
+    world.issues[view.id] = view
+    if isinstance(view.state, Closed):
+        world.open.pop(view.id, None)
+    else:
+        world.open[view.id] = None
+
+
+def _forget_matters(world: World, issue: str) -> None:
+    # Nobody is asked about a closed issue; opened again, the same words are a new matter.
+    mine = (f"issue:{issue}:", f"green:{issue}.", f"returned:{issue}.")
     for count in (world.considered, world.failures):
-        for matter in [one for one in count if one.startswith(f"issue:{fact.issue}:")]:
+        for matter in [one for one in count if one.startswith(mine)]:
             del count[matter]
+    world.last_refusals.pop(issue, None)
 
 
 def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entry) -> None:
@@ -397,6 +465,9 @@ def _attempt_ended(world: World, fact: facts.AttemptEnded, entry: facts.Entry) -
         models=fact.models,
         said=fact.said,
     )
+    for model in fact.models:
+        times, _ = world.worker_models.get(model, (0, ""))
+        world.worker_models[model] = (times + 1, fact.attempt)
     if own_verdict(fact.outcome):
         task = fact.attempt.rpartition(".")[0]
         world.tasks[task] = replace(world.tasks[task], requeues=0)
@@ -485,7 +556,7 @@ def _settled(world: World, fact: facts.Settled, entry: facts.Entry) -> None:
     world.spent_by_day[day] += spent
     world.tokens_by_day[day] += tokens
     world.roles_by_day[f"{role_of(fact.purse)}:{day}"] += spent
-    world.spent_by_purse[fact.purse] += spent
+    world.spent_by_purse[fact.purse] = world.spent_by_purse.get(fact.purse, 0) + spent
     world.spent_by_model[fact.model] += spent
     world.unresolved_micros += fact.unresolved_micros
     _remember(world, Recent(at=entry.at, micros=spent, tokens=tokens))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agentloop.domain import alerts
 from agentloop.domain import states as s
 from agentloop.domain.wording import dollars, one_line
-from agentloop.domain.world import Closed, Stuck, Waiting
+from agentloop.domain.world import Stuck, Waiting
 
 if TYPE_CHECKING:
     from agentloop.domain.relay.values import Facts
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 def facts_of(scene: Scene, problems: tuple[str, ...], failed: str = "") -> Facts:
     """Return the facts of this moment, in a fixed order; `failed` says why this cycle failed, if it did."""
     world = scene.world
-    issues = Counter(
-        _issue_word(view.state) for view in world.issues.values() if not isinstance(view.state, Closed)
-    )
+    issues = Counter(_issue_word(view.state) for view in world.open_issues())
     tasks = Counter(_task_word(view.state) for view in world.live_tasks())
     reviews = [view.state.pull for view in world.live_tasks() if isinstance(view.state, s.InReview)]
     limits = scene.settings.limits

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agentloop.domain import decisions as d
 from agentloop.domain import states as s
 from agentloop.domain.relay.delta import RelayDelta
-from agentloop.domain.world import Closed, Stuck, Waiting
+from agentloop.domain.world import Stuck, Waiting
 
 if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
@@ -100,13 +100,13 @@ def _stands(state: s.TaskState) -> str:
 def _questions(world: World) -> tuple[str, ...]:
     return tuple(
         f"Issue {view.id}: {view.state.question}"
-        for view in world.issues.values()
+        for view in world.open_issues()
         if isinstance(view.state, Waiting)
     )
 
 
 def _is_open(world: World) -> bool:
-    return bool(world.live) or any(not isinstance(view.state, Closed) for view in world.issues.values())
+    return bool(world.live or world.open)
 
 
 def _next(scene: Scene) -> str:
@@ -118,14 +118,14 @@ def _next(scene: Scene) -> str:
         return f"Wait for {', '.join(working)} to end, then judge the result."
     if review:
         return f"Wait for a person to review pull request {', '.join(review)}."
-    if any(isinstance(view.state, Waiting) for view in scene.world.issues.values()):
+    issues = scene.world.open_issues()
+    if any(isinstance(view.state, Waiting) for view in issues):
         return "Wait for a person's answer."
     parked = [view.task.id for view in views if isinstance(view.state, s.Parked)]
     if parked:
         return f"Wait for a person's word on what is parked: {', '.join(parked)}."
-    if any(isinstance(view.state, Stuck) for view in scene.world.issues.values()):
+    if any(isinstance(view.state, Stuck) for view in issues):
         return "Wait for a person's word on the parked issues."
     if states:
         return f"Go on with task {views[0].task.id}."
-    left = [view.id for view in scene.world.issues.values() if not isinstance(view.state, Closed)]
-    return f"Look at issue {left[0]}." if left else "Wait for a new issue: nothing is left to do."
+    return f"Look at issue {issues[0].id}." if issues else "Wait for a new issue: nothing is left to do."
