@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args and args[0] not in WORKERS:
             args = _without_common(args)
+        if args == ["--help"]:
+            return _help()
         return _quick(args) if _is_quick(args) else _framework(args)
     except KeyboardInterrupt:
         return 130
@@ -97,6 +99,13 @@ def _quick(args: list[str]) -> int:
     from agentloop import light
 
     return light.run(args[0], args[1:])
+
+
+def _help() -> int:
+    from agentloop.cli import catalogue
+
+    sys.stdout.write(catalogue.help_text(catalogue.columns()))
+    return 0
 
 
 def _framework(args: list[str]) -> int:

@@ -6,15 +6,10 @@ from typing import TYPE_CHECKING
 
 from typer.core import TyperGroup
 
+from agentloop.cli.catalogue import COMMANDS, GROUPS
+
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter  # where typer keeps its click
-
-GROUPS = {
-    "To begin": ("init", "doctor", "config"),
-    "Say what you want, judge what comes back": ("issue", "pr", "relay", "retry"),
-    "See": ("status", "tasks", "logs", "explain", "cycles", "cost"),
-    "The loop": ("run", "wake", "pause", "resume", "stop", "cycle"),
-}
 
 
 class Grouped(TyperGroup):
@@ -22,7 +17,7 @@ class Grouped(TyperGroup):
 
     def list_commands(self, ctx: Context) -> list[str]:
         """Return the names in the order of GROUPS."""
-        known = [name for names in GROUPS.values() for name in names]
+        known = list(COMMANDS)
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
 
@@ -30,9 +25,8 @@ class Grouped(TyperGroup):
         """Write the groups; those that are hidden stay so."""
         found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         shown = {name: command for name, command in found.items() if command and not command.hidden}
-        grouped = {name for names in GROUPS.values() for name in names}
         widest = max(map(len, shown), default=0)
-        for title, names in {**GROUPS, "Also": tuple(name for name in shown if name not in grouped)}.items():
+        for title, names in {**GROUPS, "Also": tuple(name for name in shown if name not in COMMANDS)}.items():
             rows = [
                 (f"{name:<{widest}}", shown[name].get_short_help_str(200)) for name in names if name in shown
             ]

@@ -16,7 +16,6 @@ from agentloop.domain.telling import count
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.waiting import when_asked
 from agentloop.domain.wording import one_line
-from agentloop.domain.world import Closed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,11 +55,7 @@ def candidates(scene: Scene, problems: Sequence[str] = ()) -> tuple[Candidate, .
 
 def unread(scene: Scene) -> tuple[IssueView, ...]:
     """Return the open issues whose words nobody has decided on, most urgent first."""
-    found = [
-        view
-        for view in scene.world.issues.values()
-        if not isinstance(view.state, Closed) and (view.evidence != view.handled or not view.evidence)
-    ]
+    found = [view for view in scene.world.open_issues() if view.evidence != view.handled or not view.evidence]
     return tuple(sorted(found, key=lambda view: urgency(view.priority, view.id)))
 
 
