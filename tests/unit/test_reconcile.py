@@ -382,6 +382,14 @@ def test_an_issue_that_was_asked_about_and_answered_goes_on_with_its_tasks() -> 
     assert isinstance(only(told.scene()), d.Conclude)
 
 
+def test_an_answer_on_an_issue_whose_tasks_were_dropped_does_not_park_it_again() -> None:
+    """A person was told once why nothing comes of it; what they say then is answered, and that is all."""
+    told = Told().issue().planned("7.1").add(f.Cancelled(task="7.1", reason="not needed"))
+    told.add(f.IssueParked(issue="7", reason="dropped", evidence=told.world.issues["7"].evidence))
+    told.issue(body="thanks").add(f.Answered(issue="7", evidence=told.world.issues["7"].evidence))
+    assert reconcile(told.scene()) == ()
+
+
 def test_an_issue_declined_twice_is_parked_with_what_the_last_decision_was_refused_for() -> None:
     """A person is told why nothing happens."""
     told = Told().issue()

@@ -22,6 +22,7 @@ from agentloop.domain.states import (
     Try,
     Working,
     after,
+    finished,
     over,
     own_verdict,
 )
@@ -371,8 +372,12 @@ def _asked(world: World, fact: facts.Asked, entry: facts.Entry) -> None:
 
 def _answered(world: World, fact: facts.Answered, entry: facts.Entry) -> None:
     issue = world.issues[fact.issue]
-    # Words about work under way are answered without ending the work.
-    state = _in_work(world, issue) if issue.planned_tasks else Settled()
+    # Words about work under way are answered without ending the work. Who was told already that all of it
+    # was dropped is not told again with every answer.
+    tasks = world.tasks_of(issue.id)
+    dropped = all(over(view.state) and not finished(view.state) for view in tasks)
+    told = isinstance(issue.state, Stuck) and dropped
+    state = _in_work(world, issue) if tasks and not told else Settled()
     _decide_issue(world, fact.issue, state, entry, fact.evidence)
 
 

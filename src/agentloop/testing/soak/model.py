@@ -47,7 +47,8 @@ def _admin(request: Asked) -> Iterator[ToolCall]:
     for issue in _NEW.findall(first):
         yield _plan(issue)
     for issue in _WORDS.findall(first):
-        said = {"issue": issue, "text": "Heard, thank you.", "rationale": "There is nothing to build."}
+        words = f"Heard, after {len(request.conversation)} characters."
+        said = {"issue": issue, "text": words, "rationale": "There is nothing to build."}
         yield ToolCall(tool="answer", input=said)
     for attempt in _GREEN.findall(first):
         told = {"attempt": attempt, "accept": True, "says": "Good.", "rationale": "Read it."}

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from agentloop.testing.crash.arena import Arena
 
 OPEN_AT_MOST: Final = 5
+GIVEN_UP: Final = "without merging it"
+"""What the loop says on an issue whose pull request a person has closed."""
 _STAMP: Final = re.compile(r"\A<!-- agentloop relay [^\n]*")
 
 
@@ -48,9 +50,9 @@ class Person:
         return act()
 
     def file(self) -> str:
-        """File an issue, when not too many are open."""
+        """File an issue, when not too many are open; else close one of which nothing will come."""
         if len(self.open_issues()) >= OPEN_AT_MOST:
-            return "waits: enough is open"
+            return self._close_given_up()
         said = self._do("issue", "new", f"A note, number {self.filed + 1}", "--body", "Please write it.")
         self.filed += said
         return "files an issue"
@@ -96,6 +98,14 @@ class Person:
         if self._do("issue", "close", issue, "--reason", "Changed my mind."):
             self.closed_issues.append(issue)
         return f"closes issue {issue}"
+
+    def _close_given_up(self) -> str:
+        for issue in self.open_issues():
+            text = (self.arena.home.issues / f"{int(issue):04}.md").read_text("utf-8", "replace")
+            if GIVEN_UP in text and self._do("issue", "close", issue, "--reason", "Then not."):
+                self.closed_issues.append(issue)
+                return f"closes issue {issue}, which was given up"
+        return "waits: enough is open"
 
     # The relay.
 

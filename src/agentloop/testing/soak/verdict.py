@@ -59,6 +59,8 @@ def _twice(arena: Arena, world: World) -> Iterator[str]:
         counted = Counter(block.op for block in blocks if block.op)
         name = f"{path.parent.name}/{path.name}"
         yield from (f"{name}: the operation {op} left {n} comments" for op, n in counted.items() if n > 1)
+        texts = Counter(block.text for block in blocks if block.op)
+        yield from (f"{name} says {n} times: {text[:80]!r}" for text, n in texts.items() if n > 1)
         plans = sum("**Plan**" in block.text for block in blocks if block.op)
         if plans > 1:
             yield f"{name}: {plans} plans"
