@@ -56,7 +56,7 @@ def own_reasons(scene: Scene, view: TaskView) -> tuple[str, ...]:
     # A clock that was set back behind the moment the wait began says nothing about its end.
     if state.not_before is not None and view.since <= scene.now < state.not_before:
         reasons.append(f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.why}")
-    if used_up(view, evidence_for(view, state)):
+    if view.tries and used_up(view, evidence_for(view, state)):
         reasons.append(
             "an attempt on this very evidence has already ended by its own verdict; nothing new since"
         )

@@ -78,9 +78,16 @@ class MemoryTracker:
         return made
 
     def new(
-        self, title: str, body: str, *, author: str, labels: tuple[str, ...] = (), target: str = ""
+        self,
+        title: str,
+        body: str,
+        *,
+        author: str,
+        labels: tuple[str, ...] = (),
+        target: str = "",
+        trusted: bool = True,
     ) -> str:
-        """File an issue and return its id."""
+        """File an issue, for a stranger unless `trusted`, and return its id."""
         issue = str(len(self._issues) + 1)
         self._issues[issue] = Issue(
             id=issue,
@@ -92,12 +99,32 @@ class MemoryTracker:
             target=target,
             created_at=self._now(),
             labels=labels,
+            trusted=trusted,
         )
         return issue
 
-    def comment(self, issue: str, text: str, *, author: str) -> str:
-        """Append a person's comment and return its id."""
-        return self._say(issue, text, author=author, ours=False)
+    def get(self, issue: str) -> Issue:
+        """Return one issue in any state."""
+        return self._get(issue)
+
+    def edit(self, issue: str, *, title: str, body: str) -> None:
+        """Change a person's words in place."""
+        self._issues[issue] = replace(self._get(issue), title=title, body=body)
+
+    def comment(self, issue: str, text: str, *, author: str, trusted: bool = True) -> str:
+        """Append a person's comment (a stranger's, unless `trusted`) and return its id."""
+        made = self._say(issue, text, author=author, ours=False)
+        if not trusted:
+            found = self._get(issue)
+            last = replace(found.comments[-1], trusted=False)
+            self._issues[issue] = replace(found, comments=(*found.comments[:-1], last))
+        return made
+
+    def frozen(self) -> MemoryTracker:
+        """Return a copy that stays as this is now: what a list that lags behind shows."""
+        made = MemoryTracker(self._now)
+        made._issues, made._made = dict(self._issues), dict(self._made)
+        return made
 
     def close(self, issue: str, *, reason: str, author: str) -> None:
         """Close an issue for a person. Raises ConflictError when it is closed."""
@@ -236,6 +263,18 @@ class MemoryForge:
         self.branches.pop((found.target, found.branch), None)
         return commit
 
+    def push(self, pull: str, commit: str) -> None:
+        """Push a person's commit onto the pull request's branch. Raises ConflictError."""
+        found = self._still_open(pull)
+        self.branches[found.target, found.branch] = commit
+
+    def frozen(self) -> MemoryForge:
+        """Return a copy that stays as this is now: what a list that lags behind shows."""
+        made = MemoryForge(self._now)
+        made.branches, made._made = dict(self.branches), dict(self._made)
+        made._pulls, made._conflicts = dict(self._pulls), set(self._conflicts)
+        return made
+
     def conflict(self, pull: str) -> None:
         """From now on this pull request cannot be merged as it is."""
         self._conflicts.add(pull)
@@ -307,5 +346,7 @@ class MemoryForge:
 
 
 def _shown(issue: Issue) -> Issue:
+    if len(issue.body) <= BODY_LIMIT and all(len(each.body) <= COMMENT_LIMIT for each in issue.comments):
+        return issue
     comments = tuple(replace(each, body=_cut(each.body, COMMENT_LIMIT)) for each in issue.comments)
     return replace(issue, body=_cut(issue.body, BODY_LIMIT), comments=comments)

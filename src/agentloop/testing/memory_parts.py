@@ -19,7 +19,8 @@ from agentloop.domain.codec import decode, encode
 from agentloop.domain.effects import StartAttempt, StartGate, StopAttempt
 from agentloop.domain.facts import Entry
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
-from agentloop.domain.relay import FIRST, Relay, merge, render
+from agentloop.domain.relay import FIRST, Relay, fit, merge, render, stamp_in
+from agentloop.domain.tally import Share
 from agentloop.domain.work import AttemptSpec, End, Finding, GateSpec, Stopped, Verdict, tip_of
 from agentloop.domain.world import World
 from agentloop.errors import ConflictError, JournalError, NotFoundError, TargetError, UnsafeError
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 """A Monday morning: where a virtual clock begins."""
+MODEL = "claude-sonnet-5-5"
+"""The model that every worker's calls go to."""
 
 
 class VirtualClock:
@@ -67,6 +70,14 @@ class _Run:
     verdict: Verdict | GateBroken | None = None
     settled_micros: int = 0
     unresolved_micros: int = 0
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """What its ledger says, model by model."""
+        share = Share(
+            model=MODEL, calls=1, micros=self.settled_micros, unresolved_micros=self.unresolved_micros
+        )
+        return (share,) if share.most_micros else ()
 
 
 class MemoryExecutor:
@@ -114,6 +125,12 @@ class MemoryExecutor:
         """Return the runs that are alive, as `attempt:<id>` or `gate:<id>`, in the order of their start."""
         return tuple(f"{role}:{attempt}" for (role, attempt), run in self._runs.items() if run.alive)
 
+    def lives(self, name: str) -> bool:
+        """Whether the run `attempt:<id>` or `gate:<id>` is alive."""
+        role, _, attempt = name.partition(":")
+        run = self._runs.get((role, attempt))
+        return run is not None and run.alive
+
     def spec(self, name: str) -> Any:  # noqa: ANN401 - an AttemptSpec or a GateSpec, as the name says
         """Return what the run `attempt:<id>` or `gate:<id>` was given."""
         return self._run(name).spec
@@ -133,7 +150,7 @@ class MemoryExecutor:
             at=self._now(),
             turns=turns,
             sandboxed=sandboxed,
-            models=("claude-sonnet-5-5",),
+            models=(MODEL,),
         )
 
     def judge(self, name: str, *findings: Finding) -> None:
@@ -216,7 +233,7 @@ class MemoryExecutor:
             )
         if run.alive:
             return Running(attempt=attempt, role="attempt", beat_at=run.began, spent_micros=spent)
-        return Lost(attempt=attempt, role="attempt", spent_micros=spent)
+        return Lost(attempt=attempt, role="attempt", spent_micros=spent, shares=run.shares)
 
 
 def _name(effect: StartAttempt | StartGate) -> tuple[str, str]:
@@ -324,19 +341,21 @@ class MemoryNotes:
 
 
 class MemoryBaton:
-    """A relay in memory. `text` is what a person sees, and may be set at any time; `commits` are messages."""
+    """A relay in memory. `text` is what a person sees, and may be set at any time; `commits` are messages.
+
+    Every version is kept, so that a buffer older than the relay is merged with what it was made from.
+    """
 
     def __init__(self, relay: Relay = FIRST) -> None:
         self._last = relay
-        self._written = render(relay)
-        self._taken = self._written
-        self.text = self._written
+        self.written = self.text = self._taken = render(relay)
+        self._versions = {stamp_in(self.written): self.written}
         self.commits: list[str] = []
 
     @property
     def relay(self) -> Relay:
         """What was written last, with everything a person did to it since."""
-        return merge(self._written, self._last, self.text).relay
+        return self._last if self.text == self.written else self._merged(self._last)
 
     def take(self) -> HeldRelay:
         """Return the relay as it is now."""
@@ -344,16 +363,36 @@ class MemoryBaton:
         return HeldRelay(text=self.text, relay=self.relay)
 
     def hand_on(self, new: Relay, *, message: str, notes: tuple[str, ...]) -> HandedOn:  # noqa: ARG002
-        """Write `new`, merged with what a person did since `take`."""
-        merged = merge(self._taken, new, self.text).relay
+        """Write `new`, merged with what a person did since it was written last, its core's part bounded."""
+        wanted, _ = fit(new)
+        merged = wanted if self.text == self.written else self._merged(wanted)
+        if merged == replace(self._last, version=merged.version) and self.text == self.written:
+            return HandedOn(version=None)
         self._last = replace(merged, version=self._last.version + 1)
-        self._written = self.text = render(self._last)
+        self.written = self.text = render(self._last)
+        self._versions[stamp_in(self.written)] = self.written
         self.commits.append(message)
         return HandedOn(version=self._last.version)
 
     def write_to_loop(self, words: str) -> None:
         """Write in the person's section, as an editor would."""
         self.text = f"{self.text.rstrip()}\n\n{words}\n"
+
+    def version(self, number: int) -> str:
+        """Return the text of the `number`-th version from the start (negative: from the end)."""
+        return list(self._versions.values())[number]
+
+    @property
+    def versions(self) -> int:
+        """How many versions there are."""
+        return len(self._versions)
+
+    def _merged(self, ours: Relay) -> Relay:
+        stamp = stamp_in(self.text)
+        base = self._versions.get(stamp) if stamp is not None else None
+        if base is None:
+            return merge(self.written, ours, self.text, guessed=True).relay
+        return merge(base, ours, self.text).relay
 
 
 class MemoryJournal:

@@ -75,6 +75,10 @@ class Problem:
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 
 
+def _visible(char: str) -> str:
+    return " " if unicodedata.category(char) in _INVISIBLE else char
+
+
 def one_line(text: str, limit: int = ITEM_CHARS) -> str:
     """Return `text` as one visible line of at most `limit` characters.
 
@@ -82,7 +86,8 @@ def one_line(text: str, limit: int = ITEM_CHARS) -> str:
     hide the rest of the file from a reader), and what is cut off is shown by "…". Cleaning twice changes
     nothing.
     """
-    visible = "".join(" " if unicodedata.category(char) in _INVISIBLE else char for char in text)
+    # What is printable has none of them: most texts are, and need no look at each character.
+    visible = text if text.isprintable() else "".join(map(_visible, text))
     line = " ".join(re.sub(r"<(?=!--)", "\u2039", visible).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 

@@ -1,0 +1,289 @@
+"""What must hold after every step of a simulation, each promise by its name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from agentloop.domain import facts as f
+from agentloop.domain import states as s
+from agentloop.domain import world as w
+from agentloop.domain.effects import CloseIssue, OpenPull, Push, Say, SayOnPull, StartAttempt, StartGate
+from agentloop.domain.observed import Observed
+from agentloop.domain.order import held_back
+from agentloop.domain.relay import CAP_TOKENS, core_tokens, lint
+from agentloop.domain.scene import Scene
+from agentloop.domain.settings import micros
+from agentloop.domain.waiting import waiting
+
+if TYPE_CHECKING:
+    from agentloop.cycle import Ended
+    from agentloop.domain.effects import Effect
+    from agentloop.domain.world import World
+    from agentloop.testing.sim.house import House
+    from agentloop.testing.sim.people import People
+
+HOT_CYCLES: Final = 12
+"""Cycles in a row within a minute, without anything new from outside, that are one too many."""
+LINTED: Final = 10
+"""Of so many versions of the relay one is linted: looking for secrets takes longer than a cycle."""
+
+
+class BrokenPromiseError(Exception):
+    """A promise was broken: which, and how. No rule may catch it."""
+
+    def __init__(self, promise: str, says: str) -> None:
+        super().__init__(f"{promise}: {says}")
+        self.promise = promise
+        self.says = says
+
+
+def hold(promise: str, held: object, says: str) -> None:
+    """Raise BrokenPromiseError unless `held`."""
+    if not held:
+        raise BrokenPromiseError(promise, says)
+
+
+@dataclass
+class Tally:
+    """What the promises are counted on."""
+
+    starts: Counter[str] = field(default_factory=Counter)
+    pulls_of_task: Counter[str] = field(default_factory=Counter)
+    green: set[tuple[str, str]] = field(default_factory=set)
+    closed_at_look: frozenset[str] = frozenset()
+    looks: bool = True
+    effects: int = 0
+    news: int = 0
+    """What came from outside so far."""
+    said: dict[str, int] = field(default_factory=dict)
+    """Comments, and what had come from outside when each was made last."""
+    in_quick_succession: int = 0
+    """Cycles since anything new came from outside, or a minute went by."""
+
+
+class Promises:
+    """Looks at entries, effects and ends of cycles as they come. Every method raises BrokenPromiseError."""
+
+    def __init__(self, house: House, people: People) -> None:
+        self._house = house
+        self._people = people
+        self._read = 0
+        self._relay_seen = ""
+        self.tally = Tally()
+
+    # Before and after an effect.
+
+    def before_effect(self, effect: Effect) -> None:
+        """Look at an effect that is about to take place."""
+        self.tally.effects += 1
+        match effect:
+            case Push(branch=branch, commit=commit):
+                task = _task_of(branch)
+                self._still_wanted(task, f"a push to {branch}")
+                verdicts = [
+                    one for one in self._house.world.verdicts.values() if one.commit == commit and one.green
+                ]
+                hold(
+                    "green before published",
+                    verdicts,
+                    f"{branch} is set to {commit[:10]} without a green verdict",
+                )
+            case OpenPull(branch=branch):
+                self._still_wanted(_task_of(branch), f"a pull request for {branch}")
+                self.tally.pulls_of_task[branch] += 1
+                hold("one pull request a task", self.tally.pulls_of_task[branch] == 1, branch)
+            case StartAttempt(attempt=attempt):
+                self._still_wanted(attempt.rpartition(".")[0], f"attempt {attempt}")
+            case StartGate(attempt=attempt):
+                self._still_wanted(attempt.rpartition(".")[0], f"the gate on {attempt}")
+            case (
+                Say(issue=where, body=body)
+                | SayOnPull(pull=where, body=body)
+                | CloseIssue(issue=where, body=body)
+            ):
+                key = f"{type(effect).__name__} {where} {body}"
+                says = f"on {where}, with nothing new between: {body[:100]}"
+                hold("no comment twice", self.tally.said.get(key) != self.tally.news, says)
+                self.tally.said[key] = self.tally.news
+            case _:
+                return
+
+    def _still_wanted(self, task: str, what: str) -> None:
+        issue = task.rpartition(".")[0]
+        view = self._house.world.tasks.get(task)
+        hold(
+            "nothing for what is over",
+            view is not None and not s.over(view.state),
+            f"{what}: task {task} is over",
+        )
+        hold(
+            "nothing for what is closed",
+            issue not in self.tally.closed_at_look,
+            f"{what}: issue {issue} is closed",
+        )
+
+    def begins(self) -> None:
+        """Take in that a cycle begins: its first look at the tracker is what it goes by."""
+        self.tally.looks = True
+
+    def looked(self, closed: frozenset[str]) -> None:
+        """Take in which issues the cycle in hand has seen closed by a person."""
+        if self.tally.looks:
+            self.tally.closed_at_look = closed
+            self.tally.looks = False
+
+    # After every step.
+
+    def step(self) -> None:
+        """Look at everything that one step may have broken."""
+        house = self._house
+        for entry in house.heard:
+            for fact in entry.facts:
+                self._fact(fact)
+        house.heard.clear()
+        self._money()
+        alive = [name for name in house.executor.alive() if name.startswith("attempt:")]
+        self._relay()
+        hold("attempts at once", len(alive) <= self.most_at_once, f"{', '.join(alive)} run together")
+
+    most_at_once: int = 2
+    """The highest attempts_at_once there was while any of them was started."""
+
+    def _fact(self, fact: f.Fact) -> None:
+        match fact:
+            case f.AttemptStarted():
+                self._dispatch(fact)
+            case f.Reserved():
+                self._reservation()
+            case _:
+                return
+
+    def _dispatch(self, fact: f.AttemptStarted) -> None:
+        view = self._house.world.tasks[fact.task]
+        earlier = [one for one in view.tries if one.attempt != fact.attempt and one.evidence == fact.evidence]
+        used = [one.attempt for one in earlier if s.own_verdict(one.outcome)]
+        hold("no dispatch without a new signal", not used, f"{fact.attempt} starts on what {used} used up")
+        self.tally.starts[fact.attempt] += 1
+        hold("no attempt twice", self.tally.starts[fact.attempt] == 1, fact.attempt)
+
+    def _reservation(self) -> None:
+        house = self._house
+        limits, now = house.settings.limits, house.times.now()
+        total = house.world.spent_micros()
+        # A limit that a person lowered a moment ago holds for what comes next.
+        hold("limits hold", total <= max(micros(limits.total_usd), self.most_total), f"{total} in all")
+        self.most_total = max(self.most_total, micros(limits.total_usd))
+        del now
+
+    most_total: int = 0
+
+    def _money(self) -> None:
+        world, served = self._house.world, self._house.served_micros
+        spent = sum(world.spent_by_day.values())
+        settled = spent - world.unresolved_micros
+        most = spent + sum(world.purses.values())
+        hold("settled ≤ served", settled <= served, f"{settled} settled, {served} served")
+        hold("served ≤ settled + unresolved", served <= most, f"{served} served, at most {most} known")
+
+    def _relay(self) -> None:
+        baton = self._house.baton
+        if baton.text == self._relay_seen:
+            return
+        self._relay_seen = baton.text
+        relay = baton.relay
+        everything = f"{baton.text}\n{relay.human}"
+        lost = [words for words in self._people.wrote if words not in everything]
+        hold("every human byte kept", not lost, f"gone from the relay: {lost[:3]}")
+        if baton.text == baton.written:
+            hold("the relay is small", core_tokens(relay) <= CAP_TOKENS, f"{core_tokens(relay)} tokens")
+            problems = lint(baton.text) if len(baton.commits) % LINTED == 0 else ()
+            hold("the relay is well formed", not problems, f"{problems[:2]}")
+
+    # After a cycle that came to its end.
+
+    def cycle(self, ended: Ended, before: tuple[int, int, int], after: tuple[int, int, int]) -> None:
+        """Look at how a cycle ended; `before`, `after`: entries, effects, questions asked."""
+        # What fails as it did before leaves no line, though its effect may have taken place.
+        if ended.outcome == "idle" and not ended.problems:
+            hold(
+                "an idle cycle is free",
+                before == after,
+                f"entries, effects, questions: {before}, then {after}",
+            )
+        self._alive(ended)
+        if ended.nap.kind != "more" and not ended.problems and not ended.failed:
+            self._all_explained(ended)
+
+    def _alive(self, ended: Ended) -> None:
+        found = ended.nap
+        wakes = ended.world.sleep.wake if ended.world.sleep else ()
+        typed = found.kind == "budget" or (found.kind == "hibernating" and bool(wakes))
+        hold(
+            "the loop is not dead",
+            found.until is not None or typed,
+            f"{found.kind} without an end: {found.reason}",
+        )
+        hold("sleep has a reason", found.reason.strip(), found.kind)
+        self.tally.in_quick_succession += 1
+        hold(
+            "the loop is not hot",
+            self.tally.in_quick_succession <= HOT_CYCLES,
+            f"the last: {found.kind}, {found.reason}",
+        )
+
+    def news(self) -> None:
+        """Take in that something new came from outside, or time went by."""
+        self.tally.news += 1
+        self.tally.in_quick_succession = 0
+
+    def _all_explained(self, ended: Ended) -> None:
+        scene = self._scene()
+        for view in ended.world.live_tasks():
+            if isinstance(view.state, s.Queued):
+                hold(
+                    "whatever waits has a reason", held_back(scene, view), f"task {view.task.id} could start"
+                )
+
+    def _scene(self) -> Scene:
+        house = self._house
+        return Scene(world=house.world, observed=Observed(now=house.times.now()), settings=house.settings)
+
+    # At the end, when all is quiet.
+
+    def end(self) -> None:
+        """Look whether everything is answered for, days after the last fault."""
+        house, world = self._house, self._house.world
+        hold("no intent is left open", not world.open_ops, f"{list(world.open_ops)[:3]}")
+        running = set(house.executor.alive())
+        purses = [name for name in world.purses if name not in running]
+        hold("no money is left set aside", not purses, f"{purses}")
+        for issue in house.tracker.observe(frozenset(self._people.filed)):
+            self._answered_for(world, issue.id, issue.state, trusted=issue.trusted)
+        for pull in house.forge.observe(frozenset(map(str, range(1, 10_000)))):
+            task = world.tasks.get(_task_of(pull.branch))
+            over = task is not None and isinstance(task.state, s.Merged | s.Cancelled)
+            hold("what is merged is over", pull.state != "merged" or over, f"pull request {pull.id}")
+
+    def _answered_for(self, world: World, issue: str, state: str, *, trusted: bool) -> None:
+        view = world.issues.get(issue)
+        if not trusted:
+            hold("a stranger starts nothing", view is None, f"issue {issue}")
+            return
+        closed = view is None or isinstance(view.state, w.Closed)
+        if state == "closed":
+            hold("closed is closed", closed, f"issue {issue} is {view.state if view else None}")
+            return
+        hold("every issue is answered for", view is not None, f"issue {issue} was never seen")
+        if view is None:
+            return
+        scene = self._scene()
+        tasks = world.tasks_of(issue)
+        waits = waiting(scene, view, tasks)
+        stands = [type(one.state).__name__ for one in tasks]
+        hold("every issue is answered for", not waits.for_cycle, f"issue {issue}, {stands}: {waits.reasons}")
+
+
+def _task_of(branch: str) -> str:
+    return branch.removeprefix("agentloop/").partition("-")[0]

@@ -1,0 +1,24 @@
+"""Seeds that once broke a promise, by name: they are played for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from agentloop.testing.sim.weather import KINDS, Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """The storm in which it happened."""
+
+    seed: int
+    weeks: float = 1.0
+    kinds: tuple[Kind, ...] = KINDS
+
+
+NAMED: Final[dict[str, Storm]] = {
+    "a killed attempt's call in hand was settled at its ceiling": Storm(seed=3, kinds=("worker",)),
+    "an answer that was lost again left a cycle idle": Storm(seed=48),
+}
+"""What went wrong, and where."""
