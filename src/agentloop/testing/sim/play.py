@@ -393,7 +393,7 @@ def storm(seed: int, *, weeks: float = 1.0, kinds: Iterable[Kind] = KINDS) -> Pl
         retries_per_task=chance.number(0, 3),
     )
     target = Target(name="calc", repository="/nowhere/calc", verify=("python -m pytest -q",))
-    load = Workload(issues_per_day=chance.pick((0.5, 1.5, 3.0)), working_hours=(0, 24))
+    load = Workload(issues_per_day=chance.pick((0.4, 0.8, 1.5)), working_hours=(0, 24))
     return Plot(
         seed=seed,
         weeks=weeks,
