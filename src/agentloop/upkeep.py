@@ -55,7 +55,9 @@ def main(home: Home, settings: Settings) -> int:
             (home.upkeep.root / STOP_FILE).unlink(missing_ok=True)
             deadline = datetime.now(tz=UTC) + LONGEST
             grace = settings.worker.grace_seconds
-            with Leash(home.upkeep, home.root, deadline=deadline, grace_seconds=grace) as leash:
+            with Leash(
+                home.upkeep, home.root, deadline=deadline, grace_seconds=grace, claimed=False
+            ) as leash:
                 _Upkeep(home, settings, leash).run()
     except BusyError:
         return exits.BUSY

@@ -38,6 +38,7 @@ from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.processes import Identity, alive, me
 from agentloop.home import Home
 from agentloop.testing.model import ScriptedModel
+from agentloop.worker.leash import Leash, Pulled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -640,6 +641,55 @@ def test_an_attempt_outlives_its_supervisor_by_the_grace_period_only(stage: Stag
         assert stage.delivered(outcome.tip)["new.txt"] == "begun\n"
 
 
+def test_one_that_was_frozen_beyond_its_lease_asks_nothing_more_when_it_wakes(stage: Stage) -> None:
+    """SIGSTOP while a command runs, no supervisor for longer than the grace, SIGCONT: not one call more."""
+    go = stage.home / "go"
+    wait = f"until [ -e {go} ]; do sleep 0.05; done"
+    worker = Worker(sandbox="none", grace_seconds=2, path="/usr/bin:/bin")
+    with ScriptedModel(shell(wait, then=BLOCK)) as model:
+        stage.start(stage.prepare(model.url, worker=worker))
+        stage.until('"tool.asked"')
+        pid = json.loads(Home(stage.home).attempt("1.1.1").claim.read_text())["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        go.touch()
+        (stage.home / ".agentloop/run/supervisor.json").unlink()
+        time.sleep(3)  # longer than the lease: nobody is there to see anything by
+        os.kill(pid, signal.SIGCONT)
+        outcome = stage.ended().end.outcome
+        assert isinstance(outcome, Stopped)
+        assert outcome.why == "orphaned"
+        assert len(model.requests) == 1
+
+
+def test_one_whose_folder_was_taken_away_ends_and_publishes_nothing(stage: Stage) -> None:
+    """The runtime folder is lost while it works: it is counted as lost, and does not go on unseen."""
+    with ScriptedModel(shell(nap(4949))) as model:
+        stage.start(stage.prepare(model.url))
+        stage.until('"tool.asked"')
+        folder = Home(stage.home).attempt("1.1.1")
+        identity: Identity = decode(Identity, json.loads(folder.claim.read_text()))
+        folder.root.rename(stage.home / "away")
+        wait_for(lambda: not alive(identity))
+        wait_for(lambda: not running(nap(4949)))
+        assert not folder.end.exists()
+        assert not (stage.home / "away/end.json").exists()
+        assert isinstance(stage.executor.observe(frozenset({"attempt:1.1.1"}))[0], Lost)
+
+
+def test_a_claim_of_another_boot_holds_no_lease(tmp_path: Path) -> None:
+    """The same pid and start time after a restart of the machine are somebody else's."""
+    folder = Home(tmp_path).attempt("1.1.1")
+    folder.root.mkdir(parents=True)
+    leash = Leash(folder, tmp_path, deadline=datetime.now(tz=UTC) + timedelta(hours=1), grace_seconds=60)
+    mine = encode(me())
+    for claim, held in ((mine, True), ({**mine, "boot_id": "another"}, False), ({}, False)):
+        folder.claim.write_text(json.dumps(claim))
+        assert leash.is_held is held
+    folder.claim.unlink()
+    with pytest.raises(Pulled):
+        leash.check()
+
+
 def test_two_starts_make_one_attempt(stage: Stage) -> None:
     """A second process finds the claim and exits; the model is asked once."""
     with ScriptedModel(FIX) as model:
@@ -827,6 +877,20 @@ def test_without_a_sandbox_a_killed_attempt_leaves_nothing_running(stage: Stage)
         assert isinstance(seen, Lost)
         assert not running(nap(4747))
         assert not running(nap(4748))
+
+
+@pytest.mark.parametrize("how", ["killed", "ended"])
+def test_without_a_sandbox_a_child_that_hides_from_its_mark_ends_too(stage: Stage, how: str) -> None:
+    """Double-forked, a session of its own, an empty environment: its warden is still its ancestor."""
+    hide = f"setsid env -i nohup sh -c '(setsid env -i {nap(4848)} &) &' >/dev/null 2>&1; cd /; {nap(4849)}"
+    with ScriptedModel(shell(hide)) as model:
+        worker = Worker(sandbox="none", grace_seconds=300, path="/usr/bin:/bin")
+        stage.start(stage.prepare(model.url, worker=worker))
+        wait_for(lambda: running(nap(4848)) and running(nap(4849)))
+        pid = json.loads(Home(stage.home).attempt("1.1.1").claim.read_text())["pid"]
+        os.kill(pid, signal.SIGKILL if how == "killed" else signal.SIGTERM)
+        wait_for(lambda: not running(nap(4848)))
+        wait_for(lambda: not running(nap(4849)))
 
 
 def nap(number: int) -> str:

@@ -138,6 +138,8 @@ class _Attempt:
                 fix="look at disk space and permissions (agentloop doctor)",
             )
         place.ignore_interrupt()
+        if not self.leash.is_held:
+            return  # counted as lost: what it would hand over now might be another's
         outcome = self._handed_over(place, outcome, course)
         _write_end(
             self.folder,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from agentloop.domain.codec import stamp
 from agentloop.domain.work import Stopped
+from agentloop.edges import runfolder
 from agentloop.edges.files import write_plain
 from agentloop.edges.runtime import read_supervisor
 
@@ -41,11 +42,17 @@ class Pulled(BaseException):  # so that no `except Exception` of a library swall
 
 
 class Leash:
-    """Held for as long as an attempt runs; `with` it, in the main thread."""
+    """Held for as long as an attempt runs; `with` it, in the main thread.
 
-    def __init__(self, folder: RunFolder, home: Path, *, deadline: datetime, grace_seconds: float) -> None:
+    `claimed`: the folder's claim says whose it is.
+    """
+
+    def __init__(
+        self, folder: RunFolder, home: Path, *, deadline: datetime, grace_seconds: float, claimed: bool = True
+    ) -> None:
         self._folder = folder
         self._home = home
+        self._claimed = claimed
         self._deadline = deadline
         # Both clocks: one stands still while the machine sleeps, the other may be set back.
         left = (deadline - datetime.now(tz=UTC)).total_seconds()
@@ -76,10 +83,24 @@ class Leash:
         """Whether the deadline has passed by any clock: nothing may be delivered any more."""
         return datetime.now(tz=UTC) >= self._deadline or time.monotonic() >= self._deadline_ticks
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease is still ours: the claim in our folder names this process, in this boot.
+
+        When the runtime folder was lost, the cycle counts us as lost, and may have started another.
+        """
+        if not self._claimed:
+            return True
+        claim = runfolder.read_object(str(self._folder.claim))
+        return claim is not None and claim.get("pid") == os.getpid() and runfolder.is_alive(claim)
+
     def check(self) -> None:
-        """Raise Pulled when the attempt has to end."""
-        if self.stopped is None and self.is_late:
-            self.pull(Stopped(why="deadline", detail=f"its time was over at {stamp(self._deadline)}"))
+        """Raise Pulled when the attempt has to end.
+
+        All is looked at afresh: one that was frozen, and wakes up, may not do one thing more on an old look.
+        """
+        if self.stopped is None and (reason := self._reason()) is not None:
+            self.pull(reason)
         if self.stopped is not None:
             raise Pulled(self.stopped)
 
@@ -130,6 +151,8 @@ class Leash:
             return Stopped(why="deadline", detail=f"its time was over at {stamp(self._deadline)}")
         if (said := self._stop_text()) is not None:
             return Stopped(why="cancelled", detail=said)
+        if not self.is_held:
+            return Stopped(why="orphaned", detail="its lease is gone: its folder was taken away")
         if read_supervisor(self._home) is not None:
             self._seen_ticks = time.monotonic()
         if time.monotonic() - self._seen_ticks > self._grace_seconds:

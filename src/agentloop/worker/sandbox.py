@@ -272,9 +272,14 @@ def _interpreter() -> tuple[Path, ...]:
 
 
 @functools.cache
+def _script(name: str) -> str:
+    return resources.files("agentloop.worker").joinpath(name).read_text("utf-8")
+
+
+@functools.cache
 def _hold_lifeline(mark: str) -> None:
     """Start, once for each mark, what ends all that carries it when this process is gone, however it went."""
-    script = resources.files("agentloop.worker").joinpath("lifeline.py").read_text("utf-8")
+    script = _script("lifeline.py")
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     try:
         subprocess.Popen(
@@ -330,7 +335,9 @@ def _opened(
             started.status_fd = status_fd
         else:
             _adopt_orphans()
-            started = _spawn(list(argv), cwd=cwd, env=env | {MARK: sandbox.mark}, stdin=stdin, fds=())
+            mark = f"{MARK}={sandbox.mark}"
+            command = [sys.executable, "-I", "-S", "-c", _script("warden.py"), str(os.getpid()), mark, *argv]
+            started = _spawn(command, cwd=cwd, env=env, stdin=stdin, fds=())
         stack.callback(_leave_nothing, started)
         yield started
 
