@@ -123,8 +123,12 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         (*CORE, "worker", "edges.git", "edges.pool", "edges.slots", "edges.worktree", *TOOLBOX),
         "a process of its own: it makes places ahead as attempts would make them",
     ),
+    "recovery": (
+        (*CORE, "ports", "edges.forge", "edges.journal", "edges.tracker", *TOOLBOX),
+        "a lost journal is told again by what tracker and forge keep of our marks",
+    ),
     "wiring": (
-        (*CORE, "ports", *JOINED, *SIGHT, "edges"),
+        (*CORE, "ports", *JOINED, *SIGHT, "recovery", "edges"),
         "wiring joins all",
     ),
     "cli": (

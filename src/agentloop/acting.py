@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
 from agentloop.domain import facts as f
-from agentloop.domain import receipt, wording
+from agentloop.domain import marks, receipt, wording
 from agentloop.domain import states as s
 from agentloop.domain.estimating import estimate_for
 from agentloop.domain.planning import branch_of, covers_issue, tasks_of
@@ -202,8 +202,8 @@ class Actor:
         tasks = tasks_of(plan, first, target.name)
         op = self._operation("plan", plan.issue)
         expected = receipt.expected_words(self.world, self._settings, tasks)
-        say = e.Say(issue=plan.issue, body=wording.plan_comment(plan, tasks, expected))
         planned = f.Planned(issue=plan.issue, tasks=tasks, evidence=view.evidence)
+        say = self._say(now, plan.issue, wording.plan_comment(plan, tasks, expected), planned)
         # Facts and intent are one line: a kill between plan and comment cannot lose the comment.
         self.record(now, decided, planned, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
@@ -211,24 +211,24 @@ class Actor:
     def _ask(self, now: datetime, decided: f.Decided, ask: d.Ask) -> None:
         evidence = self.world.issues[ask.issue].evidence
         op = self._operation("ask", ask.issue)
-        say = e.Say(issue=ask.issue, body=wording.question_comment(ask))
         asked = f.Asked(issue=ask.issue, question=ask.question, choices=ask.choices, evidence=evidence)
+        say = self._say(now, ask.issue, wording.question_comment(ask), asked)
         self.record(now, decided, asked, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
     def _answer(self, now: datetime, decided: f.Decided, answer: d.Answer) -> None:
         evidence = self.world.issues[answer.issue].evidence
         op = self._operation("answer", answer.issue)
-        say = e.Say(issue=answer.issue, body=answer.text.strip())
         answered = f.Answered(issue=answer.issue, evidence=evidence)
+        say = self._say(now, answer.issue, answer.text.strip(), answered)
         self.record(now, decided, answered, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
     def _park_issue(self, now: datetime, decided: f.Decided, issue: str, why: str) -> None:
         evidence = self.world.issues[issue].evidence
         op = self._operation("park-issue", issue)
-        say = e.Say(issue=issue, body=wording.parked_comment(f"issue {issue}", why))
         parked = f.IssueParked(issue=issue, reason=why, evidence=evidence)
+        say = self._say(now, issue, wording.parked_comment(f"issue {issue}", why), parked)
         self.record(now, decided, parked, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
@@ -237,8 +237,18 @@ class Actor:
         tasks = self.world.tasks_of(issue)
         body = wording.closing_comment(view, tasks, receipt.of_closed(self.world, issue))
         op = self._operation("close", issue)
-        self.perform(now, op, e.CloseIssue(issue=issue, body=body))
-        self.record(now, decided, f.IssueClosed(issue=issue, by="loop"))
+        closed = f.IssueClosed(issue=issue, by="loop")
+        told = self._carry(now, *marks.of_issue(self.world, issue, closed))
+        self.perform(now, op, e.CloseIssue(issue=issue, body=body, carries=told))
+        self.record(now, decided, closed)
+
+    def _say(self, now: datetime, issue: str, body: str, *own: f.Fact) -> e.Say:
+        told = self._carry(now, *marks.of_issue(self.world, issue, *own))
+        return e.Say(issue=issue, body=body, carries=told)
+
+    def _carry(self, now: datetime, *facts: f.Fact) -> str:
+        spent = self.world.spent_micros()
+        return marks.pack(marks.Carried(at=now, cycle=self.cycle, facts=facts, spent_micros=spent))
 
     def _operation(self, verb: str, issue: str) -> str:
         # What was done on the same words before a person opened it again is another operation.
@@ -280,8 +290,10 @@ class Actor:
     def _park(self, now: datetime, decided: f.Decided, task: str, why: str) -> None:
         view = self.world.tasks[task]
         op = e.operation("park", task, str(len(view.tries)), why)
-        say = e.Say(issue=view.task.issue, body=wording.parked_comment(f"task {task}", why, task=task))
-        self.record(now, decided, f.Parked(task=task, reason=why), f.EffectIntended(op=op, effect=say))
+        parked = f.Parked(task=task, reason=why)
+        body = wording.parked_comment(f"task {task}", why, task=task)
+        say = self._say(now, view.task.issue, body, parked)
+        self.record(now, decided, parked, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
     def _drop(self, now: datetime, decided: f.Decided, task: str, why: str) -> None:
@@ -319,8 +331,9 @@ class Actor:
 
     def _let_go(self, now: datetime, decided: f.Decided, let_go: d.LetGo) -> None:
         op = e.operation("hands-off", let_go.pull)
-        say = e.SayOnPull(pull=let_go.pull, body=wording.hands_off_comment(let_go.pull, let_go.head))
         hands_off = f.HandsOff(task=let_go.task, pull=let_go.pull, head=let_go.head)
+        body = wording.hands_off_comment(let_go.pull, let_go.head)
+        say = e.SayOnPull(pull=let_go.pull, body=body, carries=self._carry(now, hands_off))
         self.record(now, decided, hands_off, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
@@ -371,7 +384,7 @@ class Actor:
         limits = self._settings.limits
         expected = estimate_for(self.world, limits, view.task)
         started = f.AttemptStarted(
-            attempt=f"{view.task.id}.{len(view.tries) + 1}",
+            attempt=view.next_attempt,
             task=view.task.id,
             base=base,
             parents=parents if not (view.head and state.from_scratch) else (view.head, head),
@@ -483,13 +496,19 @@ class Actor:
 
     def _show_pull(self, now: datetime, view: TaskView, one: Try, state: s.Accepted, title: str) -> str:
         body = self._pull_body(view, one, state)
+        told = self._carry(now, *marks.of_pull(self.world, view, says=state.says))
         if view.pull:
-            edit = e.EditPull(pull=view.pull, title=title, body=body)
+            edit = e.EditPull(pull=view.pull, title=title, body=body, carries=told)
             self.perform(now, e.operation("edit-pull", view.task.id, state.commit), edit)
             self._answer_review(now, view, one, state)
             return view.pull
         opened = e.OpenPull(
-            target=view.task.target, branch=one.branch, base=one.base_branch, title=title, body=body
+            target=view.task.target,
+            branch=one.branch,
+            base=one.base_branch,
+            title=title,
+            body=body,
+            carries=told,
         )
         return self.perform(now, e.operation("pull", view.task.id), opened)
 

@@ -9,6 +9,7 @@ AgentloopError          what is wrong, how to mend it, where to read on
 ├── ConflictError       what was asked does not fit the state of things
 ├── UnsafeError         something needed to run safely is missing: fail closed
 └── JournalError        the journal cannot be read or written: the cycle ends, tried again later
+    └── DamagedJournalError   lines are lost: the cycle puts them aside and reads our marks
 """
 
 from __future__ import annotations
@@ -62,3 +63,7 @@ class UnsafeError(AgentloopError):
 
 class JournalError(AgentloopError):
     """The journal cannot be read or written."""
+
+
+class DamagedJournalError(JournalError):
+    """Lines of the journal are lost or make no sense; the cycle can mend that."""

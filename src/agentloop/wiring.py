@@ -32,6 +32,7 @@ from agentloop.edges.tracker import FileTracker
 from agentloop.errors import TargetError
 from agentloop.home import Home
 from agentloop.ports import Outside, Tracker
+from agentloop.recovery import MendedJournal, Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ def parts(home: Home, settings: Settings, tell: Callable[[str, dict[str, Any]], 
         version=__version__,
         settings=settings,
         clock=SystemClock(),
-        journal=Journal(home),
+        journal=mended_journal(home, settings, ports, number=last.journal if last else 0),
         outside=ports,
         baton=FileBaton(home),
         ask_admin=admin,
@@ -82,6 +83,19 @@ def parts(home: Home, settings: Settings, tell: Callable[[str, dict[str, Any]], 
         tell=tell,
         quiet_cycles=_quiet_cycles(last),
     )
+
+
+def mended_journal(home: Home, settings: Settings, ports: Outside, *, number: int) -> MendedJournal:
+    """Return the journal of `home`, which mends itself; its last entry is known to have had `number`."""
+    witnesses = Witnesses(
+        tracker=FileTracker(home.tracker),
+        forge=FileForge(home, settings),
+        executor=ports.executor,
+        repositories=ports.repositories,
+        facts=lambda: RelayFile(home).read().relay.facts,
+        number=number,
+    )
+    return MendedJournal(Journal(home), home, settings, SystemClock(), witnesses)
 
 
 def ground(ports: Outside, settings: Settings, target: Target) -> Ground:
@@ -184,6 +198,7 @@ def _tell_supervisor(
         problems=(*([ended.failed] if ended.failed else []), *ended.problems),
         notices=(*ended.notices, *left_out[:3]),
         outcome=ended.outcome,
+        journal=Journal(home).last_number(),
     )
     runtime.write_sleep(home.root, record)
 

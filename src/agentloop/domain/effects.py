@@ -14,10 +14,11 @@ from agentloop.domain.valueclass import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Say:
-    """A comment on an issue."""
+    """A comment on an issue. `carries`: what its mark says the journal knew (see `marks`); so below."""
 
     issue: str
     body: str
+    carries: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class CloseIssue:
 
     issue: str
     body: str
+    carries: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class OpenPull:
     base: str
     title: str
     body: str
+    carries: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ class EditPull:
     pull: str
     title: str
     body: str
+    carries: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class SayOnPull:
 
     pull: str
     body: str
+    carries: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -424,6 +424,50 @@ class Slept:
     wake: tuple[Wake, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalLost:
+    """Lines of the journal are gone; this one stands in their place. `aside` is where the rest is kept.
+
+    Until `JournalMended`, what tracker, forge and home show of our marks is still to be taken in.
+    """
+
+    what: str
+    aside: str = ""
+    tail: bool = False
+    """Whether the last lines are among them: then nobody knows what was spent lately."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalMended:
+    """All that could be learned from marks is in the journal again; `marks` of them told something."""
+
+    marks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundByMark:
+    """What is recorded with this was lost here, and read from the mark that `op` left at `where`."""
+
+    op: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteFound:
+    """A research task whose beginnings were lost has its note in the home: it is not done again."""
+
+    task: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptsForgotten:
+    """The task had attempts up to this number that the journal lost: the next one counts on from there."""
+
+    task: str
+    number: int
+
+
 Fact: TypeAlias = (
     CycleBegan
     | CycleEnded
@@ -467,6 +511,11 @@ Fact: TypeAlias = (
     | LimitReached
     | RelayWritten
     | Slept
+    | JournalLost
+    | JournalMended
+    | FoundByMark
+    | NoteFound
+    | AttemptsForgotten
 )
 
 

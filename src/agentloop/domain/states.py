@@ -213,6 +213,8 @@ def after(state: TaskState, fact: facts.Fact, at: datetime) -> TaskState:  # noq
             mine == attempt
         ):
             return InReview(attempt=mine, pull=pull, commit=commit)
+        case _, facts.NoteFound(path=path) if not over(state):
+            return Noted(path=path)
         case InReview(), facts.HandsOff():
             return replace(state, theirs=True)
         case (
@@ -316,6 +318,8 @@ class TaskView:
     requeues: int = 0
     """Starts after kills and failures of the machinery since the last verdict of an attempt's own."""
     green_evidence: str = ""
+    forgotten: int = 0
+    """The highest number of an attempt that a lost journal knew of."""
     heard: tuple[str, ...] = ()
     """Ids of reviews that were acted on."""
 
@@ -323,6 +327,12 @@ class TaskView:
     def last(self) -> Try | None:
         """The latest attempt."""
         return self.tries[-1] if self.tries else None
+
+    @property
+    def next_attempt(self) -> str:
+        """The id of its next attempt: an id never means two things, whatever the journal lost."""
+        last = int(self.tries[-1].attempt.rpartition(".")[2]) if self.tries else 0
+        return f"{self.task.id}.{max(last, self.forgotten) + 1}"
 
     @property
     def reviewed(self) -> tuple[str, ...]:

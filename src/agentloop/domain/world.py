@@ -136,6 +136,15 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Lines of the journal that were lost, noticed at `at`; `aside` is where the damaged file is kept."""
+
+    at: datetime
+    what: str
+    aside: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedOnce:
     """A refusal that the admin has not been shown yet."""
 
@@ -230,6 +239,13 @@ class World:
     """Tasks that were merged."""
     worker_models: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Which models answered in attempts: in how many, and in which last."""
+    losses: tuple[Loss, ...] = ()
+    mended: bool = True
+    """False from the loss of lines on until our marks outside were read."""
+    tail_lost: bool = False
+    """Whether the last lines were among those lost, until it is mended."""
+    found: dict[str, str] = field(default_factory=dict)
+    """Where the marks were found that told again what was lost, by their operations."""
 
     def apply(self, entry: facts.Entry) -> None:
         """Take one entry in."""
@@ -679,6 +695,30 @@ def _slept(world: World, fact: facts.Slept, _entry: facts.Entry) -> None:
     world.sleep = fact
 
 
+def _journal_lost(world: World, fact: facts.JournalLost, entry: facts.Entry) -> None:
+    world.losses = (*world.losses, Loss(at=entry.at, what=fact.what, aside=fact.aside))
+    world.mended = False
+    world.tail_lost |= fact.tail
+
+
+def _journal_mended(world: World, _fact: facts.JournalMended, _entry: facts.Entry) -> None:
+    world.mended = True
+    world.tail_lost = False
+
+
+def _found_by_mark(world: World, fact: facts.FoundByMark, _entry: facts.Entry) -> None:
+    world.found[fact.op] = fact.where
+
+
+def _note_found(world: World, fact: facts.NoteFound, _entry: facts.Entry) -> None:
+    world.notes[fact.task] = fact.path
+
+
+def _attempts_forgotten(world: World, fact: facts.AttemptsForgotten, _entry: facts.Entry) -> None:
+    view = world.tasks[fact.task]
+    world.tasks[fact.task] = replace(view, forgotten=max(view.forgotten, fact.number))
+
+
 _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.IssueSeen: _issue_seen,
     facts.Planned: _planned,
@@ -714,4 +754,9 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.LimitReached: _limit_reached,
     facts.RelayWritten: _relay_written,
     facts.Slept: _slept,
+    facts.JournalLost: _journal_lost,
+    facts.JournalMended: _journal_mended,
+    facts.FoundByMark: _found_by_mark,
+    facts.NoteFound: _note_found,
+    facts.AttemptsForgotten: _attempts_forgotten,
 }

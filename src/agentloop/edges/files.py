@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,19 +62,25 @@ def append_durable(path: Path, line: bytes) -> None:
     """Append `line` (a newline is added when missing) to the file at `path` and fsync it.
 
     A last line torn by an earlier crash is closed with a newline first, so that what is appended stays a line
-    of its own. When the file is new its folder is synced too. Raises OSError.
+    of its own. A file's name is made durable before its first byte is there. Raises OSError; what was written
+    then is taken away again, as nobody can tell whether it reached the disk.
     """
-    new = not path.exists()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         size = os.fstat(fd).st_size
+        if size == 0:
+            sync_folder(path.parent)
+            sync_folder(path.parent.parent)
         torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        write_all(fd, (b"\n" if torn else b"") + line + (b"" if line.endswith(b"\n") else b"\n"))
-        os.fsync(fd)
+        try:
+            write_all(fd, (b"\n" if torn else b"") + line + (b"" if line.endswith(b"\n") else b"\n"))
+            os.fsync(fd)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(fd, size)
+            raise
     finally:
         os.close(fd)
-    if new:
-        sync_folder(path.parent)
 
 
 def write_all(fd: int, data: bytes) -> None:

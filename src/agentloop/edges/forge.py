@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
 from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
 from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, Review
+from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges import files, records
 from agentloop.edges.git import Git, GitError
@@ -114,11 +115,24 @@ class FileForge:
                 return head if head == effect.commit else None
             case OpenPull():
                 entries = (*self._pulls.open(), *self._pulls.closed())
-                return next((entry.id for entry in entries if _made_by(entry, op, effect.branch)), None)
+                return next(
+                    (
+                        entry.id
+                        for entry in entries
+                        if self._is_opened_by_us(entry)
+                        and (entry.record.word("op"), entry.record.word("branch")) == (op, effect.branch)
+                    ),
+                    None,
+                )
             case EditPull():
                 record = self._pulls.get(effect.pull).record
-                wanted = (records.one_line(effect.title, TITLE_LIMIT), records.words_of(effect.body))
-                return effect.pull if (record.word("title"), record.body) == wanted else None
+                wanted = (
+                    records.one_line(effect.title, TITLE_LIMIT),
+                    records.words_of(effect.body),
+                    effect.carries,
+                )
+                there = (record.word("title"), record.body, record.word("carries"))
+                return effect.pull if there == wanted else None
             case SayOnPull():
                 return self._written(self._pulls.get(effect.pull), op)
             case _:
@@ -139,11 +153,17 @@ class FileForge:
                 title = records.one_line(effect.title, TITLE_LIMIT)
 
                 def edit(entry: Entry) -> str:
-                    return records.with_fields(records.with_body(entry.text, effect.body), {"title": title})
+                    fields = {
+                        "title": title,
+                        **self._proof(entry.id, entry.record.word("op"), effect.carries),
+                    }
+                    return records.with_fields(records.with_body(entry.text, effect.body), fields)
 
                 return self._pulls.change(effect.pull, edit).id
             case SayOnPull():
-                return self._append(effect.pull, "comment", effect.body, author=OURS, op=op)
+                return self._append(
+                    effect.pull, "comment", effect.body, author=OURS, op=op, carries=effect.carries
+                )
             case _:
                 assert_never(effect)
 
@@ -179,7 +199,42 @@ class FileForge:
             "op": op,
         }
         refuse_long(effect.body, "the description")
-        return self._pulls.add(lambda pull: records.new_text({"id": pull, **fields}, effect.body))
+        return self._pulls.add(
+            lambda pull: records.new_text(
+                {"id": pull, **fields, **self._proof(pull, op, effect.carries)}, effect.body
+            )
+        )
+
+    def marks(self) -> tuple[Mark, ...]:
+        """Return every mark in a pull request, open or closed, that proves to be ours: its own first."""
+        found: list[Mark] = []
+        for entry in (*self._pulls.open(), *self._pulls.closed()):
+            where, record = f"pull request {entry.id}", entry.record
+            if self._is_opened_by_us(entry):
+                told = unpack(record.word("carries"))
+                found.append(Mark(op=record.word("op"), where=where, carried=told, pull=entry.id))
+            found += [
+                Mark(op=one.op, where=f"{where}, {one.id}", carried=unpack(one.carries), pull=entry.id)
+                for one in record.blocks
+                if one.op and self._is_ours(entry, one)
+            ]
+        return tuple(found)
+
+    def unproved(self) -> tuple[str, ...]:
+        """Return the open pull requests that claim to be ours and cannot prove it."""
+        return tuple(
+            entry.id
+            for entry in self._pulls.open()
+            if entry.record.word("op") and not self._is_opened_by_us(entry)
+        )
+
+    def _proof(self, pull: str, op: str, carries: str) -> dict[str, Value]:
+        mark = self._marks.of("opened", pull, op, carries)
+        return {"mark": mark, **({"carries": carries} if carries else {})}
+
+    def _is_opened_by_us(self, entry: Entry) -> bool:
+        word = entry.record.word
+        return self._marks.holds(word("mark"), "opened", entry.id, word("op"), word("carries"))
 
     def _head_to_merge(self, effect: OpenPull) -> str:
         origin = self._origin(effect.target)
@@ -322,7 +377,15 @@ class FileForge:
     # Files.
 
     def _append(
-        self, pull: str, kind: str, text: str, *, author: str, details: tuple[str, ...] = (), op: str = ""
+        self,
+        pull: str,
+        kind: str,
+        text: str,
+        *,
+        author: str,
+        details: tuple[str, ...] = (),
+        op: str = "",
+        carries: str = "",
     ) -> str:
         refuse_long(text, "the text")
         made = ""
@@ -340,7 +403,8 @@ class FileForge:
                 text=text,
                 details=details,
                 op=op,
-                mark=lambda block: self._marks.of("pull", entry.id, block, op),
+                carries=carries,
+                mark=lambda block: self._marks.of("pull", entry.id, block, op, *filter(None, (carries,))),
             )
             return changed
 
@@ -362,7 +426,8 @@ class FileForge:
         return next((block.id for block in blocks if self._is_ours(entry, block)), None)
 
     def _is_ours(self, entry: Entry, block: Block) -> bool:
-        return self._marks.holds(block.mark, "pull", entry.id, block.id, block.op)
+        told = filter(None, (block.carries,))
+        return self._marks.holds(block.mark, "pull", entry.id, block.id, block.op, *told)
 
     def _origin(self, name: str) -> Origin:
         target = self._settings.target(name)
@@ -522,10 +587,6 @@ def _read_cache(path: Path) -> dict[str, tuple[bool | None, str]]:
         for key, pair in found.items()
         if isinstance(pair, list) and len(pair) == _PAIR
     }
-
-
-def _made_by(entry: Entry, op: str, branch: str) -> bool:
-    return (entry.record.word("op"), entry.record.word("branch")) == (op, branch)
 
 
 def _commit_in(block: Block) -> str:

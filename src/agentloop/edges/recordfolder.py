@@ -77,6 +77,10 @@ class Marks:
         self._path = folder / "key"
         self._key = b""
 
+    def there(self) -> bool:
+        """Return whether there is a key: without one no mark was ever made, or none can be proved."""
+        return bool(self._read())
+
     def of(self, *parts: str) -> str:
         """Return the mark for `parts`; the first one ever makes the key. Raises OSError."""
         if not self._key:
@@ -307,7 +311,7 @@ class RecordFolder:
         )
 
 
-def appended(
+def appended(  # noqa: PLR0913 -- a block's parts, by name
     entry: Entry,
     *,
     kind: str,
@@ -316,6 +320,7 @@ def appended(
     text: str,
     details: tuple[str, ...] = (),
     op: str = "",
+    carries: str = "",
     mark: Callable[[str], str] = lambda _: "",
 ) -> tuple[str, str]:
     """Return the entry's text with one more block, and the block's id; `mark` makes the mark for that id.
@@ -332,6 +337,7 @@ def appended(
         details=details,
         op=op,
         mark=mark(block_id) if op else "",
+        carries=carries if op else "",
     )
     text = records.with_block(entry.text, block)
     return (records.with_fields(text, fields) if entry.record.fields else text), block_id

@@ -45,7 +45,8 @@ _FIRST_LINE: Final = re.compile(
     re.MULTILINE,
 )
 _LAST_LINE: Final = re.compile(
-    r"^<!-- end of (?P<id>[a-z][0-9]{1,9})(?: op=(?P<op>\S+) mark=(?P<mark>[0-9a-f]+))? -->[ \t]*$",
+    r"^<!-- end of (?P<id>[a-z][0-9]{1,9})(?: op=(?P<op>\S+) mark=(?P<mark>[0-9a-f]+)"
+    r"(?: carries=(?P<carries>[A-Za-z0-9_-]+))?)? -->[ \t]*$",
     re.MULTILINE,
 )
 _LOOKALIKE: Final = re.compile(rf"^(?=\\*(?:## (?:{_KINDS}) |<!-- end of ))", re.MULTILINE)
@@ -70,6 +71,8 @@ class Block:
     details: tuple[str, ...] = ()
     op: str = ""
     mark: str = ""
+    carries: str = ""
+    """What the mark says the journal knew, packed (see `domain.marks`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +259,7 @@ def _block_text(block: Block) -> str:
         *filter(None, details),
     ]
     op = f" op={quote(block.op, safe=':#./')} mark={block.mark}" if block.op else ""
+    op += f" carries={block.carries}" if op and block.carries else ""
     said = _stored(block.text)
     return f"## {' · '.join(words)}\n\n{said}{chr(10) * 2 if said else ''}<!-- end of {block.id}{op} -->\n"
 
@@ -291,6 +295,7 @@ def _block(first: re.Match[str], last: re.Match[str] | None, said: str) -> Block
         details=tuple(clean(first["details"]).split(" · ")) if first["details"] else (),
         op=unquote(last["op"] or "") if last else "",
         mark=(last["mark"] or "") if last else "",
+        carries=(last["carries"] or "") if last else "",
     )
 
 

@@ -54,6 +54,8 @@ class SleepRecord:
     notices: tuple[str, ...] = ()
     outcome: str = ""
     """How the cycle ended; `idle`: nothing was new."""
+    journal: int = 0
+    """The number of the journal's last entry then: one that ends before it has lost its last lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,7 @@ def read_sleep(home: Path) -> SleepRecord | None:
         problems=_texts(found.get("problems")),
         notices=_texts(found.get("notices")),
         outcome=str(found.get("outcome", "")),
+        journal=_count(found.get("journal")),
     )
 
 
@@ -130,6 +133,7 @@ def write_sleep(home: Path, record: SleepRecord) -> None:
         "problems": list(record.problems),
         "notices": list(record.notices),
         "outcome": record.outcome,
+        "journal": record.journal,
     }
     runfolder.write_object(str(home / ".agentloop/run/sleep.json"), said)
 
@@ -219,6 +223,10 @@ def identity_in(found: object) -> Identity | None:
 
 def _plain(identity: Identity) -> dict[str, Any]:
     return {"pid": identity.pid, "boot_id": identity.boot_id, "start_ticks": identity.start_ticks}
+
+
+def _count(found: object) -> int:
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
 
 
 def _texts(found: object) -> tuple[str, ...]:

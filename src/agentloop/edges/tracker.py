@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
 from agentloop.domain.effects import CloseIssue, Label, Say
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue
+from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges import records
 from agentloop.edges.recordfolder import (
@@ -109,14 +110,38 @@ class FileTracker:
         """Carry `effect` out unless `op` has done it already, and return the id of what was made."""
         match effect:
             case Say():
-                return self._append(effect.issue, effect.body, author=OURS, op=op)
+                return self._append(effect.issue, effect.body, author=OURS, op=op, carries=effect.carries)
             case CloseIssue():
-                return self._append(effect.issue, effect.body, author=OURS, op=op, state="closed")
+                told = effect.carries
+                return self._append(
+                    effect.issue, effect.body, author=OURS, op=op, carries=told, state="closed"
+                )
             case Label():
                 self.label(effect.issue, add=effect.add, remove=effect.remove)
                 return effect.issue
             case _:
                 assert_never(effect)
+
+    def marks(self) -> tuple[Mark, ...]:
+        """Return every mark on an issue, open or closed, that proves to be ours."""
+        return tuple(
+            Mark(op=block.op, where=f"issue {entry.id}, {block.id}", carried=unpack(block.carries))
+            for entry in (*self._issues.open(), *self._issues.closed())
+            for block in entry.record.blocks
+            if block.op and self._is_ours(entry, block)
+        )
+
+    def has_key(self) -> bool:
+        """Return whether the key is there that proves our marks; the first mark ever made it."""
+        return self._marks.there()
+
+    def unproved(self) -> tuple[str, ...]:
+        """Return the open issues with marks that claim to be ours and cannot prove it."""
+        return tuple(
+            entry.id
+            for entry in self._issues.open()
+            if any(block.mark and not self._is_ours(entry, block) for block in entry.record.blocks)
+        )
 
     # A person's commands.
 
@@ -192,7 +217,9 @@ class FileTracker:
 
         return _labels(self._issues.change(issue, edit))
 
-    def _append(self, issue: str, text: str, *, author: str, op: str = "", state: str = "") -> str:
+    def _append(
+        self, issue: str, text: str, *, author: str, op: str = "", carries: str = "", state: str = ""
+    ) -> str:
         refuse_long(text, "the comment")
         made = ""
 
@@ -203,7 +230,7 @@ class FileTracker:
                 return None
             changed = entry.text
             if text.strip() or op:
-                changed, made = self._appended(entry, text, author, op)
+                changed, made = self._appended(entry, text, author, op, carries)
             return records.with_fields(changed, {"state": state}) if state else changed
 
         if state == "closed":
@@ -212,7 +239,7 @@ class FileTracker:
             self._issues.change(issue, edit)
         return made
 
-    def _appended(self, entry: Entry, text: str, author: str, op: str) -> tuple[str, str]:
+    def _appended(self, entry: Entry, text: str, author: str, op: str, carries: str) -> tuple[str, str]:
         return appended(
             entry,
             kind="comment",
@@ -220,7 +247,8 @@ class FileTracker:
             at=self._now(),
             text=text,
             op=op,
-            mark=lambda block: self._marks.of("issue", entry.id, block, op),
+            carries=carries,
+            mark=lambda block: self._marks.of("issue", entry.id, block, op, *filter(None, (carries,))),
         )
 
     def _written(self, entry: Entry, op: str) -> str | None:
@@ -230,7 +258,8 @@ class FileTracker:
         return next((block.id for block in blocks if self._is_ours(entry, block)), None)
 
     def _is_ours(self, entry: Entry, block: Block) -> bool:
-        return self._marks.holds(block.mark, "issue", entry.id, block.id, block.op)
+        told = filter(None, (block.carries,))
+        return self._marks.holds(block.mark, "issue", entry.id, block.id, block.op, *told)
 
     def _filed(self, entry: Entry) -> Filed:
         record = entry.record

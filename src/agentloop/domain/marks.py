@@ -1,0 +1,205 @@
+"""What our marks outside say of the journal, for the day on which it is lost.
+
+A comment, a closing, a pull request of ours carries, beside its operation and the mark that proves it ours,
+the facts that it stands for. Read again in their order they tell what was planned, asked, published and
+given up: so nothing of it is done a second time. Work in hand and refusals are not told; they happen anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from agentloop.domain import facts as f
+from agentloop.domain import states as s
+from agentloop.domain.codec import CodecError, decode, encode
+from agentloop.domain.valueclass import dataclass, replace
+from agentloop.domain.work import Delivered
+from agentloop.domain.world import Closed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentloop.domain.relay.values import Facts
+    from agentloop.domain.states import TaskView
+    from agentloop.domain.work import Verdict
+    from agentloop.domain.world import World
+
+FORMAT: Final = 1
+LIMIT_BYTES: Final = 4_000_000
+"""What a mark carries is never longer than this, unpacked."""
+OUTPUT_CHARACTERS: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a mark carries: facts, when they were recorded, and all that had been spent by then."""
+
+    at: datetime
+    cycle: int
+    facts: tuple[f.Fact, ...]
+    spent_micros: int = 0
+    """Settled, unresolved at its ceiling, and reserved."""
+    v: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A mark that proved to be ours: its operation, where it stands, its pull request ("" = on an issue).
+
+    `carried` is None for one that carries nothing (an older agentloop made it, or it tells no fact).
+    """
+
+    op: str
+    where: str
+    carried: Carried | None
+    pull: str = ""
+
+
+def pack(carried: Carried) -> str:
+    """Return it as one word of letters, digits, `-` and `_`."""
+    data = json.dumps(encode(carried), ensure_ascii=False, separators=(",", ":"))
+    packed = zlib.compress(data.encode("utf-8", "surrogatepass"), 9)
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def unpack(word: str) -> Carried | None:
+    """Return what `pack` made a word of; None when it makes no sense, or a newer agentloop made it."""
+    try:
+        packed = base64.urlsafe_b64decode(word + "=" * (-len(word) % 4))
+        data = json.loads(
+            zlib.decompressobj().decompress(packed, LIMIT_BYTES).decode("utf-8", "surrogatepass")
+        )
+        if not isinstance(data, dict) or data.get("v", 0) > FORMAT:
+            return None
+        found: Carried = decode(Carried, data)
+    except (ValueError, TypeError, zlib.error, CodecError, RecursionError):
+        return None
+    return found
+
+
+def of_issue(world: World, issue: str, *own: f.Fact) -> tuple[f.Fact, ...]:
+    """Return what a mark on an issue carries: the issue, its `own` facts, and how its tasks ended."""
+    view = world.issues[issue]
+    seen = f.IssueSeen(
+        issue=issue, title=view.title, target=view.target, priority=view.priority, evidence=view.evidence
+    )
+    ends = (_ended(one) for one in world.tasks_of(issue))
+    return (seen, *own, *(one for one in ends if one is not None))
+
+
+def of_pull(world: World, view: TaskView, *, says: str) -> tuple[f.Fact, ...]:
+    """Return what a pull request's mark carries: how its task's last attempt came to be published.
+
+    Its own id is not known before it is open: `found_in` fills it in.
+    """
+    one, verdict = view.tries[-1], world.verdicts[view.tries[-1].attempt]
+    spent = sum(each.spent_micros for each in view.tries)
+    return (
+        f.SentBack(task=view.task.id, heard=view.heard),
+        _started(view, one),
+        f.AttemptEnded(
+            attempt=one.attempt,
+            outcome=one.outcome or Delivered(tip=one.commit, summary=""),
+            turns=one.turns,
+            sandboxed=one.sandboxed,
+            models=one.models,
+        ),
+        f.Settled(purse=f"attempt:{one.attempt}", micros=spent, model=one.models[0] if one.models else ""),
+        f.ResultTaken(attempt=one.attempt, commit=one.commit),
+        f.Judged(verdict=_short(verdict)),
+        f.Reviewed(attempt=one.attempt, accepted=True, says=says),
+        f.Published(
+            task=view.task.id, attempt=one.attempt, pull="", branch=one.branch, commit=verdict.commit
+        ),
+    )
+
+
+def lost(world: World, mark: Mark) -> tuple[f.Fact, ...]:
+    """Return the facts of a mark that `world` has lost; () when it knows all that the mark tells."""
+    carried = mark.carried
+    if carried is None or mark.op in world.found:
+        return ()
+    facts = tuple(_found_in(fact, mark.pull) for fact in carried.facts)
+    published = next((fact for fact in facts if isinstance(fact, f.Published)), None)
+    if published is not None:
+        view = world.tasks.get(published.task)
+        behind = view is not None and not s.over(view.state) and not _has(view, published.attempt)
+        return facts if behind else ()
+    if mark.op in world.effects:
+        return ()  # an intent and its facts are one line
+    return tuple(_reopened(world, facts))
+
+
+def in_order(marks: Iterable[Mark]) -> list[Mark]:
+    """Return the marks that carry something, in the order in which they were made."""
+    told = [(one.carried.at, bool(one.pull), one.where, one) for one in marks if one.carried is not None]
+    return [one for *_, one in sorted(told, key=lambda each: each[:3])]
+
+
+def known_spending(marks: Iterable[Mark], relay: Facts) -> int:
+    """Return the micro-dollars that had been spent in all, as far as marks and the relay's facts tell."""
+    told = dict(relay)
+    names = ("spent in all", "set aside for work under way")
+    said = sum(_micros(told.get(name) or "") for name in names)
+    return max([said, *(one.carried.spent_micros for one in marks if one.carried is not None)])
+
+
+def _micros(text: str) -> int:
+    found = re.match(r"\$(\d{1,9}(?:\.\d{1,6})?)", text)
+    return round(float(found[1]) * 1e6) if found else 0
+
+
+def _found_in(fact: f.Fact, pull: str) -> f.Fact:
+    return replace(fact, pull=pull) if isinstance(fact, f.Published) else fact
+
+
+def _has(view: TaskView, attempt: str) -> bool:
+    return any(one.attempt == attempt for one in view.tries)
+
+
+def _reopened(world: World, facts: tuple[f.Fact, ...]) -> Iterable[f.Fact]:
+    seen, *rest = facts
+    known = world.issues.get(seen.issue) if isinstance(seen, f.IssueSeen) else None
+    if not isinstance(seen, f.IssueSeen) or known is None:
+        yield seen
+    elif isinstance(known.state, Closed) and rest:
+        # Decided about after it was closed: somebody had opened it again.
+        yield f.IssueReopened(issue=seen.issue)
+    yield from rest
+
+
+def _ended(view: TaskView) -> f.Fact | None:
+    match view.state:
+        case s.Merged(pull=pull, commit=commit):
+            return f.Merged(task=view.task.id, pull=pull, commit=commit)
+        case s.Noted(path=path):
+            return f.NoteFound(task=view.task.id, path=path)
+        case s.Cancelled(reason=reason):
+            return f.Cancelled(task=view.task.id, reason=reason)
+        case _:
+            return None
+
+
+def _started(view: TaskView, one: s.Try) -> f.AttemptStarted:
+    return f.AttemptStarted(
+        attempt=one.attempt,
+        task=view.task.id,
+        base=one.base,
+        parents=one.parents,
+        branch=one.branch,
+        base_branch=one.base_branch,
+        evidence=one.evidence,
+        slice_micros=one.slice_micros,
+        deadline=one.deadline,
+        trunk=one.trunk,
+    )
+
+
+def _short(verdict: Verdict) -> Verdict:
+    checks = tuple(replace(one, output=one.output[-OUTPUT_CHARACTERS:]) for one in verdict.checks)
+    return replace(verdict, checks=checks)
