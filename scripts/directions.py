@@ -127,6 +127,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         (*CORE, "ports", "edges.forge", "edges.journal", "edges.tracker", *TOOLBOX),
         "a lost journal is told again by what tracker and forge keep of our marks",
     ),
+    "rebuilding": (
+        (*CORE, "looking", "settings", "wiring", "edges"),
+        "making anew looks at every part that keeps something derived",
+    ),
     "wiring": (
         (*CORE, "ports", *JOINED, *SIGHT, "recovery", "edges"),
         "wiring joins all",
@@ -134,7 +138,8 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "cli": (
         (
             *(*CORE, "compiled", "doctor", "initialise", "light", "ports"),
-            *("settings", "supervisor", "supervision", "wiring", "rehearsal", *SIGHT, *TOOLBOX),
+            *("settings", "supervisor", "supervision", "wiring", "rehearsal", "rebuilding"),
+            *(*SIGHT, *TOOLBOX),
         ),
         "commands reach edges through wiring",
     ),

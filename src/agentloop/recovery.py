@@ -22,6 +22,7 @@ from agentloop.domain.settings import micros
 from agentloop.domain.signals import evidence_for
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import AttemptSpec
+from agentloop.domain.world import LOST_PURSE
 from agentloop.edges.files import make_folder
 from agentloop.errors import DamagedJournalError, JournalError, TargetError
 
@@ -197,7 +198,7 @@ class MendedJournal:
             self._add(world, at, f.Settled(purse="lost:known", micros=known))
         rest = micros(self._settings.limits.day_usd) - world.spent_micros(now.date())
         if world.tail_lost and rest > 0:
-            self._add(world, now, f.Settled(purse="lost:unknown", micros=0, unresolved_micros=rest))
+            self._add(world, now, f.Settled(purse=LOST_PURSE, micros=0, unresolved_micros=rest))
 
 
 def _cycle_in(facts: Facts) -> int:

@@ -28,6 +28,7 @@ from agentloop.edges.pool import Pool
 from agentloop.edges.relay import RelayFile
 from agentloop.edges.repositories import GitRepositories
 from agentloop.edges.requests import FileRequests
+from agentloop.edges.tidying import tidy
 from agentloop.edges.tracker import FileTracker
 from agentloop.errors import TargetError
 from agentloop.home import Home
@@ -60,6 +61,7 @@ def outside(home: Home, settings: Settings) -> Outside:
 
 def _sweep(home: Home, settings: Settings, executor: LocalExecutor, keep: frozenset[str]) -> None:
     executor.sweep(keep)
+    tidy(home)
     if Pool(home, settings).is_due():
         executor.keep_up()
 

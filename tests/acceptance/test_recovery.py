@@ -1,4 +1,4 @@
-"""The journal is lost, alone or with the runtime folder: our marks tell what was done, and nothing is repeated."""
+"""The journal is lost, alone or with the runtime folder: marks tell what was done; nothing is repeated."""
 
 from __future__ import annotations
 

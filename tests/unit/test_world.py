@@ -83,6 +83,11 @@ ONE_OF_EACH: list[f.Fact] = [
     f.Slept(
         until=None, kind="hibernating", reason="r", wake=(d.Wake(on="time", which="2026-11-03T00:00:00Z"),)
     ),
+    f.JournalLost(what="all of it", aside="journal/aside/x", tail=True),
+    f.FoundByMark(op="plan:7:e#0", where="issue 7, c1"),
+    f.NoteFound(task="7.1", path="memories/notes/7.1.md"),
+    f.AttemptsForgotten(task="7.1", number=3),
+    f.JournalMended(marks=1),
 ]
 
 

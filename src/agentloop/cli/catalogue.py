@@ -23,6 +23,10 @@ GROUPS = {
             "home:doctor",
             "Look whether everything is there that the loop needs, and say how to mend what is not.",
         ),
+        "rebuild": (
+            "home:rebuild",
+            "Make everything anew that can be derived, and mend the journal; nothing is done twice by it.",
+        ),
         "config": ("config:app", "What the settings are, where they come from, whether they are right."),
     },
     "Say what you want, judge what comes back": {

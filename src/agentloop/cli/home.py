@@ -87,6 +87,23 @@ def _next(made: Plan) -> list[str]:
     return [go, *(f"{command:<{width}}  # {why}" for command, why in rows)]
 
 
+def rebuild(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Make everything anew that can be derived, and mend the journal; nothing is done twice by it.
+
+    Settings are compiled, caches and indexes deleted, mirrors checked and filled; results, ledgers and
+    versions of the relay stay.
+    """
+    from agentloop import rebuilding
+
+    done = []
+    for sentence in rebuilding.rebuild(Home(find_home(home))):
+        done.append(sentence)
+        if not as_json:
+            typer.echo(sentence)
+    if as_json:
+        print_json({"done": done})
+
+
 def doctor(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Look whether everything is there that the loop needs, and say how to mend what is not."""
     from agentloop import doctor as checks

@@ -141,6 +141,13 @@ def journal(home: Home) -> Check:
             f"its last entry is of {last:%Y-%m-%d %H:%M} UTC, which is still to come: the clock jumped back",
             "set the clock: sudo timedatectl set-ntp true",
         )
+    aside = sorted(home.journal.glob("aside/*"))
+    if aside:
+        return warn(
+            "journal",
+            f"it was damaged and mended; what was there is in {aside[0].parent}, the last {aside[-1].name}",
+            "take from them what you need, then delete them",
+        )
     return ok("journal", f"{count:,} entries, the last of {last:%Y-%m-%d %H:%M} UTC")
 
 

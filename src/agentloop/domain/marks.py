@@ -70,10 +70,9 @@ def pack(carried: Carried) -> str:
 def unpack(word: str) -> Carried | None:
     """Return what `pack` made a word of; None when it makes no sense, or a newer agentloop made it."""
     try:
-        packed = base64.urlsafe_b64decode(word + "=" * (-len(word) % 4))
-        data = json.loads(
-            zlib.decompressobj().decompress(packed, LIMIT_BYTES).decode("utf-8", "surrogatepass")
-        )
+        zipped = zlib.decompressobj()
+        packed = zipped.decompress(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)), LIMIT_BYTES)
+        data = json.loads(packed.decode("utf-8", "surrogatepass")) if zipped.eof else None
         if not isinstance(data, dict) or data.get("v", 0) > FORMAT:
             return None
         found: Carried = decode(Carried, data)

@@ -23,7 +23,8 @@ from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
 from agentloop.domain.telling import count, finding_words, standing
 from agentloop.domain.valueclass import dataclass, shape
-from agentloop.domain.wording import one_line
+from agentloop.domain.wording import dollars, one_line
+from agentloop.domain.world import LOST_PURSE
 
 if TYPE_CHECKING:
     from agentloop.domain.settings import Settings
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 ROWS = 20
 """Entries of each list in the JSON; how many there are in all stands beside it."""
+
+LOSS_TOLD_FOR = timedelta(days=7)
 
 T = TypeVar("T")
 
@@ -213,11 +216,24 @@ def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, 
         open_issues=len(world.open),
         merged=world.merged,
         fallbacks=fallbacks(world, settings),
-        warnings=(*warnings, *_warnings(settings)),
+        warnings=(*warnings, *_losses(world, now), *_warnings(settings)),
         grace_seconds=settings.worker.grace_seconds,
         alerts=alerts.standing(scene),
         runway=runway_lines(runway(scene)),
     )
+
+
+def _losses(world: World, now: datetime) -> tuple[str, ...]:
+    """What was lately lost of the journal, and what follows."""
+    recent = [one for one in world.losses if now - one.at < LOSS_TOLD_FOR]
+    if not recent:
+        return ()
+    last, more = recent[-1], f" ({len(recent)} losses)" if len(recent) > 1 else ""
+    kept = f"; what was there is in {last.aside}" if last.aside else ""
+    told = f"{count(len(world.found), 'mark')} outside told again what was done"
+    unknown = world.spent_by_purse.get(LOST_PURSE, 0)
+    money = f"; what may have been spent unseen counts as {dollars(unknown)}" if unknown else ""
+    return (f"the journal was damaged{more}: {one_line(last.what, 200)}{kept}; {told}{money}",)
 
 
 def _listed(

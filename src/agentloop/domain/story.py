@@ -245,6 +245,8 @@ def _event(fact: f.Fact, entry: f.Entry, issue: str, known: IssueView | None) ->
         case f.Refused(by=by, decision=decision, why=why):
             about = decision_about(decision, issue)
             said = (by, f"refused: {decision_words(decision)}", one_line(why, 600), about)
+        case f.FoundByMark(where=where):
+            said = ("", f"recovered from marks: {where}", "the journal had lost it", _marked(entry, issue))
         case f.IssueSeen() | f.IssueClosed() | f.IssueReopened():
             said = (*_issue_words(fact, known), "" if fact.issue == issue else None)
         case _:
@@ -254,6 +256,14 @@ def _event(fact: f.Fact, entry: f.Entry, issue: str, known: IssueView | None) ->
         return None
     refused = isinstance(fact, f.Refused)
     return Event(at=entry.at, cycle=entry.cycle, by=by_, what=what, why=why_, task=task, refused=refused)
+
+
+def _marked(entry: f.Entry, issue: str) -> str | None:
+    """The task that a mark told of, "" when it was the issue itself; None: it is about another."""
+    if any(getattr(fact, "issue", None) == issue for fact in entry.facts):
+        return ""
+    tasks = (str(getattr(fact, "task", "")) for fact in entry.facts)
+    return next((task for task in tasks if task.rpartition(".")[0] == issue), None)
 
 
 def _issue_words(

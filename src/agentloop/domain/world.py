@@ -39,6 +39,8 @@ HISTORY = 50
 """Attempts of a kind whose cost is kept for estimates."""
 ALERTS = 100
 AN_HOUR = timedelta(hours=1)
+LOST_PURSE = "lost:unknown"
+"""The purse of what may have been spent while the journal has lost its last lines."""
 REHEARSAL = "rehearsal:"
 """How the purses of rehearsed cycles begin."""
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 IDENTITY: Final = "agentloop <agentloop@localhost>"
 STALE_LOCK_SECONDS: Final = 60
 _TRIES: Final = 5
+_LEFT: Final = (
+    "index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/**/*.lock",
+    "objects/pack/tmp_*", "objects/info/*.lock", "fast_import_crash_*",
+)  # fmt: skip
 _SHA256_DIGITS: Final = 64
 _UNDER_WAY: Final = {
     "MERGE_HEAD": "a merge",
@@ -277,13 +281,45 @@ def _take_stale_lock(repository: _Repository, error: GitError, root: Path) -> No
         lock.unlink(missing_ok=True)
 
 
+def repair_locks(root: Path) -> tuple[Path, ...]:
+    """Take away what a killed git left in the repository at `root`: its locks and unfinished packs.
+
+    Only under the home's lock, only what is a minute old, and only while no git works there: a person's
+    commit that waits for its editor is one. Returns what was taken away. Raises OSError.
+    """
+    repository = _repository(root)
+    if isinstance(repository, PutOff):
+        return ()
+    folders = dict.fromkeys((repository.folder, repository.shared))
+    found = [path for folder in folders for pattern in _LEFT for path in folder.glob(pattern)]
+    old = [path for path in found if _age_seconds(path) >= STALE_LOCK_SECONDS]
+    if not old or _git_runs_in(root):
+        return ()
+    for path in old:
+        path.unlink(missing_ok=True)
+    return tuple(old)
+
+
+def _age_seconds(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0
+
+
 def _git_runs_in(root: Path) -> bool:
+    """Whether a git works in `root`: it stands in there, or was told so by its words or its environment."""
+    here = root.resolve()
+    named = str(here).encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            name = (process / "comm").read_text("utf-8", "replace")
-            cwd = (process / "cwd").readlink()
+            if not (process / "comm").read_text("utf-8", "replace").startswith("git"):
+                continue
+            said = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            if named in said or (process / "cwd").readlink().is_relative_to(here):
+                return True
+        except FileNotFoundError:
+            continue  # it has ended
         except OSError:
-            continue
-        if name.startswith("git") and cwd.is_relative_to(root.resolve()):
-            return True
+            return True  # somebody else's: where it works cannot be seen
     return False

@@ -61,6 +61,20 @@ class _Bad:
     good: _Good | None = None
 
 
+class _Place:
+    """A line of a file, counted from `start` (bytes); what comes before is read only when it is told."""
+
+    def __init__(self, path: Path, start: int, line: int) -> None:
+        self._path = path
+        self._start = start
+        self._line = line
+
+    def __str__(self) -> str:
+        with self._path.open("rb") as stream:
+            before = stream.read(self._start).count(b"\n")
+        return f"{self._path}:{before + self._line}"
+
+
 _Line: TypeAlias = "_Good | _Bad | None"
 
 
@@ -177,10 +191,9 @@ class Journal:
         number = _number_at(files[0], offset) if after and files else 0
         for path in files:
             start = offset if path.name == newest else 0
-            before = _lines_before(path, start) if start else 0
-            for place, raw in enumerate(_raw_lines(path, start), before + 1):
+            for place, raw in enumerate(_raw_lines(path, start), 1):
                 if raw:
-                    line = _line(raw, number, f"{path}:{place}")
+                    line = _line(raw, number, _Place(path, start, place))
                     number = line.number if isinstance(line, _Good) else number
                     yield line
 
@@ -205,7 +218,7 @@ class _Mending:
         kept: list[bytes] = []
         damaged = False
         for place, raw in enumerate(_raw_lines(path), 1):
-            line = _line(raw, self._number, f"{path}:{place}") if raw else None
+            line = _line(raw, self._number, _Place(path, 0, place)) if raw else None
             good = line.good if isinstance(line, _Bad) else line
             if isinstance(line, _Bad):
                 damaged = True
@@ -266,11 +279,6 @@ def _behind(mark: Mark | None, now: Mark) -> int:
     return sum(each.size for each in now.files[len(mark.files) - 1 :]) - mark.offset
 
 
-def _lines_before(path: Path, offset: int) -> int:
-    with path.open("rb") as stream:
-        return stream.read(offset).count(b"\n")
-
-
 def _number_at(path: Path, offset: int) -> int:
     """The number of the last entry before `offset`; UNKNOWN when that is of an older agentloop, or torn."""
     try:
@@ -289,8 +297,8 @@ def _raw_lines(path: Path, start: int = 0) -> list[bytes]:
         raise JournalError(f"{path} cannot be read: {error.strerror}", fix="make it readable") from error
 
 
-def _line(raw: bytes, before: int, where: str) -> _Line:
-    """What a line says that follows entry number `before`. Raises JournalError when it is a newer format's."""
+def _line(raw: bytes, before: int, where: _Place) -> _Line:
+    """What a line says that follows entry number `before`. Raises JournalError for a newer format."""
     seal = _SEAL.search(raw)
     whole = seal is not None and zlib.crc32(raw[: seal.start("sum") - len(',"sum":"')]) == int(
         seal["sum"], 16
@@ -305,11 +313,11 @@ def _line(raw: bytes, before: int, where: str) -> _Line:
     good = _Good(entry=found, number=int(seal["n"]), first=int(seal["first"] or seal["n"]))
     missing = 0 if before == UNKNOWN else good.first - before - 1
     if missing < 0:
-        return _Bad(what=f"{where} is not an entry of the journal: {good.first} comes twice")
+        return _Bad(what=f"{where} is not an entry of the journal: {good.first} came before")
     return good if not missing else _Bad(what=f"{missing} entries before {where} are missing", good=good)
 
 
-def _parsed(raw: bytes, where: str, *, sure: bool) -> Entry | _Bad | None:
+def _parsed(raw: bytes, where: _Place, *, sure: bool) -> Entry | _Bad | None:
     try:
         data = json.loads(raw.decode("utf-8", "surrogatepass"))
         _refuse_newer(data, where)
@@ -323,7 +331,7 @@ def _parsed(raw: bytes, where: str, *, sure: bool) -> Entry | _Bad | None:
     return entry
 
 
-def _refuse_newer(data: object, where: str) -> None:
+def _refuse_newer(data: object, where: _Place) -> None:
     version = data.get("v") if isinstance(data, dict) else None
     if isinstance(version, int) and version > FORMAT:
         raise _newer(f"{where}: format {version}, and {FORMAT} is the newest known here")

@@ -114,6 +114,16 @@ class Mirror:
             except GitError as again:
                 raise self.out_of_reach(again) from again
 
+    def check(self) -> bool:
+        """Return whether the mirror is whole; a damaged one is set aside, and a fetch makes it anew."""
+        if not _is_whole(self.folder):
+            return False
+        if self._is_sound():
+            return True
+        with _held(self.folder.with_suffix(".lock")):
+            self._set_aside()
+        return False
+
     def has(self, commit: str) -> bool:
         """Return whether the mirror holds `commit` (full id)."""
         if not _is_whole(self.folder):

@@ -48,6 +48,17 @@ class GitRepositories:
             Slots(self._home).note_tip(target.name, have[branch])
         return branch, have[branch]
 
+    def renew(self, target: Target) -> str:
+        """Check the target's mirror, make it anew when it is damaged, bring everything in, and say so.
+
+        Raises TargetError when the repository is out of reach, BusyError.
+        """
+        mirror = self._mirror(target)
+        said = "the mirror was whole" if mirror.check() else "the mirror was damaged or missing, and is new"
+        mirror.fetch()
+        branch, commit = self.head(target)
+        return f"{said}; {branch} is at {commit[:10]}"
+
     def prepare(self, spec: AttemptSpec, *, message: str) -> None:
         """Give the attempt a place to work in; done already = nothing to do.
 
