@@ -63,7 +63,7 @@ def test_the_samples_are_as_they_were_made(name: str) -> None:
 
 
 def test_the_journal_tells_the_same_story(home: Home) -> None:
-    """Every task merged by its pull request, the issue closed by the loop, nothing open, money to the micro."""
+    """Every task merged by its pull request, the issue closed, nothing open, money to the micro-dollar."""
     world = Journal(home).world()
     merged = {task: view.state.pull for task, view in world.tasks.items() if isinstance(view.state, Merged)}
     assert merged == {"1.1": "1", "1.2": "2"}
