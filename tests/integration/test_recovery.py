@@ -174,7 +174,7 @@ def test_last_lines_that_are_cut_off_are_noticed(home: Home) -> None:
     assert isinstance(journal(home, number=1).world().issues["1"].state, Fresh)
     assert journal(home, facts=(("cycle", "1"),)).world().losses == ()
     for knows in ({"number": 9}, {"facts": (("cycle", "4"),)}):
-        world = journal(home, **knows).world()  # type: ignore[arg-type]
+        world = journal(home, **knows).world()
         assert world.losses[-1].what == "its last entries were missing"
         assert isinstance(world.issues["1"].state, InWork)
         for path in home.journal.glob("*.jsonl"):
@@ -190,7 +190,7 @@ def git(folder: Path, *words: str) -> None:
 
 
 def test_leftovers_go_and_what_lives_stays(tmp_path: Path) -> None:
-    """Old temp files, those of processes that are gone, a stale lock of git; nothing that is young or alive."""
+    """Old temp files, those of processes that are gone, a stale lock of git; nothing young or alive."""
     home = Home(tmp_path)
     git(tmp_path, "init", "-q")
     home.run.mkdir(parents=True)
@@ -219,9 +219,15 @@ def test_a_lock_is_left_while_a_git_of_anybodys_works_in_the_home(tmp_path: Path
     lock = tmp_path / ".git" / "index.lock"
     lock.write_text("")
     os.utime(lock, (time.time() - 3600,) * 2)
-    with subprocess.Popen(["git", "-C", str(tmp_path), "cat-file", "--batch"], stdin=subprocess.PIPE) as busy:
+    words = ["git", "-C", str(tmp_path), "cat-file", "--batch"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as busy:
+        assert busy.stdin is not None
+        assert busy.stdout is not None
+        busy.stdin.write(b"nothing\n")
+        busy.stdin.flush()
+        assert busy.stdout.readline() == b"nothing missing\n"
         assert (tidy(Home(tmp_path)), lock.exists()) == ((), True)
-        busy.communicate()
+        busy.stdin.close()
     assert (tidy(Home(tmp_path)), lock.exists()) == ((lock,), False)
 
 

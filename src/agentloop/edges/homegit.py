@@ -318,7 +318,7 @@ def _git_runs_in(root: Path) -> bool:
             said = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
             if named in said or (process / "cwd").readlink().is_relative_to(here):
                 return True
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended
         except OSError:
             return True  # somebody else's: where it works cannot be seen
