@@ -54,7 +54,12 @@ def _swept(home: Home) -> Iterator[str]:
 
 def _forgotten(home: Home) -> Iterator[str]:
     """Indexes and caches: what uses them next makes them anew."""
-    caches = (home.baselines, home.fold_index, home.run / "standing.json", *home.mirrors.glob("*.merges.json"))
+    caches = (
+        home.baselines,
+        home.fold_index,
+        home.run / "standing.json",
+        *home.mirrors.glob("*.merges.json"),
+    )
     for path in caches:
         if path.is_dir():
             shutil.rmtree(path)

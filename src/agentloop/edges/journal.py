@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import zlib
 from typing import TYPE_CHECKING, Final, TypeAlias
