@@ -21,7 +21,7 @@ from agentloop.domain.valueclass import shape
 from agentloop.domain.world import World, fold
 from agentloop.edges.foldindex import loaded_at
 from agentloop.edges.journal import Journal
-from agentloop.errors import JournalError
+from agentloop.errors import DamagedJournalError, JournalError
 from agentloop.home import Home
 from agentloop.testing.samples import COMMIT, delivered, finding, task, verdict
 
@@ -182,9 +182,13 @@ def test_what_is_finished_is_not_read_until_it_is_asked_for(home: Home) -> None:
 
 
 def test_an_index_is_not_believed_once_something_before_its_mark_changed(home: Home) -> None:
-    """A person took a line out of the journal: the whole of it is read."""
+    """A person took a line out of the journal: the whole of it is read, the loss seen, the index gone."""
     path = next(home.journal.iterdir())
     path.write_bytes(b"\n".join(path.read_bytes().split(b"\n")[1:]))
+    with pytest.raises(DamagedJournalError, match="1 entries before"):
+        Journal(home).world()
+    Journal(home).mend(datetime(2026, 11, 20, tzinfo=UTC))
+    assert not home.fold_index.exists()
     world = Journal(home).world()
     assert (loaded_at(world), list(world.issues)) == (None, ["2", "3"])
 
