@@ -76,7 +76,6 @@ class Pool:
             commit=self.slots.tip(target.name),
             mirror=str(self._home.mirror_of(target.name)),
             sandbox=self._settings.worker.sandbox,
-            setup="",
         )
 
     def key(self, target: Target) -> str:

@@ -73,9 +73,7 @@ class GitRepositories:
         mirror.write(
             lambda git: git.run("update-ref", "-m", message, f"refs/agentloop/bases/{attempt}", base)
         )
-        wanted = Wanted(
-            commit=base, mirror=str(mirror.folder), sandbox=spec.worker.sandbox, setup=spec.target.setup
-        )
+        wanted = Wanted(commit=base, mirror=str(mirror.folder), sandbox=spec.worker.sandbox)
         slots = Slots(self._home)
         furnish(
             Path(spec.folder),

@@ -42,8 +42,6 @@ class Stand:
     """Folder that the objects are borrowed from."""
     sandbox: str
     """Kind of sandbox that it was checked out in: it decides which owner git's index has noted."""
-    setup: str
-    """The set-up command that was run in it, "" when none was."""
     boot: str
     """A place is not synced to the disk file by file, so after another boot nothing is known of it."""
     bytes: int = 0
@@ -71,16 +69,13 @@ class Wanted:
     commit: str
     mirror: str
     sandbox: str
-    setup: str
 
     def fits(self, stand: Stand) -> bool:
         """Return whether a place in which this is true can be had for it.
 
-        One at another commit is brought to this one by checking out the difference. What a set-up command has
-        made cannot be brought along: where there is one, only a place at this very commit will do.
+        One at another commit is brought to this one by checking out the difference.
         """
-        same = (stand.mirror, stand.sandbox, stand.setup) == (self.mirror, self.sandbox, self.setup)
-        return same and (stand.commit == self.commit or not self.setup)
+        return (stand.mirror, stand.sandbox) == (self.mirror, self.sandbox)
 
 
 class Slots:

@@ -124,7 +124,6 @@ class Checkout:
             task="" if not found["kind"] else "file" if found["kind"] == "blob" else "folder",
             mirror=str(self._mirror),
             sandbox=self._kind,
-            setup="",
             boot=boot_id(),
         )
 
