@@ -6,7 +6,7 @@ instruction: what it had begun is in the journal, and the next one finishes it.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor
@@ -17,6 +17,7 @@ from agentloop.domain.admission import refusal
 from agentloop.domain.candidates import not_started
 from agentloop.domain.effects import gate_run
 from agentloop.domain.observed import Observed
+from agentloop.domain.patience import waits_until
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.reconcile import reconcile
 from agentloop.domain.relay import apply, stalled
@@ -49,8 +50,6 @@ ROUNDS = 30
 What is left then is done in the next, at once.
 """
 CLOCK_SLACK_SECONDS = 300
-LIMIT_AT_LEAST = timedelta(seconds=60)
-"""Shortest wait for a provider's limit: its reset is not hit to the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -441,8 +440,9 @@ def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
                 course.failed = f"{why}; raise limits.cycle_usd"
             else:
                 course.shown = ()
-                # A reset that is due, or over, is not asked about again in the same breath.
-                until = max(until, now + LIMIT_AT_LEAST)
+                world = actor.world
+                seed = f"admin:{world.cycle}"
+                until = waits_until(until, now, seed=seed, in_a_row=world.limits_in_a_row)
                 _record(parts, actor, course, now, f.LimitReached(until=until, detail=why))
         case NoAnswer(why=why, fix=fix, service=service):
             course.failed = f"the admin agent gave no usable answer: {why}" + (f"; {fix}" if fix else "")

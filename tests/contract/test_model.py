@@ -295,6 +295,19 @@ def test_settled_is_at_most_served_is_at_most_settled_and_unresolved(name: str, 
     assert spend.settled_micros <= served <= spend.most_micros
 
 
+def test_a_call_that_costs_more_than_was_set_aside_is_cut_off_in_hand(tmp_path: Path) -> None:
+    """A server that counts more than there can be is not read on; all it may have served stays counted."""
+    step = 'say = "x"\nusage = { input_tokens = 90_000_000 }'
+    with ScriptedModel(script(step)) as server:
+        model, ledger = metered(server, tmp_path, limit=10**10)
+        answer = model.ask(request())
+        served = server.served_micros(PRICES)
+    assert isinstance(answer, OutOfBudget)
+    assert "cut off in hand" in answer.says
+    spend = ledger.spent()
+    assert spend.settled_micros <= served <= spend.most_micros
+
+
 def test_the_ledger_says_what_was_served_when_all_goes_well(tmp_path: Path) -> None:
     """Settled is exactly what the server counted, and nothing is left open."""
     with ScriptedModel(script('say = "x"')) as server:

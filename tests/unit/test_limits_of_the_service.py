@@ -26,6 +26,18 @@ WINDOW = "anthropic-ratelimit-tokens"
         ({"retry-after": "1e12"}, LONGEST_WAIT.total_seconds()),
         ({f"{WINDOW}-remaining": "0", f"{WINDOW}-reset": "2026-11-20T10:00:30Z"}, 30.0),
         ({f"{WINDOW}-remaining": "7", f"{WINDOW}-reset": "2026-11-20T10:00:30Z"}, None),
+        (
+            {
+                "retry-after": "5",
+                "anthropic-ratelimit-unified-5h-status": "rejected",
+                "anthropic-ratelimit-unified-5h-reset": "2026-11-20T11:00:00Z",
+                "anthropic-ratelimit-unified-7d-status": "rejected",
+                "anthropic-ratelimit-unified-7d-reset": "2026-11-22T10:00:00Z",
+                "anthropic-ratelimit-requests-remaining": "40",
+                "anthropic-ratelimit-requests-reset": "2026-11-25T10:00:00Z",
+            },
+            2 * 86_400.0,
+        ),
         ({"retry-after": "5", f"{WINDOW}-remaining": "0", f"{WINDOW}-reset": "2026-11-20T10:00:30Z"}, 30.0),
         ({f"{WINDOW}-remaining": "0", f"{WINDOW}-reset": str(int(NOW.timestamp()) + 90)}, 90.0),
         ({f"{WINDOW}-remaining": "0", f"{WINDOW}-reset": "rubbish"}, None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentloop.domain import facts as f
+from agentloop.domain.codec import encode
 from agentloop.domain.model import Message, OutOfBudget, Request, SystemBlock, Text, Tool, Usage
 from agentloop.domain.money import (
     BadPrices,
@@ -26,10 +29,13 @@ from agentloop.domain.money import (
     may_spend,
     parse_prices,
     price_of,
+    shares_of,
     spent,
     used,
 )
 from agentloop.domain.settings import Models, Price
+from agentloop.domain.tally import in_all
+from agentloop.domain.world import World
 from agentloop.edges.ledger import Ledger, read_entries
 from agentloop.edges.metered import shipped_prices
 
@@ -250,3 +256,56 @@ def test_garbage_in_a_ledger_is_reported_and_never_raises(data: bytes) -> None:
     line = b'{"is":"reserved","call":"a","model":"m","micros":5,"at":"2026-11-20T00:00:00Z"}'
     found, _ = read_entries(line + b"\n" + data + b"\n" + line + b"\n")
     assert spent(found).unresolved_micros >= 5
+
+
+KILLS = ("none", "before it is set aside", "torn reservation", "while it is asked", "torn settlement")
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from(KILLS)),
+        min_size=1,
+        max_size=20,
+    ),
+    st.integers(0, 10**6),
+)
+def test_at_every_kill_settled_is_at_most_served_and_served_at_most_settled_and_unresolved(
+    calls: list[tuple[int, int, str]], cut: int
+) -> None:
+    """An attempt may die anywhere in any of its calls and go on; its ledger and the journal stay right."""
+    book, served = b"", 0
+    purse = sum(ceiling for ceiling, _, _ in calls)
+    for number, (ceiling, part, kill) in enumerate(calls):
+        cost = part % (ceiling + 1)
+        reserved = _line(Reserved(call=str(number), model="m", micros=ceiling, at=NOW))
+        settled = _line(Settled(call=str(number), micros=cost, usage=Usage(output_tokens=1), at=NOW))
+        if kill == "before it is set aside":
+            continue
+        if kill == "torn reservation":
+            book += reserved[: cut % len(reserved)] + b"\n"  # and so the call was not made
+            continue
+        book, served = book + reserved, served + cost
+        if kill == "torn settlement":
+            book += settled[: cut % (len(settled) - 1)] + b"\n"
+        elif kill == "none":
+            book += settled
+        spend = spent(read_entries(book)[0])
+        assert spend.settled_micros <= served <= spend.most_micros <= purse
+        world = World()
+        shares = shares_of(read_entries(book)[0])
+        whole = in_all(shares)
+        facts = (f.Reserved(purse="attempt:1.1.1", micros=purse),)
+        world.apply(f.Entry(at=NOW, cycle=1, facts=facts))
+        assert served <= world.spent_micros()
+        paid = f.Settled(
+            purse="attempt:1.1.1",
+            micros=whole.micros,
+            unresolved_micros=whole.unresolved_micros,
+            shares=shares,
+        )
+        world.apply(f.Entry(at=NOW, cycle=1, facts=(paid,)))
+        assert world.spent_micros() - world.unresolved_micros <= served <= world.spent_micros()
+
+
+def _line(entry: Entry) -> bytes:
+    return json.dumps(encode(entry)).encode() + b"\n"

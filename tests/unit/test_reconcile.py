@@ -434,6 +434,16 @@ def test_an_attempt_that_runs_on_beyond_its_deadline_is_ended() -> None:
     assert reconcile(told.scene(now=deadline + timedelta(days=2))) == ()
 
 
+def test_an_attempt_is_ended_when_a_limit_was_lowered_below_what_is_spent() -> None:
+    """Within the limits that it was started under, it never is: its slice was set aside."""
+    told = Told().issue().planned("7.1").started("7.1.1")
+    running = Running(attempt="7.1.1", role="attempt", beat_at=told.now, spent_micros=2_000_000)
+    assert reconcile(told.scene(replace(SETTINGS, limits=Limits(day_usd=2)), seen=(running,))) == ()
+    found = only(told.scene(replace(SETTINGS, limits=Limits(day_usd=1)), seen=(running,)))
+    assert isinstance(found, d.Halt)
+    assert "limits.day_usd" in found.rationale
+
+
 def test_a_gate_that_runs_on_beyond_its_time_is_ended() -> None:
     """As long as its checks may take, and some to spare."""
     told = Told().issue().planned("7.1").started("7.1.1").ended("7.1.1", delivered()).taken("7.1.1")

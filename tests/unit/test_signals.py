@@ -16,6 +16,7 @@ from agentloop.domain import facts as f
 from agentloop.domain.effects import StartAttempt, operation
 from agentloop.domain.issue import Comment, PullCheck
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Observed, Running
+from agentloop.domain.patience import waits_until
 from agentloop.domain.signals import (
     evidence_for,
     evidence_of,
@@ -216,7 +217,9 @@ def test_a_providers_limit_holds_for_the_whole_house() -> None:
     told = Told().issue().planned("7.1").started("7.1.1")
     until = BEGAN + timedelta(hours=5)
     limited = AttemptEnded(end=end(LimitedBy(until=until, detail="d")), settled_micros=0, unresolved_micros=0)
-    assert f.LimitReached(until=until, detail="d") in job_news(told.world, limited)
+    again = waits_until(until, limited.end.at, seed="7.1.1")
+    assert timedelta(seconds=5) <= again - until <= timedelta(seconds=30)
+    assert f.LimitReached(until=again, detail="d") in job_news(told.world, limited)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ Answers are a union to be matched exhaustively, sorted by what the caller does n
     Limited       wait until the time given; nothing has failed
     Unavailable   try again later, or another model
     Rejected      never again unchanged: our request or the key is wrong
-    OutOfBudget   not asked at all: its ceiling does not fit under a spend limit of ours
+    OutOfBudget   not asked at all, or cut off in hand: it does not fit under a spend limit of ours
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from agentloop.domain.settings import Price
 from agentloop.domain.valueclass import dataclass, field
 
 Role: TypeAlias = Literal["user", "assistant"]
@@ -87,6 +88,14 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """The most that a call may cost, at this price."""
+
+    micros: int
+    price: Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One call of a model."""
 
@@ -96,6 +105,7 @@ class Request:
     system: tuple[SystemBlock, ...] = ()
     tools: tuple[Tool, ...] = ()
     timeout_seconds: float = 300.0  # for the whole call, from its first byte to its last
+    ceiling: Ceiling | None = None  # what was set aside for it: a call that costs more is cut off
     continues: bool = False  # the next request will repeat these messages, so they are worth caching
 
 
@@ -193,17 +203,21 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfBudget:
-    """A spend limit would be passed; nothing was asked, nothing was spent."""
+    """A spend limit would be passed: nothing was asked; or was passed in hand (`most_micros`): cut off."""
 
     limit: str  # the limit's name: "attempt", "cycle", "call"
     left_micros: int  # what may still be spent under it
     needed_micros: int  # the ceiling of what was to be done
     left_tokens: int = 0
     needed_tokens: int = 0  # 0: it was the money
+    most_micros: int = 0  # of a call in hand that was cut off: what it may have cost; 0: nothing was asked
 
     @property
     def says(self) -> str:
         """What a person reads: the limit, what the next call may take, and what is left."""
+        if self.most_micros:
+            most = _dollars(self.most_micros)
+            return f"limit {self.limit}: cut off in hand, its cost passed what was set aside (at most {most})"
         if self.needed_tokens:
             needed, left = f"{self.needed_tokens:,} tokens", f"{self.left_tokens:,}"
         else:

@@ -16,7 +16,7 @@ from typing import TypeAlias, assert_never
 from agentloop.domain.model import OutOfBudget, Request, Usage, message_bytes, request_bytes
 from agentloop.domain.settings import MICROS, Limits, Price, micros
 from agentloop.domain.tally import Share, by_model
-from agentloop.domain.valueclass import dataclass
+from agentloop.domain.valueclass import dataclass, replace
 
 # What a vendor adds to the words it is sent: the frame of each message, its own prompt for tool use
 # (published at 264 to 804 tokens, by model and choice of tool), and room for that to grow.
@@ -139,6 +139,24 @@ def ceiling_micros(request: Request, price: Price, before: Measured | None = Non
 def ceiling_tokens(request: Request, before: Measured | None = None) -> int:
     """Return the most tokens, of every kind, that the call can take; bounded as in `ceiling_micros`."""
     return _most_input(request, before) + request.max_output_tokens
+
+
+def over_ceiling(usage: Usage, streamed_bytes: int, request: Request) -> OutOfBudget | None:
+    """Return why a call in hand is cut off, or None: its cost has passed what was set aside for it.
+
+    What the vendor has counted so far counts, and a token for each 8 bytes of its words: one that keeps to
+    `max_output_tokens` sends about 4 a token. What it may have served counts with all that it was allowed to
+    answer, or a token a byte.
+    """
+    ceiling = request.ceiling
+    if ceiling is None:
+        return None
+    least = max(usage.output_tokens, streamed_bytes // 8)
+    if cost_micros(replace(usage, output_tokens=least), ceiling.price) <= ceiling.micros:
+        return None
+    most = max(usage.output_tokens, streamed_bytes, request.max_output_tokens)
+    served = cost_micros(replace(usage, output_tokens=most), ceiling.price)
+    return OutOfBudget(limit="call", left_micros=0, needed_micros=ceiling.micros, most_micros=served)
 
 
 def _dearest(price: Price) -> int:

@@ -15,6 +15,7 @@ from agentloop.domain import states as s
 from agentloop.domain.observed import Running
 from agentloop.domain.order import held_back, in_order
 from agentloop.domain.progress import nothing_again, same_change, same_failure
+from agentloop.domain.purse import house
 from agentloop.domain.scene import gate_minutes
 from agentloop.domain.signals import evidence_for, issue_matter, task_matter, used_up, worn_out
 from agentloop.domain.work import (
@@ -117,7 +118,9 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
             why = f"the provider's limit: {detail}"
             # A reset that is due, or over, is not tried again in the same breath.
             soonest = scene.now + timedelta(seconds=scene.settings.worker.backoff_seconds)
-            until = max(until, soonest)
+            # It waits together with everybody else.
+            house = scene.world.limited_until if scene.limited() else None
+            until = max(until, soonest, house or soonest)
             return [d.Requeue(task=view.task.id, not_before=until, rationale=why, counts=False)]
         case Stopped(why=why, detail=detail):
             return [_later(scene, view, f"the last attempt was stopped ({why}) {detail}".strip())]
@@ -142,12 +145,22 @@ def _running(
         why = same_change(view)
         stuck = d.Park(task=view.task.id, rationale=f"no progress: {why}")
         return [stuck if why else _judge(view, state)]
-    deadline = _deadline(scene, view, state)
-    alive = any(isinstance(one, Running) and one.attempt == state.attempt for one in scene.observed.seen)
-    if not alive or deadline is None or scene.now <= deadline + OVERDUE:
+    if not any(isinstance(one, Running) and one.attempt == state.attempt for one in scene.observed.seen):
         return []
-    why = f"it runs on, although its deadline was {deadline:%Y-%m-%d %H:%M} UTC"
-    return [d.Halt(attempt=state.attempt, rationale=why)]
+    deadline = _deadline(scene, view, state)
+    why = _passed_limit(scene) if isinstance(state, s.Working) else ""
+    if deadline is not None and scene.now > deadline + OVERDUE:
+        why = f"it runs on, although its deadline was {deadline:%Y-%m-%d %H:%M} UTC"
+    return [d.Halt(attempt=state.attempt, rationale=why)] if why else []
+
+
+def _passed_limit(scene: Scene) -> str:
+    """Return which limit more is spent than it allows, or "": somebody lowered it while attempts ran."""
+    runs = [one for one in scene.observed.seen if isinstance(one, Running) and one.role == "attempt"]
+    spending = sum(one.spent_micros for one in runs if f"attempt:{one.attempt}" in scene.world.purses)
+    rests = house(scene.world, scene.settings.limits, scene.now, "worker")
+    passed = [rest.name for rest in rests if not rest.tokens and rest.spent + spending > rest.most]
+    return f"more is spent than {passed[0]} allows: the call in hand is broken off" if passed else ""
 
 
 def _deadline(scene: Scene, view: s.TaskView, state: s.Judging | s.Working) -> datetime | None:

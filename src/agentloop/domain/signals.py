@@ -17,6 +17,7 @@ from agentloop.domain.codec import encode, moment
 from agentloop.domain.effects import operation
 from agentloop.domain.issue import PRIORITIES, urgency
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
+from agentloop.domain.patience import waits_until
 from agentloop.domain.states import Green, Queued, Returned, TaskView, own_verdict
 from agentloop.domain.tally import in_all
 from agentloop.domain.valueclass import dataclass
@@ -157,7 +158,8 @@ def job_news(world: World, seen: Seen) -> list[facts.Fact]:
             match end.outcome:
                 case LimitedBy(until=until, detail=detail):
                     # It holds for the whole house: whoever is started or asked before then meets it too.
-                    return [ended, spent, facts.LimitReached(until=until, detail=detail)]
+                    again = waits_until(until, end.at, seed=end.attempt, in_a_row=world.limits_in_a_row)
+                    return [ended, spent, facts.LimitReached(until=again, detail=detail)]
                 case _:
                     return [ended, spent]
         case Lost(role="attempt"):

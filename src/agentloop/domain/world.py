@@ -220,6 +220,8 @@ class World:
     limited_since: datetime | None = None
     trouble: Trouble | None = None
     limited_until: datetime | None = None
+    limits_in_a_row: int = 0
+    """Limits of the provider that were met one after the other, without anything done in between."""
     limited_why: str = ""
     outcome: str = ""
     """How the last cycle that was not idle ended."""
@@ -492,6 +494,7 @@ def _attempt_ended(world: World, fact: facts.AttemptEnded, entry: facts.Entry) -
         times, _ = world.worker_models.get(model, (0, ""))
         world.worker_models[model] = (times + 1, fact.attempt)
     if own_verdict(fact.outcome):
+        world.limits_in_a_row = 0
         task = fact.attempt.rpartition(".")[0]
         world.tasks[task] = replace(world.tasks[task], requeues=0)
         # What was delivered is counted by its verdict.
@@ -671,12 +674,20 @@ def _cycle_ended(world: World, fact: facts.CycleEnded, entry: facts.Entry) -> No
         return
     if fact.matters:
         world.trouble = None
+        world.limits_in_a_row = 0
     if fact.outcome == "acted" and fact.matters:
         world.considered.update(fact.matters)
         world.refusals = tuple(one for one in world.refusals if one.cycle == entry.cycle)
 
 
 def _limit_reached(world: World, fact: facts.LimitReached, entry: facts.Entry) -> None:
+    since, until = world.limited_since, world.limited_until
+    if since is not None and until is not None and since <= entry.at < until:
+        # Met by several at once it is one limit; of two windows, the one that lasts longer counts.
+        if fact.until <= until:
+            return
+    else:
+        world.limits_in_a_row += 1
     world.limited_since = entry.at
     world.limited_until = fact.until
     world.limited_why = fact.detail

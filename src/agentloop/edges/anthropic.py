@@ -27,11 +27,13 @@ from agentloop.domain.model import (
     NOTHING_USED,
     Answered,
     Limited,
+    OutOfBudget,
     Refused,
     Rejected,
     Truncated,
     Unavailable,
 )
+from agentloop.domain.money import over_ceiling
 from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.edges.messages_stream import Gathered, StreamError, body
 from agentloop.errors import SettingsError
@@ -47,6 +49,7 @@ gc.freeze()
 
 LONGEST_WAIT = timedelta(days=8)  # the longest window known is a week; beyond that a reset time is a mistake
 LONGEST_WHY = 600  # characters of a server's words that are passed on
+WINDOWS = "anthropic-ratelimit-"
 CONNECT_SECONDS = 20.0
 OVERLOADED = 529  # the vendor's own status; the rest are HTTP's
 OUR_FAULT = frozenset({400, 413, 422})
@@ -167,13 +170,15 @@ class AnthropicModel:
             stream = self._client.messages.create(**body(request), stream=True, timeout=per_read)
             call.response = stream.response
             with stream:
-                failure = _gather(call, gathered)
+                failure = _gather(call, gathered, request)
         except anthropic.APIStatusError as error:
             return self._by_status(error)
         except anthropic.APIConnectionError as error:
             return self._not_connected(error)
         except (httpx2.HTTPError, httpx2.StreamError, UnicodeDecodeError) as error:
             return Unavailable(why=self._clean(f"the connection broke: {_chain(error)}"), usage=None)
+        if isinstance(failure, OutOfBudget):
+            return failure
         if failure is not None:
             return self._by_event(failure)
         return _answer(gathered, request, call.response.headers.get("request-id"))
@@ -197,6 +202,7 @@ class AnthropicModel:
         if kind is not None:
             wait = wait_seconds(error.response.headers, self._now())
             until = None if wait is None else self._now() + timedelta(seconds=wait)
+            why += _window(error.response.headers, self._now())
             return Limited(kind=kind, why=why, until=until, retry_after_seconds=wait)
         if status in {408, 409} or status >= 500:  # noqa: PLR2004 - HTTP's own numbers
             return Unavailable(why=why, usage=None)
@@ -207,7 +213,7 @@ class AnthropicModel:
         return words.replace(self._key, "[key]")[:LONGEST_WHY] if self._key in words else short
 
 
-def _gather(call: _Call, gathered: Gathered) -> StreamError | None:
+def _gather(call: _Call, gathered: Gathered, request: Request) -> StreamError | OutOfBudget | None:
     response = call.response
     if response is None or call.left.is_set():
         return None
@@ -219,6 +225,9 @@ def _gather(call: _Call, gathered: Gathered) -> StreamError | None:
             return failure
         if gathered.stopped:
             break
+        over = over_ceiling(gathered.usage, gathered.streamed_bytes, request)
+        if over is not None:
+            return over
     return None
 
 
@@ -284,20 +293,37 @@ def _fix(status: int) -> str:
 def wait_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return how long a limit lasts by the answer's headers, or None when they do not say.
 
-    At most LONGEST_WAIT. The longest of `retry-after` and the reset of every window that is used up
-    (`anthropic-ratelimit-*-reset` whose `-remaining` is 0). Resets are the server's times, so they are
-    measured from its `date`, not from our clock.
+    At most LONGEST_WAIT. The longest of `retry-after` and the reset of every window that is used up: of a
+    week, five hours and a minute, all of which may be reported, the one that lasts. Resets are the server's
+    times, so they are measured from its `date`, not from our clock.
     """
     server_now = _moment(headers.get("date")) or now
-    waits = [_retry_after(headers, server_now)]
-    for name, value in headers.items():
-        window = name.lower().removesuffix("-reset")
-        if window.startswith("anthropic-ratelimit-") and window != name.lower():
-            used_up = headers.get(f"{window}-remaining", "").strip() == "0"
-            reset = _moment(value) if used_up else None
-            waits.append(None if reset is None else (reset - server_now).total_seconds())
+    waits = [_retry_after(headers, server_now), *exhausted(headers, server_now).values()]
     known = [wait for wait in waits if wait is not None]
     return min(max(0.0, *known), LONGEST_WAIT.total_seconds()) if known else None
+
+
+def exhausted(headers: Mapping[str, str], server_now: datetime) -> dict[str, float]:
+    """Return the windows that are used up, each with the seconds until its reset.
+
+    `anthropic-ratelimit-<window>-reset` beside a `-remaining` of 0 or a `-status` of rejected.
+    """
+    found: dict[str, float] = {}
+    for name, value in headers.items():
+        window = name.lower().removesuffix("-reset")
+        if not window.startswith(WINDOWS) or window == name.lower():
+            continue
+        used_up = headers.get(f"{window}-remaining", "").strip() == "0"
+        refused = headers.get(f"{window}-status", "").strip().lower() == "rejected"
+        reset = _moment(value) if used_up or refused else None
+        if reset is not None:
+            found[window.removeprefix(WINDOWS)] = (reset - server_now).total_seconds()
+    return found
+
+
+def _window(headers: Mapping[str, str], now: datetime) -> str:
+    windows = exhausted(headers, _moment(headers.get("date")) or now)
+    return f" (window: {max(windows, key=lambda name: windows[name])})" if windows else ""
 
 
 def _retry_after(headers: Mapping[str, str], server_now: datetime) -> float | None:

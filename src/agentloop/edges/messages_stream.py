@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from agentloop.domain.model import Block, Request, Tool
 
+_WORDS = ("text", "partial_json", "thinking")
 CACHED = {"type": "ephemeral"}  # the five-minute cache
 
 
@@ -108,6 +109,7 @@ class Gathered:
     stopped: bool = False  # message_stop was seen
     usage: Usage = field(default_factory=Usage)
     usage_is_final: bool = False  # the closing count was seen: output tokens are right
+    streamed_bytes: int = 0  # of words, thoughts and tool inputs as they came
     broken: list[str] = field(default_factory=list)  # tool uses that cannot be read
     blocks: list[Block] = field(default_factory=list)
     _open: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -133,6 +135,7 @@ class Gathered:
                 self._open[event["index"]] = {**event["content_block"], "pieces": []}
             case "content_block_delta":
                 _extend(self._open[event["index"]], event["delta"])
+                self.streamed_bytes += _size(event["delta"])
             case "content_block_stop":
                 self._close(self._open.pop(event["index"]))
             case "message_delta":
@@ -205,3 +208,7 @@ def _stop_words(details: object) -> str:
         return ""
     said = [str(details[name]) for name in ("category", "explanation") if details.get(name)]
     return ": ".join(said)
+
+
+def _size(delta: Mapping[str, Any]) -> int:
+    return sum(len(str(delta.get(name, "")).encode("utf-8", "replace")) for name in _WORDS)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from agentloop.domain.model import (
     NOTHING_USED,
     Answered,
+    Ceiling,
     Limited,
     OutOfBudget,
     Refused,
@@ -159,7 +160,13 @@ class MeteredModel:
         self._ledger.reserve(
             Reserved(call=call, model=request.model, micros=ceiling, at=self._now(), tokens=tokens)
         )
-        answer = self._port.ask(request)
+        answer = self._port.ask(dataclasses.replace(request, ceiling=Ceiling(micros=ceiling, price=price)))
+        if isinstance(answer, OutOfBudget) and answer.most_micros:
+            # It may have cost more than was set aside: it stays unresolved, at the most it can have been.
+            more = max(ceiling, answer.most_micros)
+            self._ledger.reserve(
+                Reserved(call=call, model=request.model, micros=more, at=self._now(), tokens=tokens)
+            )
         usage = _usage(answer)
         if usage is not None:
             micros = cost_micros(usage, price)
@@ -185,7 +192,7 @@ def _usage(answer: Answer) -> Usage | None:
         case Answered() | Truncated() | Refused() | Limited() | Unavailable() | Rejected():
             return answer.usage
         case OutOfBudget():
-            return NOTHING_USED
+            return None if answer.most_micros else NOTHING_USED
         case _:
             assert_never(answer)
 

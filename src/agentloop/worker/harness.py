@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agentloop import exits, prompts
 from agentloop.domain.codec import CodecError, decode, encode
+from agentloop.domain.model import Limited
+from agentloop.domain.patience import SHORT, waits_until
 from agentloop.domain.secrets import redact
 from agentloop.domain.stall import Bounds
 from agentloop.domain.valueclass import dataclass
@@ -56,6 +58,9 @@ Connect: TypeAlias = "Callable[[AttemptSpec, str, Path], Model]"
 _NAMES: Final = frozenset({"is", "attempt", "tip", "at", "until", "models"})
 """Fields of the end record that hold names, not a model's words."""
 KEY_LOOK_SECONDS: Final = 0.2
+SHORT_WAITS: Final = 5
+"""How often in one turn a limit that is over in a moment is waited out; then the attempt ends with it."""
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = timedelta(seconds=120)
 """How long after its deadline an attempt may still hand over what it had; one that wakes up later may not."""
 
@@ -165,7 +170,7 @@ class _Attempt:
         self.leash.check()
         outcome = agent.work(
             _job(self.spec, self.home),
-            _Watched(model=model, leash=self.leash, course=course),
+            _Watched(model=model, leash=self.leash, course=course, seed=self.spec.id),
             _Tools(place=place, leash=self.leash),
             events.tell,
             course,
@@ -227,9 +232,25 @@ class _Watched:
     model: Model
     leash: Leash
     course: agent.Course
+    seed: str
 
     def ask(self, request: Request) -> Answer:
-        """Return the model's answer. Raises Pulled."""
+        """Return the model's answer. Raises Pulled.
+
+        A limit that is over in a moment is waited out here, with the conversation in hand.
+        """
+        for _ in range(SHORT_WAITS):
+            answer = self._ask(request)
+            wait = answer.retry_after_seconds if isinstance(answer, Limited) else None
+            if wait is None or wait > SHORT.total_seconds():
+                return answer
+            until = waits_until(_now() + timedelta(seconds=wait), _EVER, seed=self.seed)
+            self.leash.doing = f"waiting for the provider's limit, until {until:%H:%M:%S} UTC"
+            with self.leash.exposed():
+                time.sleep(max(0.0, (until - _now()).total_seconds()))
+        return self._ask(request)
+
+    def _ask(self, request: Request) -> Answer:
         self.leash.doing = f"waiting for {request.model} (turn {self.course.turns})"
         with self.leash.exposed():
             return self.model.ask(request)
