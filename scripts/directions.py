@@ -159,7 +159,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         (*CORE, "settings", "light", "cli.common", "edges.relay", "edges.homegit", *TOOLBOX),
         "a person's hands on the relay: its versions and its history",
     ),
-    "cli.demo": (("cli", "testing"), "the demo is the one command made of doubles"),
+    "cli.sim": (
+        (*CORE, "light", "cli.common", "cli.folding", "testing", *SIGHT, *TOOLBOX),
+        "a forecast plays the real cycle in the simulator's world",
+    ),
     "__main__": (
         (*CORE, "cli", "light", "settings.sources", "supervisor", *TOOLBOX),
         "the door leads to commands",

@@ -57,6 +57,7 @@ GROUPS = {
             "cost:cost",
             "Show what was spent, what is reserved for work under way, and what the limits leave.",
         ),
+        "sim": ("sim:sim", "Play an ordinary week with your settings: what it would do, and cost; no key."),
     },
     # Dispatched before typer is loaded (see `agentloop.__main__`); they are here for help and completion.
     "The loop": {

@@ -16,7 +16,12 @@ class Chance:
     """One stream of draws. Streams of other names are apart: one more draw here moves nothing there."""
 
     def __init__(self, seed: int, name: str) -> None:
+        self._seed, self._name = seed, name
         self._random = Random(f"{seed}:{name}")  # noqa: S311 - a simulation wants draws that repeat
+
+    def apart(self, name: str) -> Chance:
+        """Return a stream of its own for one thing, so that it is drawn alike whatever else happens."""
+        return Chance(self._seed, f"{self._name}, {name}")
 
     def happens(self, probability: float) -> bool:
         """Return whether something of this probability (0 to 1) happens."""

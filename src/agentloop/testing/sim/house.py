@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agentloop.cycle import Spent
     from agentloop.domain.facts import Entry
     from agentloop.domain.settings import Settings
+    from agentloop.ports import HeldRelay
 
 FIRST_COMMIT = "a" * 40
 
@@ -67,6 +68,17 @@ class Times:
         return (moment - self._start).total_seconds() - self.set_by
 
 
+class Baton(MemoryBaton):
+    """A relay that tells when a cycle takes it over: what it looks at from then on is its look."""
+
+    is_taken = False
+
+    def take(self) -> HeldRelay:
+        """Return the relay as it is now."""
+        self.is_taken = True
+        return super().take()
+
+
 @dataclass
 class House:
     """Ports' doubles, clocks, settings and bills of one simulated home."""
@@ -91,7 +103,7 @@ class House:
         self.executor = MemoryExecutor(now)
         self.repositories = MemoryRepositories(self.forge.branches)
         self.notes = MemoryNotes()
-        self.baton = MemoryBaton()
+        self.baton = Baton()
         self.journal = Lines(self.heard.append)
 
     @property

@@ -45,6 +45,7 @@ class People:
         self._weather = weather
         self._workload = workload
         self._chance = chance
+        self._filing = chance.apart("filing")
         self._later = later
         self._due: set[str] = set()
         self.wrote: list[str] = []
@@ -61,15 +62,21 @@ class People:
 
     # The ordinary week.
 
-    def begin(self) -> None:
-        """Have the first issue filed, and all that follows."""
-        if self._workload.issues_per_day > 0:
-            self._next_issue()
-
-    def _next_issue(self) -> None:
+    def begin(self, seconds: float) -> None:
+        """Have issues filed for so long; the same ones at the same times, whatever the loop does."""
         low, high = self._workload.working_hours
-        hours = self._chance.until_next((high - low) / self._workload.issues_per_day)
-        self._later(self._delay(hours), self._file_and_go_on)
+        start = moment = self._house.times.now()
+        while self._workload.issues_per_day > 0:
+            hours = self._filing.until_next((high - low) / self._workload.issues_per_day)
+            moment = self._workload.within_hours(moment, hours)
+            after = (moment - start).total_seconds()
+            if after >= seconds:
+                return
+            self._later(after, partial(self._file_planned, self._title()))
+
+    def _file_planned(self, title: str) -> str:
+        self.file(title)
+        return "fact"
 
     def _delay(self, hours: float) -> float:
         now = self._house.times.now()
@@ -82,10 +89,10 @@ class People:
         return "fact"
 
     def _title(self) -> str:
-        about = f"Place {self._chance.number(1, 9999)} crashes the program"
-        if self._chance.happens(self._workload.vague_rate):
+        about = f"Place {self._filing.number(1, 9999)} crashes the program"
+        if self._filing.happens(self._workload.vague_rate):
             return f"{about}: {VAGUE}"
-        return f"{about}: {RESEARCH} why" if self._chance.happens(self._workload.research_rate) else about
+        return f"{about}: {RESEARCH} why" if self._filing.happens(self._workload.research_rate) else about
 
     def file(self, title: str, *, trusted: bool = True, body: str = "It should say what is wrong.") -> None:
         """File an issue."""

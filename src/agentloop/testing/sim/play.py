@@ -63,6 +63,8 @@ class Simulation:
         self.steps = 0
         self.cycles: dict[str, int] = {"idle": 0, "killed": 0}
         self.told = told
+        self.after: Callable[[Simulation, Ended], None] | None = None
+        """Called after each cycle that came to its end."""
         self._events: list[tuple[float, int, Callable[[], str]]] = []
         self._made = 0
         self._pace = pacing.Pace()
@@ -81,7 +83,7 @@ class Simulation:
 
     def run(self) -> Simulation:
         """Play to the end."""
-        self.people.begin()
+        self.people.begin(self.plot.weeks * WEEK)
         for kind in HOURS_BETWEEN:
             self._plan_fault(kind)
         rest_now = self._cycle()
@@ -207,7 +209,7 @@ class Simulation:
         alive = sum(name.startswith("attempt:") for name in house.executor.alive())
         self.promises.most_at_once = max(limit, min(alive, self.promises.most_at_once))
         before = self._counts()
-        self.promises.begins()
+        house.baton.is_taken = False
         try:
             ended = cycle.run(self._parts())
         except KilledError as error:
@@ -223,6 +225,8 @@ class Simulation:
             self._tell(f"failed: {error}")
             return None, exits.HOME
         self.promises.cycle(ended, before, self._counts())
+        if self.after is not None:
+            self.after(self, ended)
         self.cycles[ended.outcome] = self.cycles.get(ended.outcome, 0) + 1
         house.quiet_cycles = house.quiet_cycles + 1 if ended.outcome in ("idle", "quiet") else 0
         self._tell(f"{ended.outcome} {ended.nap.kind} until {ended.nap.until}: {ended.nap.reason}")

@@ -53,7 +53,6 @@ class Tally:
     pulls_of_task: Counter[str] = field(default_factory=Counter)
     green: set[tuple[str, str]] = field(default_factory=set)
     closed_at_look: frozenset[str] = frozenset()
-    looks: bool = True
     effects: int = 0
     news: int = 0
     """What came from outside so far."""
@@ -124,15 +123,11 @@ class Promises:
             f"{what}: issue {issue} is closed",
         )
 
-    def begins(self) -> None:
-        """Take in that a cycle begins: its first look at the tracker is what it goes by."""
-        self.tally.looks = True
-
     def looked(self, closed: frozenset[str]) -> None:
-        """Take in which issues the cycle in hand has seen closed by a person."""
-        if self.tally.looks:
+        """Take in which issues the cycle in hand has seen closed, looking first since it took the relay."""
+        if self._house.baton.is_taken:
             self.tally.closed_at_look = closed
-            self.tally.looks = False
+            self._house.baton.is_taken = False
 
     # After every step.
 
