@@ -82,12 +82,6 @@ class People:
         now = self._house.times.now()
         return (self._workload.within_hours(now, hours) - now).total_seconds()
 
-    def _file_and_go_on(self) -> str:
-        if not self.kind:
-            self.file(self._title())
-            self._next_issue()
-        return "fact"
-
     def _title(self) -> str:
         about = f"Place {self._filing.number(1, 9999)} crashes the program"
         if self._filing.happens(self._workload.vague_rate):
