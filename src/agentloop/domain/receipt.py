@@ -53,12 +53,6 @@ def of_issue(world: World, issue: str) -> Receipt:
     return _receipt(world, tries, view.admin if view else ())
 
 
-def of_all(world: World) -> Receipt:
-    """Return what everything has cost since the journal began, but for what no issue bears."""
-    tries = [one for view in world.tasks.values() for one in view.tries]
-    return _receipt(world, tries, [share for view in world.issues.values() for share in view.admin])
-
-
 def _receipt(world: World, tries: Iterable[Try], admin: Iterable[Share]) -> Receipt:
     several = tuple(tries)
     verdicts = [world.verdicts[one.attempt] for one in several if one.attempt in world.verdicts]
@@ -80,13 +74,8 @@ def shares_of_try(one: Try) -> tuple[Share, ...]:
     return (Share(model=one.models[0] if one.models else "", micros=one.spent_micros),)
 
 
-def own_cost(receipt: Receipt) -> str:
-    """Return the loop's own model cost beside the workers', and what is promised; "" = nothing yet."""
-    return own_cost_words(in_all(receipt.admin).most_micros, in_all(receipt.worker).most_micros)
-
-
 def own_cost_words(own: int, work: int) -> str:
-    """Return as `own_cost`, from micro-dollars of the admin agent and of the workers."""
+    """Return the loop's own model cost beside the workers', and what is promised; "" = nothing yet."""
     if not own and not work:
         return ""
     share = f"{100 * own / work:.0f} % of the workers' {dollars(work)}" if work else "no worker spent any"
@@ -102,7 +91,7 @@ def of_pull(world: World, view: TaskView, one: Try) -> str:
         f"**Cost** {dollars(found.all.most_micros)} for this task in {number} attempt{'s' * (number > 1)}",
         f"{', '.join(one.models) or 'no model'}, {one.turns} turns in the last",
         spent_words(found),
-        f"issue {view.task.issue} so far, with {own_cost(issue)}: {dollars(issue.all.most_micros)}",
+        f"issue {view.task.issue} so far {dollars(issue.all.most_micros)}, {_admins(issue)}",
     ]
     return "; ".join(part for part in parts if part)
 
@@ -113,9 +102,15 @@ def of_closed(world: World, issue: str) -> str:
     number = found.attempts
     lines = [
         f"**Cost** {dollars(found.all.most_micros)} in {number} attempt{'s' * (number != 1)}",
-        *(f"- {words}" for words in (spent_words(found), own_cost(found)) if words),
+        *(f"- {words}" for words in (spent_words(found), _admins(found)) if words),
     ]
     return "\n".join(lines)
+
+
+def _admins(found: Receipt) -> str:
+    own, work = in_all(found.admin).most_micros, in_all(found.worker).most_micros
+    share = f" ({100 * own / work:.0f} % of the workers')" if work else ""
+    return f"the admin agent's part {dollars(own)}{share}"
 
 
 def expected_words(world: World, settings: Settings, tasks: tuple[Task, ...]) -> str:
@@ -137,7 +132,7 @@ def spent_words(receipt: Receipt) -> str:
     whole = receipt.all
     parts = [_calls(whole), *_models(receipt), *_expected(receipt)]
     if receipt.gates:
-        parts.append(f"checks ran {receipt.gate_seconds:.0f} s on no model")
+        parts.append(f"checks ran {receipt.gate_seconds:.0f} s")
     if whole.unresolved_micros:
         parts.append(f"{dollars(whole.unresolved_micros)} of it unresolved, at its ceiling")
     return "; ".join(part for part in parts if part)
