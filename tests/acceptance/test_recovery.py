@@ -45,7 +45,7 @@ def test_losing_the_journal_repeats_nothing(loop: Loop, lost_after: int, *, runt
     said = Counter(loop.ours())
     assert [text for text, times in said.items() if times > 1] == []
     told = [sum(words in one for one in said) for words in ("**Plan**", "Pull request 1", "**Done.**")]
-    assert (told, len(said)) == ([1, 1, 1], 3)
+    assert told == [1, 1, 1]
     assert [one["state"] for one in loop.pulls()] == ["merged"]
     assert len(loop.git("log", "--merges", "--format=%s", "main").splitlines()) == 1
     assert loop.issue().state == "closed"

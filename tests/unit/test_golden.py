@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentloop import compiled
-from agentloop.domain.codec import decode
+from agentloop.domain.codec import NewerError, decode
 from agentloop.domain.states import Merged
 from agentloop.domain.work import AttemptSpec, Delivered, End, GateSpec, Verdict
 from agentloop.domain.world import Closed
 from agentloop.edges import runtime
+from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.journal import Journal
 from agentloop.edges.ledger import Ledger
 from agentloop.edges.recordfolder import RecordFolder
 from agentloop.edges.relay import RelayFile
 from agentloop.edges.tracker import FileTracker
+from agentloop.errors import UnsafeError
 from agentloop.home import Home
 
 if TYPE_CHECKING:
@@ -119,3 +121,23 @@ def test_compiled_settings_and_sleep_are_read(home: Home) -> None:
     sleep = runtime.read_sleep(home.root)
     assert sleep is not None
     assert (sleep.kind, sleep.outcome) == ("idle:10", "idle")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(End, "end.json"), (Verdict, "verdict.json"), (AttemptSpec, "spec.json")]
+)
+def test_a_record_of_a_newer_format_is_refused_and_not_taken_for_none(
+    kind: type, name: str, tmp_path: Path
+) -> None:
+    """Whoever looks is told; taken for none, an attempt that has ended would be done again."""
+    folder = "gates" if name == "verdict.json" else "attempts"
+    data = plain(GOLDEN / "unnumbered" / ".agentloop" / folder / "1.2.1" / name)
+    with pytest.raises(NewerError, match="format 2, and 1 is the newest known here"):
+        decode(kind, {**data, "v": 2})
+    home = Home(tmp_path)
+    run = home.gate("1.2.1") if folder == "gates" else home.attempt("1.2.1")
+    run.root.mkdir(parents=True)
+    (run.root / name).write_text(json.dumps({**data, "v": 2}))
+    if name != "spec.json":
+        with pytest.raises(UnsafeError, match="a newer agentloop wrote"):
+            LocalExecutor(home.root, only_look=True).observe(frozenset({f"{folder[:-1]}:1.2.1"}))

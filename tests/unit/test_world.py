@@ -269,3 +269,11 @@ def test_a_pull_request_and_its_head_outlive_another_attempt() -> None:
     story.add(f.SentBack(task="7.1", findings=(finding(),), heard=("r1",)))
     view = story.world.tasks["7.1"]
     assert (view.pull, view.head, view.heard, type(view.state)) == ("1", COMMIT, ("r1",), s.Queued)
+
+
+def test_an_effect_that_is_tried_again_after_a_refusal_is_open_until_its_end() -> None:
+    """Cut off in the middle of the second try, it is looked for like the first."""
+    say = Say(issue="7", body="b")
+    tried = (f.EffectIntended(op="o", effect=say), f.EffectFailed(op="o", why="w"))
+    world = fold([f.Entry(at=BEGAN, cycle=1, facts=(*tried, f.EffectIntended(op="o", effect=say)))])
+    assert (list(world.open_ops), world.effects["o"].failed) == (["o"], "")

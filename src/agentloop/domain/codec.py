@@ -2,7 +2,8 @@
 
 A dataclass becomes an object of its fields. A member of a union carries its class's name in snake case under
 `"is"`, so class names are part of the formats: renaming one needs a reader for the old name. Unknown keys are
-ignored and missing ones take the field's default, so an older program can read what a newer one wrote.
+ignored and missing ones take the field's default, so an older program can read what a newer one wrote; but
+where a class has a `FORMAT`, a `v` above it is refused.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ _Decoder: TypeAlias = "Callable[[Plain, str], object]"
 
 class CodecError(ValueError):
     """A value that does not have the shape its type asks for; the message holds the path to it."""
+
+
+class NewerError(CodecError):
+    """A newer program wrote it: what it says is not known here, and is not guessed at."""
 
 
 def tag_of(cls: type) -> str:
@@ -155,6 +160,7 @@ def _dataclass_decoder(cls: type, shape_of_it: dict[str, bool]) -> _Decoder:
 
     def decode_fields(data: Plain, path: str) -> object:
         given = _expect((dict,), data, path)
+        _refuse_newer(cls, given, path)
         values = {
             name: _decoder(kind)(given[name], f"{path}.{name}" if path else name)
             for name, kind in fields
@@ -167,6 +173,13 @@ def _dataclass_decoder(cls: type, shape_of_it: dict[str, bool]) -> _Decoder:
         return cls(**values)
 
     return decode_fields
+
+
+def _refuse_newer(cls: type, given: dict[str, Plain], path: str) -> None:
+    known, found = getattr(cls, "FORMAT", None), given.get("v", 0)
+    if known is not None and isinstance(found, int) and found > known:
+        msg = f"{path or tag_of(cls)}: format {found}, and {known} is the newest known here"
+        raise NewerError(msg)
 
 
 def _union_decoder(members: tuple[Any, ...]) -> _Decoder:

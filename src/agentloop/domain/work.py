@@ -83,6 +83,8 @@ class AttemptSpec:
     Paths are absolute. `deadline` is absolute too: nothing extends it.
     """
 
+    FORMAT = 1
+
     id: str
     task: Task
     base: str
@@ -105,6 +107,7 @@ class AttemptSpec:
     """The issue's words as fenced, untrusted data."""
     origin: str = ""
     """What the result is measured from when the base holds an earlier attempt's work; "" = the base."""
+    v: Literal[1] = 1
 
 
 # How an attempt can end. Only the first five are verdicts of its own: they use up the evidence it was
@@ -201,6 +204,8 @@ def tip_of(outcome: Outcome | None) -> str:
 class End:
     """An attempt's durable end record: `.agentloop/attempts/<id>/end.json`."""
 
+    FORMAT = 1
+
     attempt: str
     outcome: Outcome
     at: datetime
@@ -208,6 +213,7 @@ class End:
     sandboxed: bool
     models: tuple[str, ...] = ()
     """Every model that answered, with the fallback's use visible."""
+    v: Literal[1] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +222,8 @@ class GateSpec:
 
     `commit` is in the mirror (the core took it over); `base` is where the attempt started.
     """
+
+    FORMAT = 1
 
     attempt: str
     task: Task
@@ -229,6 +237,7 @@ class GateSpec:
     target: Target
     scan: bool = True
     """False when the gate layer is switched off: only the contract's checks are run."""
+    v: Literal[1] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +267,8 @@ class Verdict:
     Green = no findings; a check that failed is one of them.
     """
 
+    FORMAT = 1
+
     attempt: str
     commit: str
     base: str
@@ -272,6 +283,7 @@ class Verdict:
     removed: int = 0
     notes: tuple[str, ...] = ()
     """What a person should look at first (tests that went, much that was removed); held against nobody."""
+    v: Literal[1] = 1
 
     @property
     def green(self) -> bool:
@@ -286,7 +298,10 @@ class GateBroken:
     Tried again later.
     """
 
+    FORMAT = 1
+
     attempt: str
     reason: str
     at: datetime
     fix: str = ""
+    v: Literal[1] = 1

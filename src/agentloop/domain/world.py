@@ -638,7 +638,9 @@ def _alerted(world: World, fact: facts.Alerted, _entry: facts.Entry) -> None:
 
 
 def _effect_intended(world: World, fact: facts.EffectIntended, _entry: facts.Entry) -> None:
-    if fact.op not in world.effects:
+    known = world.effects.get(fact.op)
+    # One that was refused may be tried again: cut off in its middle, it is open like the first time.
+    if known is None or (known.failed and known.result is None):
         world.effects[fact.op] = EffectView(effect=fact.effect)
         world.open_ops[fact.op] = None
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
-from agentloop.domain.codec import CodecError, decode, encode
+from agentloop.domain.codec import CodecError, NewerError, decode, encode
 from agentloop.domain.effects import StartAttempt, StartGate, StopAttempt
 from agentloop.domain.money import shares_of
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
@@ -400,12 +400,18 @@ def _doing(folder: RunFolder) -> str:
 
 
 def _read(kind: type[_Record], path: Path, *, tag: str = "") -> _Record | None:
-    """Return the record in the file at `path`, or None when there is none of that kind (and tag)."""
+    """Return the record in the file at `path`, or None when there is none of that kind (and tag).
+
+    Raises UnsafeError for one that a newer agentloop wrote: taken for none, its run would be done again.
+    """
     try:
         data = json.loads(path.read_bytes())
         if tag and data.get("is") != tag:
             return None
         found: _Record = decode(kind, data)
+    except NewerError as error:
+        fix = "go back to that version until nothing of it is under way"
+        raise UnsafeError(f"a newer agentloop wrote {path}: {error}", fix=fix) from error
     except (OSError, ValueError, AttributeError, CodecError):
         return None
     return found

@@ -221,7 +221,7 @@ class _Mending:
             good = line.good if isinstance(line, _Bad) else line
             if isinstance(line, _Bad):
                 damaged = True
-                self._bad.append(line.what)
+                self._bad.append(line.what.replace(f"{path.parent}/", ""))
             if good is not None:
                 kept += self._in_place(good, aside)
             if raw and (line is None or good is not None):
