@@ -7,6 +7,7 @@ What is heavy is imported where it is used: an idle cycle never loads an SDK.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from agentloop.edges.repositories import GitRepositories
 from agentloop.edges.requests import FileRequests
 from agentloop.edges.tidying import tidy
 from agentloop.edges.tracker import FileTracker
-from agentloop.errors import TargetError
+from agentloop.errors import AgentloopError, TargetError
 from agentloop.home import Home
 from agentloop.ports import Outside, Tracker
 from agentloop.recovery import MendedJournal, Witnesses
@@ -147,6 +148,7 @@ def run_cycle(root: Path) -> str:
         # Before anything is looked at: what a person saves while the cycle runs differs from this, and wakes
         # the next.
         saw = _saw(home)
+        _make_up_commit(home)
         made = parts(home, settings, Log().tell)
         ended = cycle.run(made)
         _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, _left_out(made.outside.tracker))
@@ -155,6 +157,13 @@ def run_cycle(root: Path) -> str:
             looking.keep_snapshot(seen, ended.world)
         Journal(home).keep(ended.world)
     return ended.failed
+
+
+def _make_up_commit(home: Home) -> None:
+    # What keeps it from being committed is told by the cycle that hands the relay on; the rest of this one
+    # has nothing to do with it.
+    with suppress(AgentloopError, OSError):
+        RelayFile(home).make_up_commit()
 
 
 def run_attempt(attempt: str, root: Path) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -228,6 +230,36 @@ def test_a_lock_of_a_killed_git_is_taken_away(home: Home) -> None:
     old = time.time() - 120
     os.utime(lock, (old, old))
     assert isinstance(relay.commit("now"), Committed)
+
+
+def test_a_commit_that_was_cut_off_is_made_up_for_once(home: Home) -> None:
+    """The relay was written, then the cycle was killed: the next one commits it."""
+    relay = RelayFile(home)
+    say(relay, "Fix it.")
+    assert isinstance(RelayFile(home).make_up_commit(), Committed)
+    assert git(home, "status", "--porcelain") == ""
+    assert RelayFile(home).make_up_commit() is None
+
+
+def test_an_index_that_a_killed_cycle_left_behind_is_set_right_by_the_next_commit(
+    home: Home, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Killed between commit and index: else a careless commit of the person's would undo ours."""
+    relay = RelayFile(home)
+    say(relay, "Fix it.")
+    shim = tmp_path_factory.mktemp("bin") / "git"
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *update-index*) kill -9 $PPID;; esac\nexec {which("git")} "$@"\n'
+    )
+    shim.chmod(0o755)
+    code = "import sys; from pathlib import Path; from agentloop.edges.relay import RelayFile\n"
+    code += "from agentloop.home import Home; RelayFile(Home(Path(sys.argv[1]))).commit('cut off')"
+    path = {**os.environ, "PATH": f"{shim.parent}:{os.environ['PATH']}"}
+    killed = subprocess.run([sys.executable, "-c", code, str(home.root)], env=path, check=False)
+    assert killed.returncode == -9
+    assert git(home, "status", "--porcelain") != ""
+    RelayFile(home).make_up_commit()
+    assert git(home, "status", "--porcelain") == ""
 
 
 def test_commits_and_a_persons_commits_interleave(home: Home) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from agentloop.domain.secrets import find_secrets
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.exchange import sync_file_system
-from agentloop.edges.files import make_folder, write_durable
+from agentloop.edges.files import make_folder, write_plain
 from agentloop.edges.git import Git, GitError
 from agentloop.errors import BusyError
 
@@ -150,14 +150,13 @@ class HomeGit:
             }
             if not changed:
                 return None
+            same = [path for path in changed if standing.index[path] == standing.head[path]]
+            # Killed between commit and index, the next commit knows what still stands there.
+            self._remember({path: standing.head[path] for path in same})
             commit = self._import(repository, standing.tip, changed, message)
             if commit is not None:
                 sync_file_system(repository.shared)
-                same = [path for path in changed if standing.index[path] == standing.head[path]]
-                self._tell_index(
-                    {path: _blob(changed[path], commit) for path in same},
-                    {path: standing.head[path] for path in same},
-                )
+                self._tell_index({path: _blob(changed[path], commit) for path in same})
                 return commit
         raise BusyError(
             f"the branch {repository.branch} moves all the time", fix="the next cycle tries again"
@@ -198,16 +197,19 @@ class HomeGit:
 
     # ---- the person's index
 
-    def _tell_index(self, new: Mapping[str, str], old: Mapping[str, str | None]) -> None:
+    def _tell_index(self, new: Mapping[str, str]) -> None:
         lines = "".join(f"100644 {blob}\t{path}\0" for path, blob in new.items())
         try:
             self._git.run(
                 "update-index", "-z", "--index-info", input=lines.encode("utf-8", "surrogateescape")
             )
         except GitError:
-            # Somebody holds the index. What stands there is remembered, and set right by the next commit.
-            make_folder(self._behind_file.parent)
-            write_durable(self._behind_file, json.dumps(self._behind() | dict(old)).encode())
+            return  # somebody holds the index: what stands there is remembered
+        self._behind_file.unlink(missing_ok=True)
+
+    def _remember(self, old: Mapping[str, str | None]) -> None:
+        make_folder(self._behind_file.parent)
+        write_plain(self._behind_file, json.dumps(self._behind() | dict(old)).encode())
 
     def _behind(self) -> dict[str, str | None]:
         try:
@@ -220,7 +222,6 @@ class HomeGit:
         behind = self._behind()
         if not behind:
             return
-        self._behind_file.unlink()
         standing = self._standing(branch, behind)
         new = {
             path: blob
@@ -228,7 +229,9 @@ class HomeGit:
             if blob and standing.index[path] == behind[path]
         }
         if new:
-            self._tell_index(new, {path: behind[path] for path in new})
+            self._tell_index(new)
+        else:
+            self._behind_file.unlink(missing_ok=True)
 
 
 def _repository(root: Path) -> _Repository | PutOff:

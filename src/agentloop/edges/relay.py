@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,8 +36,8 @@ from agentloop.domain.relay import (
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges.displaced import Displaced, Late
 from agentloop.edges.exchange import read_settled, swap
-from agentloop.edges.files import append_durable, locked, make_folder, sync_folder, write_all
-from agentloop.edges.homegit import CommitOutcome, HomeGit
+from agentloop.edges.files import append_durable, locked, make_folder, sync_folder, write_all, write_plain
+from agentloop.edges.homegit import CommitOutcome, HomeGit, PutOff
 from agentloop.edges.versions import FIRST_TEXT, Version, Versions
 from agentloop.errors import HomeError, NotFoundError
 
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
     from agentloop.home import Home
 
+_COMMITTED: Final = "committed"
+"""In the state folder: the version that was committed last."""
+_MADE_UP_SECONDS: Final = 2 * 86400
 _ROUNDS: Final = 20
 _READ_PATIENCE_SECONDS: Final = 0.5
 _WRITE_PATIENCE_SECONDS: Final = 2.0
@@ -185,7 +189,31 @@ class RelayFile:
         last = self._versions.last(self._text())
         files = {} if last is None else {self._name(self._path): _encoded(last.text)}
         files |= {self._name(path): path.read_bytes() for path in paths if path.is_file()}
-        return self._git.commit(files, message)
+        outcome = self._git.commit(files, message)
+        if last is not None and not isinstance(outcome, PutOff):
+            # Lost, it costs the next cycle a look into git.
+            with contextlib.suppress(OSError):
+                write_plain(self._state / _COMMITTED, str(last.relay.version).encode())
+        return outcome
+
+    def make_up_commit(self) -> CommitOutcome | None:
+        """Commit what was written last, when its commit was cut off or put off; None when there was none.
+
+        Of archive and notes goes in what changed within two days. Raises HomeError, OSError.
+        """
+        newest = self._versions.numbers()[:1]
+        if not newest or newest[0] <= self._committed_version():
+            return None
+        since = time.time() - _MADE_UP_SECONDS
+        beside = (path for name in ("archive", "notes") for path in (self._path.parent / name).rglob("*.md"))
+        recent = [path for path in beside if path.stat().st_mtime > since]
+        return self.commit(f"Relay {newest[0]}, whose commit was cut off", recent)
+
+    def _committed_version(self) -> int:
+        try:
+            return int((self._state / _COMMITTED).read_bytes())
+        except (OSError, ValueError):
+            return 0  # it may be committed all the same: then there is nothing to commit
 
     # ---- what others wrote
 

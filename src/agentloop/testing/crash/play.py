@@ -22,7 +22,7 @@ from agentloop.edges.files import TEMP_PREFIX
 from agentloop.edges.metered import shipped_prices
 from agentloop.edges.relay import RelayFile
 from agentloop.edges.tracker import FileTracker
-from agentloop.errors import AgentloopError, NotFoundError
+from agentloop.errors import AgentloopError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 CYCLES_AT_MOST: Final = 40
 TITLE: Final = "add subtracts"
 WORDS: Final = "Mind the parameters' names – they are public. ✎"
-SAID_ONCE: Final = ("**Plan**", "Pull request 1", "**Done.**")
+SAID_ONCE: Final = ("**Plan**", "is ready for your review", "**Done.**")
 BUSY: Final = 3
+LOCKS_SECONDS: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,8 @@ def write(arena: Arena) -> None:
 
 def merge(arena: Arena) -> Ran:
     """Merge the pull request."""
-    return arena.agentloop("pr", "merge", "1")
+    open_ones = sorted(arena.home.pulls.glob("0*.md"))
+    return arena.agentloop("pr", "merge", open_ones[0].stem.lstrip("0") if open_ones else "1")
 
 
 def close(arena: Arena) -> Ran:
@@ -138,12 +140,22 @@ def go_on(arena: Arena, step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
             failed.append(f"a cycle ended with {ran.status}: {ran.text.strip()[-300:]}")
         arena.wait_for_runs()
         if _is_over(arena):
+            _let_a_minute_pass(arena)
             break
         arena.rest()
     else:
         nap = runtime.read_sleep(arena.home.root)
         stuck.append(f"the story is not over after {CYCLES_AT_MOST} cycles: {nap.reason if nap else '?'}")
     return tuple(failed), tuple(stuck)
+
+
+def _let_a_minute_pass(arena: Arena) -> None:
+    """Make locks that git left look old, and run a cycle: a lock may be somebody's for a minute."""
+    locks = [path for path in arena.world.rglob("*.lock") if ".git" in f"{path.parent}"]
+    for lock in locks:
+        os.utime(lock, (lock.stat().st_atime, lock.stat().st_mtime - LOCKS_SECONDS))
+    if locks:
+        arena.agentloop("cycle")
 
 
 def _persons_part(arena: Arena, stuck: list[str]) -> None:
@@ -157,10 +169,9 @@ def _persons_part(arena: Arena, stuck: list[str]) -> None:
 
 
 def _issue(arena: Arena) -> Issue | None:
-    try:
-        return FileTracker(arena.home.tracker).get("1").issue
-    except NotFoundError:
-        return None
+    # A number may be used up by a command that was cut off: the issue is the first there is.
+    found = FileTracker(arena.home.tracker).filed("all")
+    return found[0].issue if found else None
 
 
 def _is_over(arena: Arena) -> bool:
@@ -183,10 +194,10 @@ def judged(arena: Arena, failed: tuple[str, ...], stuck: tuple[str, ...]) -> Tol
 def _lost(arena: Arena) -> Iterator[str]:
     issue = _issue(arena)
     if issue is None or issue.state != "closed":
-        yield f"issue 1 is {issue.state if issue else 'gone'}"
+        yield f"the issue is {issue.state if issue else 'gone'}"
         return
     if (issue.title, issue.body.strip()) != (TITLE, "add(2, 3) is -1."):
-        yield f"issue 1 says {issue.title!r}, {issue.body!r}"
+        yield f"the issue says {issue.title!r}, {issue.body!r}"
     said = [one.body for one in issue.comments if one.ours]
     yield from (f"no comment says {words}" for words in SAID_ONCE if not any(words in one for one in said))
     if "return a + b" not in (arena.repository / "calc.py").read_text("utf-8"):
@@ -229,7 +240,7 @@ def _doubled(arena: Arena) -> Iterator[str]:
     branches = arena.git("for-each-ref", "--format=%(refname:short)", "refs/heads/").text.split()
     if branches != ["main"]:
         yield f"branches: {branches}"
-    if list(arena.journal().tasks) != ["1.1"]:
+    if len(arena.journal().tasks) != 1:
         yield f"tasks: {list(arena.journal().tasks)}"
 
 
