@@ -25,7 +25,7 @@ from agentloop.domain.relay.facts import facts_of
 from agentloop.domain.relay.routine import routine_delta
 from agentloop.domain.scene import Scene
 from agentloop.domain.sleeping import Nap, nap
-from agentloop.domain.states import Judging, Returned, Working
+from agentloop.domain.states import Judging, Returned, Working, over
 from agentloop.domain.telling import decision_words, moved_words, news_words
 from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.domain.wording import dollars
@@ -183,7 +183,7 @@ def run(parts: Parts) -> Ended:
     _hand_on(parts, actor, scene, held.relay, course, fresh=fresh)
 
     # 10. Sleep: chosen from what is true now. What finished work has left behind is taken away first.
-    _attempted(actor, course, "sweeping", lambda: parts.outside.sweep(_in_hand(world)))
+    _attempted(actor, course, "sweeping", lambda: _sweep(parts, world))
     return _end(parts, actor, scene, course, wakes)
 
 
@@ -198,6 +198,13 @@ def _to_ask_about(scene: Scene) -> tuple[Matter, ...]:
     if scene.world.trouble is None:
         return found
     return tuple(sorted(found, key=lambda one: scene.world.failures[one.id])[:1])
+
+
+def _sweep(parts: Parts, world: World) -> None:
+    parts.outside.sweep(_in_hand(world))
+    parts.outside.bound(
+        lambda: tuple(one.attempt for view in world.tasks.values() if over(view.state) for one in view.tries)
+    )
 
 
 def _in_hand(world: World) -> frozenset[str]:
@@ -238,6 +245,7 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
         pulls=_tried(course, "the forge", lambda: out.forge.observe(pulls)),
         seen=_tried(course, "the attempts", lambda: out.executor.observe(frozenset(jobs))),
         human=relay.human,
+        disk_mb=_disk(parts, course),
         retries=_tried(course, "persons' requests", out.asked),
         problems=tuple(course.problems),
     )
@@ -248,6 +256,16 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
         standing=relay.plan.decisions,
         woken=woken,
     )
+
+
+def _disk(parts: Parts, course: _Course) -> int:
+    used, limit = parts.outside.disk_mb(), parts.settings.limits.disk_mb
+    if used > limit:
+        course.problems.append(
+            f"{used} MB of disk are used, and what is finished makes no room: no attempt is started; "
+            f"raise limits.disk_mb (it is {limit})"
+        )
+    return used
 
 
 def _tried(course: _Course, what: str, look: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:

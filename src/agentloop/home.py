@@ -221,6 +221,11 @@ class Home:
         return RunFolder(self.runtime / "upkeep")
 
     @property
+    def disk_file(self) -> Path:
+        """`.agentloop/run/disk.json`: how much room the runtime folder took when it was measured last."""
+        return self.run / "disk.json"
+
+    @property
     def baselines(self) -> Path:
         """`.agentloop/baselines/`: how checks ended on base commits; a cache."""
         return self.runtime / "baselines"

@@ -189,7 +189,7 @@ class Clock(Protocol):
         """Return the time now, aware, in UTC."""
 
 
-def _nothing(_name: str) -> None:
+def _nothing(_name: object) -> None:
     return
 
 
@@ -208,5 +208,9 @@ class Outside:
     gate_folder: Callable[[str], str]
     asked: Callable[[], tuple[RetryRequest, ...]] = tuple
     """Returns what persons asked for (`agentloop retry`), oldest first."""
+    bound: Callable[[Callable[[], tuple[str, ...]]], object] = _nothing
+    """Keeps the disk bounded; is given what names the attempts whose tasks are over."""
+    disk_mb: Callable[[], int] = int
+    """Returns the megabytes that were in use when the disk was measured last."""
     heard: Callable[[str], None] = _nothing
     """Takes a request away, by its id: it is in the journal now."""

@@ -293,6 +293,7 @@ def _telling(outside: Outside, executor: Executor, told: _Told) -> Outside:
         repositories=_ToldRepositories(outside.repositories, told),
         notes=_ToldNotes(outside.notes, told),
         sweep=lambda _keep: None,
+        bound=lambda _over: None,
         heard=lambda _request: None,
     )
 

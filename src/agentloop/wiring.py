@@ -16,7 +16,7 @@ from agentloop import __version__, compiled, cycle, lightstatus, looking
 from agentloop.asking import Admin
 from agentloop.cycle import Ended, Parts
 from agentloop.domain.observed import Ground
-from agentloop.edges import runtime
+from agentloop.edges import disk, runtime
 from agentloop.edges.baton import FileBaton
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.executor import LocalExecutor
@@ -55,6 +55,8 @@ def outside(home: Home, settings: Settings) -> Outside:
         sweep=lambda keep: _sweep(home, settings, executor, keep),
         attempt_folder=lambda attempt: str(home.attempt(attempt).root),
         gate_folder=lambda attempt: str(home.gate(attempt).root),
+        bound=lambda over: disk.bound(home, settings.limits.disk_mb, over),
+        disk_mb=lambda: disk.known_mb(home),
         asked=requests.waiting,
         heard=requests.forget,
     )

@@ -111,6 +111,8 @@ class Observed:
     seen: tuple[Seen, ...] = ()
     human: str = ""
     problems: tuple[str, ...] = ()
+    disk_mb: int = 0
+    """Megabytes that the runtime folder takes, as it was measured last."""
     retries: tuple[RetryRequest, ...] = ()
     """What persons asked for with `agentloop retry` and no cycle has taken in so far."""
 

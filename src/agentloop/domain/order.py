@@ -97,6 +97,8 @@ def _house_reasons(scene: Scene, view: TaskView) -> list[str]:
     unpaid = scene.unpaid(view)
     if unpaid is not None:
         reasons.append(left_words(unpaid, scene.needed(view)))
+    if scene.observed.disk_mb > limits.disk_mb:
+        reasons.append(f"{scene.observed.disk_mb} MB of disk are used (limits.disk_mb)")
     if scene.fruitless():
         reasons.append(
             f"{fruitless_words(scene)}: none is started until something is new (agentloop wake: try)"

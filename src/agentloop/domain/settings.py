@@ -145,6 +145,13 @@ class Limits:
     diff_lines: int = setting(800, "changed lines in one pull request", least=1, most=1_000_000)
     diff_files: int = setting(60, "changed files in one pull request", least=1, most=100_000)
     check_minutes: int = setting(10, "minutes for one check", least=1, most=24 * 60)
+    disk_mb: int = setting(
+        10_000,
+        "megabytes that the runtime folder may take, work trees aside: beyond it records of finished tasks "
+        "go, the oldest first, and when that is not enough no attempt is started",
+        least=10,
+        most=100_000_000,
+    )
     pack_mb: int = setting(50, "megabytes that a result may weigh", least=1, most=2048)
 
 

@@ -98,7 +98,7 @@ class LocalExecutor:
                 return effect.attempt if there else None
             case StopAttempt():
                 runs = (self._home.attempt(effect.attempt), *self._gates_of(effect.attempt))
-                return None if any(_is_there(folder) for folder in runs) else effect.attempt
+                return None if any(is_there(folder) for folder in runs) else effect.attempt
             case _:
                 assert_never(effect)
 
@@ -130,7 +130,7 @@ class LocalExecutor:
         for root, of in ((self._home.attempts, self._home.attempt), (self._home.gates, self._home.gate)):
             for path in sorted(root.iterdir()) if root.is_dir() else ():
                 folder = of(path.name)
-                if path.name.partition("@")[0] in keep or _is_there(folder):
+                if path.name.partition("@")[0] in keep or is_there(folder):
                     continue
                 big = [path / name for name in BIG if (path / name).exists()]
                 for each in big:
@@ -199,7 +199,7 @@ class LocalExecutor:
         return GateEnded(attempt=attempt, verdict=verdict) if verdict else Lost(attempt=attempt, role="gate")
 
     def _running(self, folder: RunFolder, attempt: str) -> Running | None:
-        if not _is_there(folder):
+        if not is_there(folder):
             return None
         beat = folder.heartbeat if folder.heartbeat.exists() else folder.spec
         with contextlib.suppress(OSError):
@@ -230,7 +230,8 @@ def _claimant(folder: RunFolder) -> Identity | None:
     return _read(Identity, folder.claim)
 
 
-def _is_there(folder: RunFolder) -> bool:
+def is_there(folder: RunFolder) -> bool:
+    """Return whether a process has the run in `folder`, or may still come to have it."""
     # In this order: one that claims between the two looks is seen by the second.
     return _is_coming(folder) or _living(folder)
 
