@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from agentloop.domain.codec import encode
 from agentloop.domain.order import held_back
 from agentloop.edges import disk
+from agentloop.edges.executor import LocalExecutor
+from agentloop.edges.files import TEMP_PREFIX
 from agentloop.edges.processes import me
 from agentloop.home import Home
 from agentloop.testing.samples import Told
@@ -75,3 +77,14 @@ def test_no_attempt_is_started_beyond_the_bound() -> None:
     full = replace(scene, observed=replace(scene.observed, disk_mb=10_001))
     assert held_back(scene, told.world.tasks["7.1"]) == ()
     assert held_back(full, told.world.tasks["7.1"]) == ("10001 MB of disk are used (limits.disk_mb)",)
+
+
+def test_the_temp_file_of_a_killed_starter_is_swept(tmp_path: Path) -> None:
+    """Killed between writing a spec and giving it its name: it would have stayed as long as the records."""
+    home = Home(tmp_path)
+    left = attempt(home, "1.1.1") / f"{TEMP_PREFIX}04950f65d5fc"
+    left.write_text("{}")
+    LocalExecutor(tmp_path).sweep(frozenset({"1.1.1"}))
+    assert left.exists()
+    LocalExecutor(tmp_path).sweep(frozenset())
+    assert not left.exists()

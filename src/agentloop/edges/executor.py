@@ -26,7 +26,14 @@ from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Se
 from agentloop.domain.tally import Share, in_all
 from agentloop.domain.work import End, GateBroken, Verdict
 from agentloop.edges.eventlog import last_words
-from agentloop.edges.files import TEMP_PREFIX, make_folder, sync_folder, write_durable, write_plain
+from agentloop.edges.files import (
+    TEMP_PREFIX,
+    make_folder,
+    sweep_temps,
+    sync_folder,
+    write_durable,
+    write_plain,
+)
 from agentloop.edges.ledger import Ledger
 from agentloop.edges.processes import Identity, alive, identity_of, pidfd_of
 from agentloop.edges.slots import Slots
@@ -132,6 +139,7 @@ class LocalExecutor:
                 folder = of(path.name)
                 if path.name.partition("@")[0] in keep or is_there(folder):
                     continue
+                sweep_temps(path)
                 big = [path / name for name in BIG if (path / name).exists()]
                 for each in big:
                     self._slots.discard(each)
