@@ -9,7 +9,6 @@ from pathlib import Path
 from agentloop.domain import facts as f
 from agentloop.domain.effects import Say
 from agentloop.domain.facts import Entry
-from agentloop.edges.journal import Journal
 from agentloop.home import Home
 from agentloop.testing.samples import COMMIT, Told
 
@@ -54,5 +53,4 @@ def fill(home: Home, stories: int, *, ago: timedelta = timedelta(days=400)) -> i
 
 if __name__ == "__main__":
     there = Home(Path(sys.argv[1]))
-    print(fill(there, int(sys.argv[2])), "entries")
-    Journal(there).world()
+    print(fill(there, int(sys.argv[2])))

@@ -13,12 +13,12 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agentloop import exits
+from agentloop.domain.valueclass import replace
 from agentloop.edges.files import locked, make_folder
 from agentloop.edges.git import Git
 from agentloop.edges.pool import Pool

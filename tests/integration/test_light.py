@@ -45,6 +45,14 @@ def test_loading_them_loads_nothing_that_takes_time() -> None:
     assert slow & (names - set(bare.stdout.split())) == set()
 
 
+def test_an_idle_cycle_loads_nothing_that_takes_time() -> None:
+    """No decorator that compiles, no package of others: what a cycle is joined from is loaded each time."""
+    command = (sys.executable, "-P", "-c", "import sys, agentloop.wiring; print(*sorted(sys.modules))")
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True)
+    slow = {"dataclasses", "inspect", "sqlite3", "typer", "rich", "pydantic", "structlog", "anthropic", "git"}
+    assert set() == slow & set(loaded.stdout.split())
+
+
 def test_a_failed_start_is_one_line_of_the_journal(home: Path) -> None:
     """It has the priority of an error, and says what is wrong and where, all of it."""
     (home / "agentloop.toml").write_text("first = 1\nsecond = 2\n")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.codec import CodecError, decode, encode
 from agentloop.domain.observed import RetryRequest
+from agentloop.domain.valueclass import replace
 from agentloop.edges.files import make_folder, read_bounded, sync_folder, write_durable
 from agentloop.errors import HomeError
 
