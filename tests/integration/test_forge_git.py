@@ -300,6 +300,18 @@ def test_an_origin_that_refuses_is_heard(bare: Place) -> None:
     assert bare.seen(pull).state == "open"
 
 
+def test_a_push_that_failed_for_the_machines_sake_is_no_refusal(bare: Place) -> None:
+    """A disk, a lock: it is tried again, where a refusal would park the task."""
+    pull = bare.open({"app.py": "1\n"})
+    lock = bare.origin / "refs/heads/main.lock"
+    lock.touch()
+    with pytest.raises(TargetError):
+        bare.forge.merge(pull, squash=False, author="alice")
+    lock.unlink()
+    bare.forge.merge(pull, squash=False, author="alice")
+    assert bare.seen(pull).state == "merged"
+
+
 def test_our_branch_that_somebody_checked_out_is_not_pushed_over(checked_out: Place) -> None:
     """They look at it, or work on it: hands off, with the fix."""
     pull = checked_out.open({"app.py": "1\n"})

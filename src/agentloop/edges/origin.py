@@ -29,6 +29,12 @@ RECEIVE_PACK: Final = "--receive-pack=git -c 'safe.directory=*' -c core.fsync=al
 
 FETCH_SECONDS: Final = 600
 
+_PASSING: Final = re.compile(
+    r"No space left|Read-only file system|Input/output error|Too many open files|unpacker error"
+    r"|failed to update ref|cannot lock ref|unable to create temporary"
+)
+"""What git says when the origin's machine failed, not its rules: the push is tried again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merging:
@@ -111,7 +117,7 @@ class Origin:
                 f"{branch} is checked out in {self.address}",
                 fix=f"check out another branch there: {self.address}",
             )
-        if "rejected" in error.stderr:
+        if "rejected" in error.stderr and not _PASSING.search(error.stderr):
             return ConflictError(
                 f"{self.name} refused {branch}: {_remote_words(error.stderr)}", fix=error.fix
             )
