@@ -10,8 +10,6 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from agentloop.edges.files import make_folder
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -93,7 +91,7 @@ def furnish(
     tree = work / "tree"
     if tree.exists():
         return (work / READY).exists()
-    make_folder(work)
+    work.mkdir(parents=True, exist_ok=True)  # not synced: the runtime folder may be lost as a whole
     for left in (*work.glob(".new-*"), *(work / name for name in PARTS)):
         if left.exists():
             discard(left)
