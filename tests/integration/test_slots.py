@@ -258,6 +258,19 @@ def test_what_a_worker_changes_in_a_slot_is_seen_whatever_it_does_to_the_clock(y
     assert place.result(message="m").tip != ""
 
 
+def test_a_kill_between_claiming_a_slot_and_putting_it_on_its_branch_is_made_up_for(yard: Yard) -> None:
+    """The next try finds the place on no branch and finishes it; nothing else is claimed."""
+    base = yard.head()
+    yard.upkeep()
+    yard.home.attempts.mkdir()
+    wanted = Wanted(commit=base, mirror=str(yard.home.mirror_of("t")), sandbox=KIND)
+    assert Slots(yard.home).claim("t", wanted, yard.home.attempt("7.1.1").root)
+    place, came = yard.begin("7.1.1", base)
+    assert came == "ready"
+    assert place.shell("git status --porcelain --branch").text == "## agentloop/7.1\n"
+    assert len(yard.slots) == 1
+
+
 def test_of_those_who_race_for_slots_each_slot_goes_to_one(yard: Yard) -> None:
     """Eight processes reach for two slots: two get one, whole; six go without, and nothing else happens."""
     base = yard.head()

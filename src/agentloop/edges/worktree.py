@@ -10,6 +10,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from agentloop.home import RunFolder
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -85,25 +87,30 @@ def furnish(
     """Put a place into the folder `work`, for `commit`; return whether it is one that was made ahead.
 
     `claim` moves such a place to a path and says whether it did; otherwise a bare one is made, and checking
-    out is left to whoever works there. Is `work/tree` there, nothing is done: the tree gets its name last.
-    What a killed try left behind is given to `discard`. Raises OSError.
+    out is left to whoever works there. Is `work/tree` there, the place is: a slot comes whole, and in a bare
+    one the tree gets its name last. What a killed try left behind is given to `discard`. Raises OSError.
     """
-    tree = work / "tree"
-    if tree.exists():
-        return (work / READY).exists()
-    work.mkdir(parents=True, exist_ok=True)  # not synced: the runtime folder may be lost as a whole
+    if not (work / "tree").exists():
+        # Not synced: the runtime folder may be lost as a whole.
+        work.parent.mkdir(parents=True, exist_ok=True)
+        if work.exists() or not claim(work):
+            _make_bare(work, lender=lender, branch=branch, commit=commit, discard=discard)
+    # Once it is claimed, a worker may have written there: a link in its git directory could lead us elsewhere.
+    if not RunFolder(work).claim.exists() and not (work / "git" / "refs" / "heads" / branch).exists():
+        point_head(work / "git", branch=branch, commit=commit)
+    return (work / READY).exists()
+
+
+def _make_bare(
+    work: Path, *, lender: Path, branch: str, commit: str, discard: Callable[[Path], None]
+) -> None:
+    work.mkdir(exist_ok=True)
     for left in (*work.glob(".new-*"), *(work / name for name in PARTS)):
         if left.exists():
             discard(left)
     new = work / f".new-{secrets.token_hex(4)}"
-    claimed = claim(new)
-    if claimed:
-        point_head(new / "git", branch=branch, commit=commit)
-    else:
-        new.mkdir()
-        make_place(new, lender=lender, branch=branch, commit=commit)
-    for name in PARTS:
-        if (new / name).exists():
-            (new / name).rename(work / name)
+    new.mkdir()
+    make_place(new, lender=lender, branch=branch, commit=commit)
+    for name in ("git", "tree"):
+        (new / name).rename(work / name)
     new.rmdir()
-    return claimed
