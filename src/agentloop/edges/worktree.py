@@ -95,7 +95,7 @@ def furnish(
         work.parent.mkdir(parents=True, exist_ok=True)
         if work.exists() or not claim(work):
             _make_bare(work, lender=lender, branch=branch, commit=commit, discard=discard)
-    # Once it is claimed, a worker may have written there: a link in its git directory could lead us elsewhere.
+    # Once it is claimed, a worker may have written there: a link in its git directory could lead us astray.
     if not RunFolder(work).claim.exists() and not (work / "git" / "refs" / "heads" / branch).exists():
         point_head(work / "git", branch=branch, commit=commit)
     return (work / READY).exists()
