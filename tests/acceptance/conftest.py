@@ -162,6 +162,12 @@ class Loop:
                 return
         pytest.fail(f"the loop did not come to rest in {CYCLES_AT_MOST} cycles: {self.nap()}")
 
+    def lose_runtime(self) -> None:
+        """Delete the runtime folder, while processes that make work trees ahead may be writing into it."""
+        gone = self.root / f"gone-{time.monotonic_ns()}"
+        self.home.runtime.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
     def wait_for_runs(self) -> None:
         """Wait until every attempt and gate that the journal knows to be under way has ended."""
         for view in self.world().live_tasks():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -97,10 +96,10 @@ def test_losing_the_runtime_folder_between_cycles_repeats_nothing(loop: Loop, lo
     for _ in range(lost_after):
         loop.cycle()
         loop.wait_for_runs()
-    shutil.rmtree(loop.home.runtime)
+    loop.lose_runtime()
     loop.settle()
     loop.cli("pr", "merge", "1")
-    shutil.rmtree(loop.home.runtime)
+    loop.lose_runtime()
     loop.settle()
     assert_everything_happened_once(loop)
     assert model.errors == []

@@ -19,7 +19,7 @@ def lose(loop: Loop, *, runtime: bool) -> None:
     """
     shutil.rmtree(loop.home.journal)
     if runtime:
-        shutil.rmtree(loop.home.runtime)
+        loop.lose_runtime()
     loop.settle()
     spent = loop.json("status")["money"]["today_micros"] / 1e6
     loop.set(day_usd=str(spent + 10))
