@@ -242,6 +242,8 @@ def _in_review(scene: Scene, view: s.TaskView, state: s.InReview) -> list[d.Rule
     pull = scene.observed.pull(state.pull)
     if pull is None or pull.state != "open" or state.theirs:
         return []
+    if pull.head and pull.head in [one.commit for one in view.tries if one.commit != state.commit]:
+        return []  # a list that lags behind: it shows an earlier commit of ours
     if pull.head and pull.head != state.commit:
         why = f"a person pushed {pull.head[:10]} to its branch"
         return [d.LetGo(task=view.task.id, pull=pull.id, head=pull.head, rationale=why)]

@@ -50,6 +50,8 @@ class People:
         self._due: set[str] = set()
         self.wrote: list[str] = []
         """Words that a person wrote in the relay: each must stay there for ever."""
+        self.pushed: set[str] = set()
+        """Commits that a person put onto a branch of ours."""
         self.filed: dict[str, float] = {}
         """When each issue was filed, in seconds."""
         self.kind = False
@@ -214,7 +216,9 @@ class People:
 
     def _push(self, chance: Chance) -> None:
         if pulls := self._pulls():
-            self._house.forge.push(chance.pick(pulls).id, _commit(f"a person's {chance.number(1, 10**9)}"))
+            commit = _commit(f"a person's {chance.number(1, 10**9)}")
+            self._house.forge.push(chance.pick(pulls).id, commit)
+            self.pushed.add(commit)
 
     def _fail_check(self, chance: Chance) -> None:
         if pulls := self._pulls():

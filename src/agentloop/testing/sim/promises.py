@@ -150,6 +150,13 @@ class Promises:
         match fact:
             case f.AttemptStarted():
                 self._dispatch(fact)
+            case f.HandsOff(pull=pull, head=head):
+                theirs = head in self._people.pushed
+                hold(
+                    "hands off a person's work only",
+                    theirs,
+                    f"pull request {pull}: nobody pushed {head[:10]}",
+                )
             case f.Reserved():
                 self._reservation()
             case _:

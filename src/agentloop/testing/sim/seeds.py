@@ -19,6 +19,9 @@ class Storm:
 
 NAMED: Final[dict[str, Storm]] = {
     "a killed attempt's call in hand was settled at its ceiling": Storm(seed=3, kinds=("worker",)),
+    "an older head of ours in a list that lagged was taken for a person's push": Storm(
+        seed=21, kinds=("lag",)
+    ),
     "an answer that was lost again left a cycle idle": Storm(seed=48),
 }
 """What went wrong, and where."""

@@ -33,7 +33,7 @@ CALLS_BETWEEN: Final[dict[Kind, float]] = {
     "crash": 150,
     "lost answer": 120,
     "outage": 250,
-    "lag": 200,
+    "lag": 15,
     "bad moment": 150,
 }
 """Calls of a port from one fault of this kind to the next, on average; by seed a third or thrice of it."""
