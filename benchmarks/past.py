@@ -9,6 +9,7 @@ from pathlib import Path
 from agentloop.domain import facts as f
 from agentloop.domain.effects import Say
 from agentloop.domain.facts import Entry
+from agentloop.edges.journal import sealed
 from agentloop.home import Home
 from agentloop.testing.samples import COMMIT, Told
 
@@ -32,22 +33,18 @@ def fill(home: Home, stories: int, *, ago: timedelta = timedelta(days=400)) -> i
 
     Not durable, and all in one file a month, as the loop would have them.
     """
-    from json import dumps
-
-    from agentloop.domain.codec import encode
-
     home.journal.mkdir(parents=True, exist_ok=True)
     began = datetime.now(UTC) - ago
-    lines: dict[Path, list[str]] = {}
+    lines: dict[Path, list[bytes]] = {}
     cycle = 0
     for n in range(stories):
         for entry in story(str(FIRST + n)):
             cycle += 1
             at = began + ago * (cycle / (stories * 20))
             one = Entry(at=at, cycle=cycle, facts=entry.facts)
-            lines.setdefault(home.journal_of(at), []).append(dumps(encode(one), ensure_ascii=False))
+            lines.setdefault(home.journal_of(at), []).append(sealed(one, cycle, cycle))
     for path, found in lines.items():
-        path.write_text("".join(f"{line}\n" for line in found))
+        path.write_bytes(b"".join(line + b"\n" for line in found))
     return cycle
 
 
