@@ -28,8 +28,8 @@ TOOLBOX = (
     "edges.sdnotify",
 )
 JOINED = (
-    *("acting", "admin", "asking", "compiled", "cycle", "gate", "memory", "prompts", "settings", "upkeep"),
-    "worker",
+    *("acting", "admin", "asking", "compiled", "cycle", "gate", "memory", "prompts", "settings", "taping"),
+    *("upkeep", "worker"),
 )
 SIGHT = ("lightstatus", "looking")
 FORGE = ("edges.forge", "edges.merge", "edges.records")
@@ -64,8 +64,13 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         "the cycle again, with ports that only tell; executor and journal are looked at",
     ),
     "asking": (
-        (*CORE, "ports", "acting", "admin", "cycle", "prompts", "edges"),
+        (*CORE, "ports", "acting", "admin", "cycle", "prompts", "taping", "edges"),
         "joins the admin agent with a model, a ledger and things to read",
+    ),
+    "taping": ((*CORE, "ports", "cycle"), "where all that a cycle asks is taken down, or played back"),
+    "replaying": (
+        (*CORE, "compiled", "cycle", "edges.journal", "edges.tape", "taping", "wiring"),
+        "the cycle again, with a tape in the place of every port",
     ),
     "prompts": (("errors", VALUES), "templates are text and nothing else"),
     "worker": (
@@ -106,7 +111,7 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
             *(*CORE, "compiled", "lightstatus", "settings.sources"),
             *(
                 "edges.journal",
-                "edges.looks",
+                "edges.tape",
                 "edges.records",
                 "edges.recordfolder",
                 "edges.tracker",
@@ -138,7 +143,7 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     "cli": (
         (
             *(*CORE, "compiled", "doctor", "initialise", "light", "ports"),
-            *("settings", "supervisor", "supervision", "wiring", "rehearsal", "rebuilding"),
+            *("settings", "supervisor", "supervision", "wiring", "rehearsal", "rebuilding", "replaying"),
             *(*SIGHT, *TOOLBOX),
         ),
         "commands reach edges through wiring",

@@ -6,7 +6,6 @@ What is heavy is imported when it is asked: a cycle with nothing to judge never 
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,12 @@ from agentloop.cycle import Spent
 from agentloop.domain.money import Reserved, shares_of
 from agentloop.domain.proposal import NoAnswer
 from agentloop.domain.purse import Wanted
+from agentloop.domain.taping import UNRECORDED, masked
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.files import make_folder, write_plain
+from agentloop.edges.keys import KEY_VARIABLE, find_key
 from agentloop.errors import AgentloopError, SettingsError
+from agentloop.taping import TapedClock, TapedModel, as_it_is, read_spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,53 +29,64 @@ if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
     from agentloop.domain.settings import Settings, Target
     from agentloop.domain.signals import Matter
+    from agentloop.domain.taping import Tape
     from agentloop.edges.ledger import Ledger
     from agentloop.home import Home
     from agentloop.ports import Model, Outside
-
-KEPT_CYCLES = 200
-"""Cycles whose briefing and ledger are kept on disk."""
 
 
 class Admin:
     """The admin agent of a home: its model, metered; its prompt; its bounded reads."""
 
     def __init__(
-        self, home: Home, settings: Settings, outside: Outside, *, folder: Path | None = None
+        self,
+        home: Home,
+        settings: Settings,
+        outside: Outside,
+        *,
+        folder: Path | None = None,
+        tape: Tape = UNRECORDED,
     ) -> None:
         self._home = home
         self._settings = settings
         self._out = outside
         self._folder = folder
+        self._tape = tape
 
     def __call__(
         self, scene: Scene, matters: tuple[Matter, ...], *, stall: str, relay: str, purse_micros: int
     ) -> tuple[Reply, Spent, tuple[str, ...]]:
         """Return how asking ended, what it cost, and the matters that were shown."""
         from agentloop.admin.briefing import brief
-        from agentloop.edges.ledger import Ledger
 
-        briefing = brief(scene, matters, relay=relay, stall=stall)
+        briefing = brief(scene, matters, relay=relay, stall=stall, marks=self._mark)
         # Its reservation is in the journal already: the world's cycle is this one.
-        folder = self._folder or self._fresh_folder(scene.world.cycle)
-        make_folder(folder)
-        write_plain(folder / "briefing.md", briefing.text.encode("utf-8", "replace"))
-        ledger = Ledger(folder / "ledger.jsonl")
+        folder = self._folder or self._home.cycle(scene.world.cycle)
+        self._tape.call("briefing", briefing.text, lambda: self._keep(folder, briefing.text), as_it_is)
+        aside = [each for name, each in scene.world.token_purses.items() if name.startswith("admin:")]
+        given = Wanted(micros=purse_micros, tokens=sum(aside))
+        model = TapedModel(self._tape, lambda: self._model(folder, given))
         try:
-            aside = [each for name, each in scene.world.token_purses.items() if name.startswith("admin:")]
-            given = Wanted(micros=purse_micros, tokens=sum(aside))
-            reply = self._decide(scene, briefing, self._model(ledger, given))
+            reply = self._decide(scene, briefing, model)
         except AgentloopError as error:
             reply = NoAnswer(why=error.what, fix=error.fix, service=True)
-        return reply, _spent(ledger, self._settings.models.admin), tuple(one.id for one in briefing.matters)
+        spent = self._tape.call("spent", None, lambda: self._spent(folder), read_spent)
+        return reply, spent, tuple(one.id for one in briefing.matters)
 
-    def _fresh_folder(self, number: int) -> Path:
-        """Return where this cycle's briefing and ledger go; those of long ago are taken away."""
-        folders = self._home.runtime / "cycles"
-        old = sorted(int(path.name) for path in folders.glob("*") if path.name.isdigit())
-        for gone in old[:-KEPT_CYCLES]:
-            shutil.rmtree(folders / str(gone), ignore_errors=True)
-        return folders / str(number)
+    def _keep(self, folder: Path, briefing: str) -> None:
+        make_folder(folder)
+        text = masked(briefing, keys(self._settings))
+        write_plain(folder / "briefing.md", text.encode("utf-8", "replace"))
+
+    def _mark(self) -> str:
+        from agentloop.admin.briefing import fresh_mark
+
+        return self._tape.call("mark", None, fresh_mark, as_it_is)
+
+    def _spent(self, folder: Path) -> Spent:
+        from agentloop.edges.ledger import Ledger
+
+        return _spent(Ledger(folder / "ledger.jsonl"), self._settings.models.admin)
 
     def _decide(self, scene: Scene, briefing: Briefing, model: Model) -> Reply:
         from agentloop.admin.agent import Bounds, decide
@@ -83,7 +96,7 @@ class Admin:
         return decide(
             model,
             name=models.admin,
-            prompt=render("admin", self._home.root),
+            prompt=self._tape.call("prompt", None, lambda: render("admin", self._home.root), as_it_is),
             briefing=briefing,
             look=lambda look: self._look(scene, look),
             bounds=Bounds(
@@ -92,22 +105,22 @@ class Admin:
                 max_output_tokens=models.max_output_tokens,
                 call_seconds=models.call_seconds,
             ),
-            clock=SystemClock(),
+            clock=TapedClock(self._tape, SystemClock()),
         )
 
     def spent_in(self, cycle: int) -> Spent | None:
         """Return what asking in an earlier cycle cost, or None when its ledger is gone."""
         from agentloop.edges.ledger import Ledger
 
-        ledger = Ledger(self._home.runtime / "cycles" / str(cycle) / "ledger.jsonl")
+        ledger = Ledger(self._home.cycle(cycle) / "ledger.jsonl")
         if not ledger.path.parent.is_dir():
             return None
         return _spent(ledger, self._settings.models.admin)
 
-    def _model(self, ledger: Ledger, given: Wanted) -> Model:
+    def _model(self, folder: Path, given: Wanted) -> Model:
         from agentloop.domain.money import limits_for
         from agentloop.edges.anthropic import AnthropicModel, retrying
-        from agentloop.edges.keys import KEY_VARIABLE, find_key
+        from agentloop.edges.ledger import Ledger
         from agentloop.edges.metered import MeteredModel
 
         models, limits = self._settings.models, self._settings.limits
@@ -121,7 +134,7 @@ class Admin:
             AnthropicModel(api_key=key, base_url=models.base_url),
             model=models.admin,
             fallback=models.admin_fallback,
-            ledger=ledger,
+            ledger=Ledger(folder / "ledger.jsonl"),
             prices=self._settings.prices,
             limits=limits_for(limits, "cycle", given.micros, given.tokens),
             retry=retrying(),
@@ -135,18 +148,25 @@ class Admin:
             case ReadIssue(issue=issue):
                 return self._issue(scene, issue)
             case ReadDiff(attempt=attempt):
-                return fence(f"diff of {attempt}", _or_why(lambda: self._diff(scene, attempt)), 20_000)
+                return fence(
+                    f"diff of {attempt}",
+                    _or_why(lambda: self._diff(scene, attempt)),
+                    20_000,
+                    marks=self._mark,
+                )
             case ReadLog(attempt=attempt):
-                return fence(f"log of {attempt}", self._log(scene, attempt), 12_000)
+                return fence(f"log of {attempt}", self._log(scene, attempt), 12_000, marks=self._mark)
             case ReadFile(path=path, target=target):
-                return fence(f"file {path}", _or_why(lambda: self._file(target, path)), 20_000)
+                return fence(
+                    f"file {path}", _or_why(lambda: self._file(target, path)), 20_000, marks=self._mark
+                )
 
     def _issue(self, scene: Scene, issue: str) -> str:
         from agentloop.admin.briefing import issue_text
 
         found = scene.observed.issue(issue)
         return (
-            issue_text(found, scene.world.issues.get(issue), 20_000)
+            issue_text(found, scene.world.issues.get(issue), 20_000, marks=self._mark)
             if found
             else f"there is no issue {issue!r} to read"
         )
@@ -162,11 +182,14 @@ class Admin:
     def _log(self, scene: Scene, attempt: str) -> str:
         verdict = scene.world.verdicts.get(attempt)
         checks = [f"$ {one.command}\n{one.output}" for one in verdict.checks] if verdict else []
-        try:
-            events = self._home.attempt(Path(attempt).name).events.read_text("utf-8", "replace")[-8000:]
-        except OSError:
-            events = "(no log is left)"
+        events = self._tape.call("log", attempt, lambda: self._events(attempt), as_it_is)
         return "\n\n".join([events, *checks])
+
+    def _events(self, attempt: str) -> str:
+        try:
+            return self._home.attempt(Path(attempt).name).events.read_text("utf-8", "replace")[-8000:]
+        except OSError:
+            return "(no log is left)"
 
     def _file(self, name: str, path: str) -> str:
         target = self._settings.target(name)
@@ -183,6 +206,15 @@ class Admin:
             return f"(there is no {path!r})"
         names = sorted({_next_part(one, prefix) for one in paths})
         return "\n".join(names[:400])
+
+
+def keys(settings: Settings) -> tuple[str, ...]:
+    """Return the model's key, if there is one to be read: it is in no record, whatever shape it has."""
+    try:
+        key = find_key(settings.models.key_file, os.environ.get(KEY_VARIABLE, ""))
+    except (OSError, UnicodeDecodeError):
+        return ()
+    return (key,) if key else ()
 
 
 def _or_why(read: Callable[[], str]) -> str:

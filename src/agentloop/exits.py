@@ -17,6 +17,7 @@ NOT_RUNNING = 9
 TARGET = 10
 MODEL = 11
 JOURNAL = 12
+DIFFERS = 13
 
 MEANING = {
     OK: "done",
@@ -32,6 +33,7 @@ MEANING = {
     TARGET: "a target repository cannot be used",
     MODEL: "the admin agent gave no usable answer; the cycle counts as failed",
     JOURNAL: "the journal cannot be read or written",
+    DIFFERS: "a cycle run again from its record decides or does something else",
 }
 
 _BY_ERROR = (

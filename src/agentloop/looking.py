@@ -61,7 +61,7 @@ def entries(home: Home) -> Iterator[Entry]:
 
 def looks(home: Home) -> tuple[Look, ...]:
     """Return the idle cycles that are kept, oldest first."""
-    from agentloop.edges.looks import looks as kept
+    from agentloop.edges.tape import looks as kept
 
     return kept(home.looks)
 

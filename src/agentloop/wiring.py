@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentloop import __version__, compiled, cycle, lightstatus, looking
-from agentloop.asking import Admin
+from agentloop.asking import Admin, keys
 from agentloop.cycle import Ended, Parts
 from agentloop.domain.observed import Ground
+from agentloop.domain.taping import UNRECORDED
 from agentloop.edges import disk, runtime
 from agentloop.edges.baton import FileBaton
 from agentloop.edges.clock import SystemClock
@@ -29,17 +30,20 @@ from agentloop.edges.pool import Pool
 from agentloop.edges.relay import RelayFile
 from agentloop.edges.repositories import GitRepositories
 from agentloop.edges.requests import FileRequests
+from agentloop.edges.tape import Made, Recorder
 from agentloop.edges.tidying import tidy
 from agentloop.edges.tracker import FileTracker
 from agentloop.errors import AgentloopError, TargetError
 from agentloop.home import Home
 from agentloop.ports import Outside, Tracker
 from agentloop.recovery import MendedJournal, Witnesses
+from agentloop.taping import taped, taped_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentloop.domain.settings import Settings, Target
+    from agentloop.domain.taping import Tape
 
 
 def outside(home: Home, settings: Settings) -> Outside:
@@ -69,12 +73,19 @@ def _sweep(home: Home, settings: Settings, executor: LocalExecutor, keep: frozen
         executor.keep_up()
 
 
-def parts(home: Home, settings: Settings, tell: Callable[[str, dict[str, Any]], None]) -> Parts:
-    """Return what a cycle on `home` is made of."""
-    ports = outside(home, settings)
+def parts(
+    home: Home,
+    settings: Settings,
+    tell: Callable[[str, dict[str, Any]], None],
+    *,
+    tape: Tape = UNRECORDED,
+    ports: Outside | None = None,
+) -> Parts:
+    """Return what a cycle on `home` is made of, every port (`ports`, else the home's own) behind `tape`."""
+    ports = ports or outside(home, settings)
     last = runtime.read_sleep(home.root)
-    admin = Admin(home, settings, ports)
-    return Parts(
+    admin = Admin(home, settings, taped_outside(ports, tape), tape=tape)
+    made = Parts(
         version=__version__,
         settings=settings,
         clock=SystemClock(),
@@ -88,6 +99,7 @@ def parts(home: Home, settings: Settings, tell: Callable[[str, dict[str, Any]], 
         tell=tell,
         quiet_cycles=_quiet_cycles(last),
     )
+    return taped(made, tape)
 
 
 def mended_journal(home: Home, settings: Settings, ports: Outside, *, number: int) -> MendedJournal:
@@ -151,9 +163,11 @@ def run_cycle(root: Path) -> str:
         # the next.
         saw = _saw(home)
         _make_up_commit(home)
-        made = parts(home, settings, Log().tell)
-        ended = cycle.run(made)
-        _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, _left_out(made.outside.tracker))
+        ports, tape = outside(home, settings), _recorder(home, settings)
+        ended = cycle.run(parts(home, settings, Log().tell, tape=tape, ports=ports))
+        tape.end(ended, datetime.now(UTC))
+        beside = (*_left_out(ports.tracker)[:3], *([tape.trouble] if tape.trouble else []))
+        _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, beside)
         if lightstatus.snapshot(str(root)) is None:
             seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
             looking.keep_snapshot(seen, ended.world)
@@ -192,13 +206,20 @@ def run_gate(attempt: str, root: Path) -> int:
     return run.main(attempt, root)
 
 
+def _recorder(home: Home, settings: Settings) -> Recorder:
+    made = Made(
+        version=__version__, quiet_cycles=_quiet_cycles(runtime.read_sleep(home.root)), settings=settings
+    )
+    return Recorder(home, made, known=keys(settings))
+
+
 def _left_out(tracker: Tracker) -> tuple[str, ...]:
     """Return what a person put into the built-in tracker that is no issue: nobody else would tell them."""
     return tracker.left_out() if isinstance(tracker, FileTracker) else ()
 
 
 def _tell_supervisor(
-    home: Home, ended: Ended, saw: dict[str, runtime.Stamp], left_out: tuple[str, ...]
+    home: Home, ended: Ended, saw: dict[str, runtime.Stamp], beside: tuple[str, ...]
 ) -> None:
     last = runtime.read_sleep(home.root)
     quiet = _quiet_cycles(last) + 1 if ended.outcome in ("idle", "quiet") else 0
@@ -209,7 +230,7 @@ def _tell_supervisor(
         kind=f"idle:{quiet}" if ended.nap.kind == "idle" else ended.nap.kind,
         saw=saw,
         problems=(*([ended.failed] if ended.failed else []), *ended.problems),
-        notices=(*ended.notices, *left_out[:3]),
+        notices=(*ended.notices, *beside),
         outcome=ended.outcome,
         journal=Journal(home).last_number(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agentloop.domain.codec import encode
 from agentloop.domain.issue import urgency
@@ -15,12 +15,14 @@ from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import dollars, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agentloop.domain.issue import Issue
     from agentloop.domain.scene import Scene
     from agentloop.domain.signals import Matter
     from agentloop.domain.world import IssueView
+
+    Marks: TypeAlias = Callable[[], str]
 
 ISSUES_IN_FULL = 3
 ISSUES_NAMED = 12
@@ -37,12 +39,17 @@ class Briefing:
     matters: tuple[Matter, ...]
 
 
-def fence(label: str, words: str, limit: int = WORDS_SHOWN) -> str:
+def fresh_mark() -> str:
+    """Return a mark that nobody who wrote words to be fenced could have known."""
+    return secrets.token_hex(4)
+
+
+def fence(label: str, words: str, limit: int = WORDS_SHOWN, *, marks: Marks = fresh_mark) -> str:
     """Return an outsider's words between fences that the words cannot forge.
 
-    The mark is drawn afresh each time.
+    The mark is drawn afresh each time, from `marks`.
     """
-    mark = secrets.token_hex(4)
+    mark = marks()
     return f"<<<{one_line(label)} {mark}\n{_visible(_cut(words, limit))}\n>>>{mark}"
 
 
@@ -62,21 +69,28 @@ def _visible(words: str) -> str:
     )
 
 
-def brief(scene: Scene, matters: tuple[Matter, ...], *, relay: str, stall: str = "") -> Briefing:
-    """Return the briefing for this look. `relay` is the relay's text, `stall` what the stall rule says."""
+def brief(
+    scene: Scene, matters: tuple[Matter, ...], *, relay: str, stall: str = "", marks: Marks = fresh_mark
+) -> Briefing:
+    """Return the briefing for this look. `relay` is the relay's text, `stall` what the stall rule says.
+
+    `marks` draws the marks of the fences.
+    """
     shown = matters[: ISSUES_IN_FULL * 2]
     parts = [
         f"# Briefing of cycle {scene.world.cycle}, {scene.now:%Y-%m-%d %H:%M} UTC",
         _section("What needs your decision", [f"- {one.says}" for one in shown], _more(matters, shown)),
         stall,
-        *(_matter(scene, one) for one in shown),
-        _fenced("Problems", [f"- {one_line(text)}" for text in scene.observed.problems[:PROBLEMS_SHOWN]]),
+        *(_matter(scene, one, marks) for one in shown),
+        _fenced(
+            "Problems", [f"- {one_line(text)}" for text in scene.observed.problems[:PROBLEMS_SHOWN]], marks
+        ),
         _section("What you proposed last and was refused", _refusals(scene)),
-        _fenced("Tasks", _tasks(scene)),
-        _fenced("Issues", _issues(scene)),
-        _fenced("Running", _running(scene)),
+        _fenced("Tasks", _tasks(scene), marks),
+        _fenced("Issues", _issues(scene), marks),
+        _fenced("Running", _running(scene), marks),
         _money(scene),
-        "## The relay\n\n" + fence("relay", relay, 12_000),
+        "## The relay\n\n" + fence("relay", relay, 12_000, marks=marks),
     ]
     return Briefing(text="\n\n".join(part for part in parts if part), matters=shown)
 
@@ -86,10 +100,10 @@ def _section(title: str, lines: Iterable[str], more: str = "") -> str:
     return f"## {title}\n\n" + "\n".join(found) if found else ""
 
 
-def _fenced(title: str, lines: Iterable[str]) -> str:
+def _fenced(title: str, lines: Iterable[str], marks: Marks) -> str:
     """Return a section whose lines hold words of titles, workers and programs."""
     found = "\n".join(lines)
-    return _section(title, [fence(title.lower(), found)]) if found else ""
+    return _section(title, [fence(title.lower(), found, marks=marks)]) if found else ""
 
 
 def _more(everything: tuple[object, ...], shown: tuple[object, ...]) -> str:
@@ -97,18 +111,20 @@ def _more(everything: tuple[object, ...], shown: tuple[object, ...]) -> str:
     return f"- and {left} more, shown in a later cycle" if left > 0 else ""
 
 
-def _matter(scene: Scene, matter: Matter) -> str:
+def _matter(scene: Scene, matter: Matter, marks: Marks) -> str:
     match matter.kind:
         case "issue":
             issue = scene.observed.issue(matter.about)
-            return issue_text(issue, scene.world.issues[matter.about]) if issue else ""
+            return issue_text(issue, scene.world.issues[matter.about], marks=marks) if issue else ""
         case "green" | "returned":
-            return _attempt(scene, matter.about)
+            return _attempt(scene, matter.about, marks)
         case _:
             return ""
 
 
-def issue_text(issue: Issue, view: IssueView | None, limit: int = WORDS_SHOWN) -> str:
+def issue_text(
+    issue: Issue, view: IssueView | None, limit: int = WORDS_SHOWN, *, marks: Marks = fresh_mark
+) -> str:
     """Return an issue with the words of those who may steer the loop, fenced.
 
     The newest comments are what it was looked at for: half of `limit` (in characters) is theirs.
@@ -123,7 +139,7 @@ def issue_text(issue: Issue, view: IssueView | None, limit: int = WORDS_SHOWN) -
     words = "\n\n".join([issue.title, _cut(issue.body, limit // 2), *_newest(said, limit // 2)])
     hidden = sum(not (one.trusted or one.ours) for one in issue.comments)
     note = f"\n\n{hidden} comments by people who may not steer the loop are left out." if hidden else ""
-    return f"{head}\n\n{fence(f'issue {issue.id}', words, 2 * limit)}{note}"
+    return f"{head}\n\n{fence(f'issue {issue.id}', words, 2 * limit, marks=marks)}{note}"
 
 
 def _newest(said: list[str], room: int) -> list[str]:
@@ -138,7 +154,7 @@ def _newest(said: list[str], room: int) -> list[str]:
     return [*([f"[{left} earlier comments]"] if left else []), *reversed(shown)]
 
 
-def _attempt(scene: Scene, attempt: str) -> str:
+def _attempt(scene: Scene, attempt: str, marks: Marks) -> str:
     view = scene.world.tasks[attempt.rpartition(".")[0]]
     one = view.last
     if one is None:
@@ -160,7 +176,7 @@ def _attempt(scene: Scene, attempt: str) -> str:
     parts = [
         f"## Attempt {attempt} of task {view.task.id}: {one_line(view.task.title)}",
         _cut("\n".join(lines), 4000),
-        fence("the worker says", said, 2000),
+        fence("the worker says", said, 2000, marks=marks),
         "\n".join([f"Gate ({size}):", *checks]) if verdict else "",
         f"{view.verdicts} of {scene.attempts_allowed(view)} attempts used",
     ]

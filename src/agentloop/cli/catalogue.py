@@ -53,6 +53,10 @@ GROUPS = {
             "cycles:cycles",
             "List cycles, the newest first: why each began, what it did and cost, and why the loop slept.",
         ),
+        "replay": (
+            "replay:replay",
+            "Run a cycle again, without model, network or effect, and say whether it decides the same.",
+        ),
         "cost": (
             "cost:cost",
             "Show what was spent, what is reserved for work under way, and what the limits leave.",

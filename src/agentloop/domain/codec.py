@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import types
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
@@ -102,9 +103,11 @@ def _decoder(kind: Any) -> _Decoder:
         return _dataclass_decoder(kind, fields)
     if origin in (Union, types.UnionType):
         return _union_decoder(get_args(kind))
+    if origin is tuple and get_args(kind)[-1] is not Ellipsis:
+        return _fixed_decoder(get_args(kind))
     if origin in (tuple, frozenset):
         return _sequence_decoder(origin, get_args(kind)[0])
-    if origin is dict:
+    if origin in (dict, Mapping):
         return _dict_decoder(*get_args(kind))
     if origin is Counter:
         return _dict_decoder(get_args(kind)[0], int, Counter)
@@ -230,6 +233,18 @@ def _sequence_decoder(build: Any, item: Any) -> _Decoder:
     def decode_items(data: Plain, path: str) -> object:
         given = _expect((list, tuple), data, path)
         return build(_decoder(item)(value, f"{path}[{i}]") for i, value in enumerate(given))
+
+    return decode_items
+
+
+def _fixed_decoder(items: tuple[Any, ...]) -> _Decoder:
+    def decode_items(data: Plain, path: str) -> object:
+        given = _expect((list, tuple), data, path)
+        if len(given) != len(items):
+            msg = f"{path or 'value'}: expected {len(items)} items, found {len(given)}"
+            raise CodecError(msg)
+        pairs = zip(items, given, strict=True)
+        return tuple(_decoder(item)(value, f"{path}[{i}]") for i, (item, value) in enumerate(pairs))
 
     return decode_items
 

@@ -60,6 +60,8 @@ class Issue:
     labels: tuple[str, ...] = ()
     comments: tuple[Comment, ...] = ()
     trusted: bool = True
+    words: str = ""
+    """The name of its words as they were, where a record keeps them without their secrets."""
 
     @property
     def priority(self) -> Priority:

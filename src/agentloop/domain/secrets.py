@@ -100,6 +100,20 @@ def redact(text: str) -> str:
     return "".join([*parts, text[at:]])
 
 
+def mask(text: str) -> str:
+    """Return `text`, of the same length, with every character of a secret as `*`; ends of lines stay.
+
+    What is masked once is not found again: masking twice changes nothing.
+    """
+    parts: list[str] = []
+    at = 0
+    for secret in find_secrets(text):
+        hidden = text[secret.start : secret.end]
+        parts += [text[at : secret.start], "".join("\n" if char == "\n" else "*" for char in hidden)]
+        at = secret.end
+    return "".join([*parts, text[at:]])
+
+
 def _spans(text: str) -> Iterator[tuple[int, int, str]]:
     for match in _SHAPE.finditer(text):
         if not _PLACEHOLDER.search(match[0]):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from agentloop.domain.codec import Plain
+from agentloop.domain.codec import Plain, encode
 from agentloop.domain.valueclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agentloop.domain.sleeping import Nap
 
 FORMAT = 1
 SHORTEST_SECRET = 17
@@ -34,7 +36,7 @@ class Call:
 class Tape(Protocol):
     """What stands between a cycle and its ports: it takes down what crosses, or plays it back."""
 
-    def call(self, port: str, gave: object, do: Callable[[], T], read: Callable[[Plain], T]) -> T:
+    def call(self, port: str, gave: object, do: Callable[[], T], read: Callable[[Plain], Any]) -> T:
         """Return what `do` returns; played back, what it returned then, made from its plain form by `read`.
 
         `gave` is what the port is given; played back it is held against what it was given then.
@@ -44,7 +46,7 @@ class Tape(Protocol):
 class Unrecorded:
     """Takes nothing down."""
 
-    def call(self, port: str, gave: object, do: Callable[[], T], read: Callable[[Plain], T]) -> T:
+    def call(self, port: str, gave: object, do: Callable[[], T], read: Callable[[Plain], Any]) -> T:
         """Return what `do` returns."""
         del self, port, gave, read
         return do()
@@ -53,7 +55,7 @@ class Unrecorded:
 UNRECORDED = Unrecorded()
 
 
-def masked(value: Plain, known: tuple[str, ...] = ()) -> Plain:
+def masked(value: Any, known: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - of the same shape
     """Return a plain value with every secret in its texts masked, of the same length; `known` ones too."""
     if isinstance(value, str):
         return _masked(value, known)
@@ -107,10 +109,36 @@ def words_of(call: Call | str) -> str:
     return OUTPUTS.get(port, f"a call of {port}")
 
 
-def end_of(ended: Any) -> Plain:  # noqa: ANN401 - cycle.Ended, which the domain does not know
-    """Return what is kept of how a cycle ended: outcome, fingerprint, sleep and problems."""
-    from agentloop.domain.codec import encode
+class HasEnded(Protocol):
+    """How a cycle ended."""
 
+    @property
+    def cycle(self) -> int:
+        """Its number."""
+
+    @property
+    def outcome(self) -> str:
+        """acted, quiet, failed, limited or idle."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of what it saw."""
+
+    @property
+    def nap(self) -> Nap:
+        """The sleep that follows."""
+
+    @property
+    def failed(self) -> str:
+        """Why it counts as failed, or ""."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What went wrong."""
+
+
+def end_of(ended: HasEnded) -> Plain:
+    """Return what is kept of how a cycle ended: outcome, fingerprint, sleep and problems."""
     return {
         "cycle": ended.cycle,
         "outcome": ended.outcome,
