@@ -20,6 +20,9 @@ FORMAT = 1
 SHORTEST_SECRET = 17
 """Characters; nothing shorter is looked at: the shortest shape of a key is longer."""
 
+CARRIES = "carries"
+"""The field of effects and their marks that holds facts, packed."""
+
 T = TypeVar("T")
 
 
@@ -62,8 +65,21 @@ def masked(value: Any, known: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - of
     if isinstance(value, list):
         return [masked(item, known) for item in value]
     if isinstance(value, dict):
-        return {masked(key, known): masked(item, known) for key, item in value.items()}
+        return {
+            masked(name, known): masked(_opened(item) if name == CARRIES else item, known)
+            for name, item in value.items()
+        }
     return value
+
+
+def _opened(packed: Plain) -> Plain:
+    """Return what a mark carries as it reads: packed, a secret in it would not be seen."""
+    from agentloop.domain.marks import unpack
+
+    if not isinstance(packed, str) or not packed:
+        return packed
+    found = unpack(packed)
+    return "(cannot be read)" if found is None else encode(found)
 
 
 def _masked(text: str, known: tuple[str, ...]) -> str:
