@@ -87,9 +87,15 @@ def taped_outside(outside: Outside, tape: Tape) -> Outside:
         sweep=lambda keep: tape.call("sweep", keep, lambda: outside.sweep(keep), as_it_is),
         attempt_folder=outside.attempt_folder,
         gate_folder=outside.gate_folder,
+        bound=lambda over: tape.call("bound", None, lambda: _bound(outside, over), as_it_is),
+        disk_mb=lambda: tape.call("disk_mb", None, outside.disk_mb, as_it_is),
         asked=lambda: tape.call("asked", None, outside.asked, reads(tuple[RetryRequest, ...])),
         heard=lambda name: tape.call("heard", name, lambda: outside.heard(name), as_it_is),
     )
+
+
+def _bound(outside: Outside, over: Callable[[], tuple[str, ...]]) -> None:
+    outside.bound(over)
 
 
 def _tell(
