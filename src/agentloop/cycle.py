@@ -153,7 +153,9 @@ def run(parts: Parts) -> Ended:
     held = parts.baton.take()
     scene = _look(parts, world, held.relay, course, woken=bool(wakes))
     news = signals.news(world, scene.observed)
-    fresh = bool(news) or signals.fingerprint(world, scene.observed) != world.fingerprint
+    fresh = (
+        any(map(signals.is_signal, news)) or signals.fingerprint(world, scene.observed) != world.fingerprint
+    )
 
     # 4. Reconcile: what follows without a model.
     if news:

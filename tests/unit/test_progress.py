@@ -17,6 +17,7 @@ from agentloop.domain.progress import nothing_again, same_change, same_failure, 
 from agentloop.domain.reconcile import reconcile
 from agentloop.domain.report import need_of_task, stand
 from agentloop.domain.settings import Limits
+from agentloop.domain.signals import is_signal
 from agentloop.domain.states import Parked, Queued, Returned
 from agentloop.domain.wording import task_brief
 from agentloop.domain.work import (
@@ -313,3 +314,15 @@ def test_findings_and_guidance_of_a_lost_result_are_told_again() -> None:
     state = told.world.tasks["7.1"].state
     assert isinstance(state, Returned)
     assert (state.was.findings, state.was.guidance) == ((finding("1 failed"),), "look at main")
+
+
+def test_an_ending_that_brought_nothing_is_no_new_signal() -> None:
+    """The relay's stall rule goes by this: kills, limits and empty hands do not make a circle a way."""
+    ended = f.AttemptEnded(attempt="7.1.1", outcome=NothingDone(reason="x"), turns=1, sandboxed=True)
+    brought = f.AttemptEnded(attempt="7.1.1", outcome=delivered(), turns=1, sandboxed=True)
+    assert [is_signal(one) for one in (ended, f.AttemptLost(attempt="7.1.1"), brought)] == [
+        False,
+        False,
+        True,
+    ]
+    assert is_signal(f.IssueReopened(issue="7"))

@@ -172,6 +172,17 @@ def job_news(world: World, seen: Seen) -> list[facts.Fact]:
             return [_gate_news(seen.attempt, seen.verdict)]
 
 
+def is_signal(fact: facts.Fact) -> bool:
+    """Whether news is a new signal to the relay's stall rule: an ending that brought nothing is none."""
+    match fact:
+        case facts.AttemptEnded(outcome=outcome):
+            return isinstance(outcome, Delivered)
+        case facts.AttemptLost() | facts.GateLost() | facts.Settled() | facts.LimitReached():
+            return False
+        case _:
+            return True
+
+
 def _lost_money(world: World, lost: Lost) -> facts.Settled:
     # What a killed attempt spent and what it may have spent both count, the latter at its ceiling. When its
     # ledger is gone that is all it was given, unless it never came to be.
