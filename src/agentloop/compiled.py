@@ -134,7 +134,7 @@ def look_at(path: Path) -> Source:
 
 def write(home: Home, compiled: Compiled) -> None:
     """Write `.agentloop/settings.json`, durably. Raises OSError."""
-    make_folder(home.runtime)
+    make_folder(home.runtime, mode=0o700)
     text = json.dumps(codec.encode(compiled), indent=1, ensure_ascii=False)
     write_durable(home.compiled_settings, f"{text}\n".encode())
 

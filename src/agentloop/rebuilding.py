@@ -10,9 +10,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from agentloop import looking
-from agentloop.edges import runtime
+from agentloop.edges import runfolder, runtime
 from agentloop.edges.clock import SystemClock
-from agentloop.edges.files import locked, make_folder
+from agentloop.edges.files import locked
 from agentloop.edges.repositories import GitRepositories
 from agentloop.edges.tidying import tidy
 from agentloop.errors import TargetError
@@ -31,7 +31,7 @@ def rebuild(home: Home) -> Iterator[str]:
 
     Raises BusyError while a cycle holds the home, SettingsError, JournalError, OSError.
     """
-    make_folder(home.run)
+    runfolder.make_run(str(home.root))
     with locked(home.lock):
         yield from _swept(home)
         settings = compile_settings(home)

@@ -22,7 +22,7 @@ from agentloop.domain.world import REHEARSAL
 from agentloop.edges import runfolder
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.executor import LocalExecutor
-from agentloop.edges.files import locked, make_folder
+from agentloop.edges.files import locked
 from agentloop.edges.journal import Journal
 from agentloop.edges.keys import KEY_VARIABLE, find_key
 from agentloop.edges.ledger import Ledger
@@ -99,7 +99,7 @@ def rehearse(
     `before_asking` is told what asking may cost at most, in micro-dollars, just before it is done. Raises
     BusyError when a cycle runs, JournalError.
     """
-    make_folder(home.run)
+    runfolder.make_run(str(home.root))
     with locked(home.lock):
         journal, told = Journal(home), _Told()
         number = _settle_killed(home, journal)

@@ -81,7 +81,7 @@ def run(
 def _take_home(home: Home) -> Lock:
     lock = Lock(home.supervisor_lock)
     try:
-        home.run.mkdir(parents=True, exist_ok=True)
+        runfolder.make_run(str(home.root))
         lock.take()
     except BusyError as error:
         raise _who_has(home) from error
@@ -370,7 +370,7 @@ class Supervisor:
         if not self._home.root.is_dir():
             raise HomeError(f"{self._home.root} is gone", fix="bring it back, and start again")
         try:
-            self._home.run.mkdir(parents=True, exist_ok=True)
+            runfolder.make_run(str(self._home.root))
             self._lock.take()
         except BusyError as error:
             raise _who_has(self._home) from error

@@ -17,11 +17,11 @@ from agentloop.asking import Admin, keys
 from agentloop.cycle import Ended, Parts
 from agentloop.domain.observed import Ground
 from agentloop.domain.taping import UNRECORDED
-from agentloop.edges import disk, runtime
+from agentloop.edges import disk, runfolder, runtime
 from agentloop.edges.baton import FileBaton
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.executor import LocalExecutor
-from agentloop.edges.files import locked, make_folder
+from agentloop.edges.files import locked
 from agentloop.edges.forge import FileForge
 from agentloop.edges.journal import Journal
 from agentloop.edges.log import Log
@@ -157,7 +157,7 @@ def run_cycle(root: Path) -> str:
     """
     home = Home(root)
     settings, complaint = compiled.in_force(home)
-    make_folder(home.run)
+    runfolder.make_run(str(home.root))
     with locked(home.lock):
         # Before anything is looked at: what a person saves while the cycle runs differs from this, and wakes
         # the next.

@@ -14,6 +14,7 @@ import pytest
 from agentloop.domain import facts as f
 from agentloop.domain import marks as m
 from agentloop.domain.effects import CloseIssue, OpenPull, Say
+from agentloop.domain.observed import RetryRequest
 from agentloop.domain.settings import Limits, Settings
 from agentloop.domain.world import Closed, Fresh, InWork
 from agentloop.edges.executor import LocalExecutor
@@ -21,9 +22,10 @@ from agentloop.edges.files import TEMP_PREFIX, locked
 from agentloop.edges.forge import FileForge
 from agentloop.edges.journal import Journal
 from agentloop.edges.repositories import GitRepositories
+from agentloop.edges.requests import FileRequests
 from agentloop.edges.tidying import tidy
 from agentloop.edges.tracker import FileTracker
-from agentloop.errors import JournalError
+from agentloop.errors import HomeError, JournalError
 from agentloop.home import Home
 from agentloop.recovery import MendedJournal, Witnesses
 from agentloop.testing.memory_parts import VirtualClock
@@ -194,9 +196,12 @@ def test_leftovers_go_and_what_lives_stays(tmp_path: Path) -> None:
     home = Home(tmp_path)
     git(tmp_path, "init", "-q")
     home.run.mkdir(parents=True)
-    home.issues.mkdir(parents=True)
+    for folder in (home.issues, home.requests, home.slots_of("lib")):
+        folder.mkdir(parents=True)
     old = [
         home.issues / f"{TEMP_PREFIX}aa",
+        home.requests / f"{TEMP_PREFIX}aa",
+        home.slots_of("lib") / f"{TEMP_PREFIX}aa",
         home.run / "wake.4194300.taken",
         tmp_path / ".git" / "index.lock",
     ]
@@ -211,6 +216,19 @@ def test_leftovers_go_and_what_lives_stays(tmp_path: Path) -> None:
         os.utime(path, (time.time() - 3600,) * 2)
     assert sorted(tidy(home)) == sorted(old)
     assert [path.exists() for path in young] == [True] * 3
+
+
+def test_a_request_under_another_name_is_refused(tmp_path: Path) -> None:
+    """Heard by its id it could not be taken away, and would be heard in every cycle; the fix is named."""
+    requests = FileRequests(Home(tmp_path))
+    asked = RetryRequest(id="7.1-aa", task="7.1", by="ann", at=AT)
+    requests.ask(asked)
+    assert requests.waiting() == (asked,)
+    path = Home(tmp_path).requests / "7.1-aa.json"
+    path.rename(path.with_name("copy.json"))
+    with pytest.raises(HomeError, match="it says that it is") as caught:
+        requests.waiting()
+    assert caught.value.fix == f"rm {path.with_name('copy.json')}"
 
 
 def test_a_lock_is_left_while_a_git_of_anybodys_works_in_the_home(tmp_path: Path) -> None:

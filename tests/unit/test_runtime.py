@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -93,6 +94,15 @@ def test_no_reason_is_lost_between_wakers_and_takers(home: Path) -> None:
         taken |= set(runfolder.take_wake(str(home)))
     taken |= set(runfolder.take_wake(str(home)))
     assert taken - {"wake trigger"} == reasons  # taken between being made and being written: still a trigger
+
+
+def test_a_runtime_folder_that_was_lost_is_private_again(tmp_path: Path) -> None:
+    """What workers said is for its owner alone, whoever makes it anew; where no home is none is made."""
+    runfolder.append_wake(str(tmp_path), "look")
+    made = [tmp_path / ".agentloop", tmp_path / ".agentloop" / "run"]
+    assert [stat.S_IMODE(each.stat().st_mode) for each in made] == [0o700, 0o700]
+    with pytest.raises(FileNotFoundError):
+        runfolder.append_wake(str(tmp_path / "nowhere"), "look")
 
 
 def test_an_empty_trigger_is_a_trigger(home: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from agentloop import exits
 from agentloop.cli import common
+from agentloop.edges import runfolder
 from agentloop.edges.files import locked
 from agentloop.errors import BusyError
 from agentloop.home import Home
@@ -132,7 +133,7 @@ def rollback(
 
     root = Home(common.find_home(home))
     file = _file(home)
-    root.run.mkdir(parents=True, exist_ok=True)
+    runfolder.make_run(str(root.root))
     try:
         # A cycle holds the plan it has read until its end, and would write it over this one.
         with locked(root.lock):

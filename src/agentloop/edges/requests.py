@@ -37,7 +37,7 @@ class FileRequests:
         Raises OSError, HomeError.
         """
         known = next((one for one in self.waiting() if one.task == request.task), request)
-        make_folder(self._folder)
+        make_folder(self._folder, mode=0o700)
         data = json.dumps(encode(replace(request, id=known.id)), ensure_ascii=False).encode()
         write_durable(self._path(known.id), data)
         return known.id
@@ -65,4 +65,7 @@ class FileRequests:
             found: RetryRequest = decode(RetryRequest, json.loads(read_bounded(path, REQUEST_BYTES)[0]))
         except (ValueError, CodecError) as error:
             raise HomeError(f"{path} is no request: {error}", fix=f"rm {path}") from error
+        if self._path(found.id) != path:
+            # It could not be taken away by its id, and would be heard again in every cycle.
+            raise HomeError(f"{path} is no request: it says that it is {found.id!r}", fix=f"rm {path}")
         return found

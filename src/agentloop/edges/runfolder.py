@@ -4,7 +4,7 @@ These commands promise to take little longer than the interpreter's start, so no
 typing or dataclasses, which would double it. Paths are spelled here a second time for the same reason; a
 test holds them to `agentloop.home`. The typed half, for everybody else, is `agentloop.edges.runtime`.
 """
-# ruff: noqa: PTH103, PTH104, PTH105, PTH108, PTH116, PTH118, PTH120, PTH123
+# ruff: noqa: PTH102, PTH104, PTH105, PTH108, PTH116, PTH118, PTH120, PTH123
 # (pathlib alone takes half of the time that these commands have)
 
 from __future__ import annotations
@@ -88,14 +88,26 @@ def remove(path: str) -> bool:
     return True
 
 
+def make_run(home: str) -> None:
+    """Make the run folder of `home` where there is none; nobody else may look into the runtime folder.
+
+    It holds what workers said, and trees of repositories. Raises OSError: also when there is no home.
+    """
+    for folder in (os.path.dirname(RUN), RUN):
+        try:
+            os.mkdir(os.path.join(home, folder), 0o700)
+        except FileExistsError:
+            continue
+
+
 def append_wake(home: str, reason: str) -> None:
     """Leave `reason` as a line in the wake trigger of `home`. Raises OSError.
 
     The cycle may take the file away between our opening and our writing; then the line went with a file that
     nobody looks at again, so it is written once more.
     """
+    make_run(home)
     path = os.path.join(home, WAKE)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     line = f"{one_line(reason)}\n".encode("utf-8", "replace")
     for _ in range(3):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)

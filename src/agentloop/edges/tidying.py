@@ -43,9 +43,10 @@ def _leftovers(home: Home) -> Iterator[Path]:
 
 def _folders(home: Home) -> Iterator[Path]:
     yield from (home.root, home.memories, home.notes, home.journal, home.journal / "aside", home.tracker)
-    yield from (home.issues, home.closed_issues, home.pulls, home.closed_pulls, home.prompts)
+    yield from (home.issues, home.closed_issues, home.pulls, home.closed_pulls, home.prompts, home.requests)
     yield from (home.runtime, home.run, home.mirrors, home.baselines, home.runtime / "relay")
-    for runs in (home.attempts, home.gates, home.runtime / "cycles", home.archive):
+    yield home.upkeep.root
+    for runs in (home.attempts, home.gates, home.slots, home.cycles, home.archive):
         yield from runs.glob("*") if runs.is_dir() else ()
 
 
