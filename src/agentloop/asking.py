@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentloop.cycle import Spent
+from agentloop.domain.limits import Wanted
 from agentloop.domain.money import Reserved, shares_of
 from agentloop.domain.proposal import NoAnswer
-from agentloop.domain.purse import Wanted
 from agentloop.domain.taping import UNRECORDED, masked
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.files import make_folder, write_plain

@@ -17,12 +17,12 @@ from agentloop.domain.admission import refusal
 from agentloop.domain.candidates import not_started
 from agentloop.domain.effects import gate_run
 from agentloop.domain.observed import Observed
-from agentloop.domain.patience import waits_until
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.reconcile import reconcile
 from agentloop.domain.relay import apply, stalled
 from agentloop.domain.relay.facts import facts_of
 from agentloop.domain.relay.routine import routine_delta
+from agentloop.domain.resets import waits_until
 from agentloop.domain.scene import Scene
 from agentloop.domain.sleeping import Nap, nap
 from agentloop.domain.states import Judging, Returned, Working, over
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from agentloop.domain.observed import Ground
     from agentloop.domain.relay import Relay
     from agentloop.domain.settings import Settings, Target
+    from agentloop.domain.shares import Share
     from agentloop.domain.signals import Matter
-    from agentloop.domain.tally import Share
     from agentloop.domain.world import World
     from agentloop.ports import Baton, Clock, Journal, Outside
 

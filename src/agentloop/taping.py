@@ -14,7 +14,7 @@ from agentloop.domain.issue import Issue, Pull
 from agentloop.domain.model import Answer
 from agentloop.domain.observed import Ground, RetryRequest, Seen
 from agentloop.domain.relay import Relay
-from agentloop.domain.tally import Share
+from agentloop.domain.shares import Share
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.ports import HandedOn, HeldRelay, Outside, Rejected, Taken
 

@@ -111,7 +111,7 @@ class _Upkeep:
                 sys.stderr.write(f"no work tree of {target.name} is made ahead: {error}\n")
 
     def _reopened(self, target: Target) -> Path | None:
-        return next(filter(None, map(self._slots.reopen, self._pool.shelf(target).behind)), None)
+        return next(filter(None, map(self._slots.reopen, self._pool.stock(target).behind)), None)
 
     def _make(self, target: Target, place: Path | None) -> None:
         wanted = self._pool.wanted(target)

@@ -12,7 +12,7 @@ from agentloop.domain.alerts import due, standing
 from agentloop.domain.costs import About, charged, costs
 from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.settings import Settings
-from agentloop.domain.tally import Share
+from agentloop.domain.shares import Share
 from agentloop.testing.samples import SETTINGS, Told, delivered
 
 

@@ -25,7 +25,6 @@ from agentloop.domain.money import (
     Spend,
     ceiling_micros,
     cost_micros,
-    dollars,
     may_spend,
     parse_prices,
     price_of,
@@ -34,7 +33,7 @@ from agentloop.domain.money import (
     used,
 )
 from agentloop.domain.settings import Models, Price
-from agentloop.domain.tally import in_all
+from agentloop.domain.shares import in_all
 from agentloop.domain.world import World
 from agentloop.edges.ledger import Ledger, read_entries
 from agentloop.edges.metered import shipped_prices
@@ -205,22 +204,6 @@ def test_the_tightest_limit_is_named() -> None:
         Limit(name="in all", micros=900),
     ]
     assert may_spend(limits, 60) == OutOfBudget(limit="attempt", left_micros=20, needed_micros=60)
-
-
-@pytest.mark.parametrize(
-    ("micros", "text"),
-    [
-        (0, "$0.00"),
-        (1_250_000, "$1.25"),
-        (12, "$0.0000"),
-        (12_300, "$0.0123"),
-        (100_000, "$0.10"),
-        (-2_000_000, "-$2.00"),
-    ],
-)
-def test_an_amount_is_shown_as_a_person_reads_it(micros: int, text: str) -> None:
-    """Two places, four for little."""
-    assert dollars(micros) == text
 
 
 def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from agentloop.domain import facts as f
 from agentloop.domain.effects import StartAttempt, operation
 from agentloop.domain.issue import Comment, PullCheck
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Observed, Running
-from agentloop.domain.patience import waits_until
+from agentloop.domain.resets import waits_until
 from agentloop.domain.signals import (
     evidence_for,
     evidence_of,

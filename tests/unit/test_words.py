@@ -13,6 +13,7 @@ from agentloop.domain.relay.facts import facts_of
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import Settings
 from agentloop.domain.telling import moved_words, news_words, ordinal
+from agentloop.domain.wording import dollars
 from agentloop.domain.work import CheckResult, Delivered, Finding, Verdict
 from agentloop.domain.world import World, fold
 from agentloop.edges.log import sentence
@@ -181,3 +182,12 @@ class TestRelayFacts:
         world = fold([f.Entry(at=NOW, cycle=1, facts=(failed,))])
         scene = Scene(world=world, observed=Observed(now=NOW), settings=Settings())
         assert dict(facts_of(scene, (), "no key"))["problems"] == "2 cycles in a row failed: no key"
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [(0, "$0.00"), (1_250_000, "$1.25"), (12_300, "$0.01"), (9_900, "$0.0099"), (100_000, "$0.10")],
+)
+def test_an_amount_is_shown_as_a_person_reads_it(micros: int, text: str) -> None:
+    """Two places, four for less than a cent: little is not shown as nothing."""
+    assert dollars(micros) == text

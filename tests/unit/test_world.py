@@ -16,7 +16,7 @@ from agentloop.domain import states as s
 from agentloop.domain.codec import decode, encode
 from agentloop.domain.effects import Say
 from agentloop.domain.facts import Entry
-from agentloop.domain.tally import Share
+from agentloop.domain.shares import Share
 from agentloop.domain.work import Broken
 from agentloop.domain.world import Closed, Fresh, InWork, Settled, Stuck, Waiting, World, fold
 from agentloop.testing.samples import BEGAN, COMMIT, SLICE, Told, delivered, finding, task, verdict

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain import signals
+from agentloop.domain.limits import Rest, Wanted, anew_words, house, left_words
 from agentloop.domain.order import in_order
-from agentloop.domain.purse import Rest, Wanted, anew_words, house, left_words
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import dollars
 

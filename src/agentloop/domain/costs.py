@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentloop.domain import facts as f
+from agentloop.domain.limits import house
 from agentloop.domain.observed import Observed
-from agentloop.domain.purse import house
 from agentloop.domain.receipt import own_cost_words
 from agentloop.domain.report import fallbacks
 from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.scene import Scene
-from agentloop.domain.tally import Share, in_all, split
+from agentloop.domain.shares import Share, in_all, split
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.world import World, role_of
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from agentloop.domain.decisions import Decision, Wake
 from agentloop.domain.effects import Effect
-from agentloop.domain.tally import Share
+from agentloop.domain.shares import Share
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.work import Finding, Outcome, Task, Verdict
 

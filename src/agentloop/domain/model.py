@@ -21,6 +21,7 @@ from typing import Literal, TypeAlias
 
 from agentloop.domain.settings import Price
 from agentloop.domain.valueclass import dataclass, field
+from agentloop.domain.wording import dollars
 
 Role: TypeAlias = Literal["user", "assistant"]
 Stop: TypeAlias = Literal["end_turn", "tool_use"]
@@ -216,21 +217,16 @@ class OutOfBudget:
     def says(self) -> str:
         """What a person reads: the limit, what the next call may take, and what is left."""
         if self.most_micros:
-            most = _dollars(self.most_micros)
+            most = dollars(self.most_micros)
             return f"limit {self.limit}: cut off in hand, its cost passed what was set aside (at most {most})"
         if self.needed_tokens:
             needed, left = f"{self.needed_tokens:,} tokens", f"{self.left_tokens:,}"
         else:
-            needed, left = (_dollars(each) for each in (self.needed_micros, self.left_micros))
+            needed, left = (dollars(each) for each in (self.needed_micros, self.left_micros))
         return f"limit {self.limit}: the next call may cost {needed}, {left} left"
 
 
 Answer: TypeAlias = Answered | Truncated | Refused | Limited | Unavailable | Rejected | OutOfBudget
-
-
-def _dollars(micros: int) -> str:
-    usd = micros / 1e6
-    return f"${usd:.2f}" if usd >= 0.1 or micros == 0 else f"${usd:.4f}"  # noqa: PLR2004 - ten cents
 
 
 def request_bytes(request: Request) -> int:

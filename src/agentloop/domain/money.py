@@ -15,7 +15,7 @@ from typing import TypeAlias, assert_never
 
 from agentloop.domain.model import OutOfBudget, Request, Usage, message_bytes, request_bytes
 from agentloop.domain.settings import MICROS, Limits, Price, micros
-from agentloop.domain.tally import Share, by_model
+from agentloop.domain.shares import Share, by_model
 from agentloop.domain.valueclass import dataclass, replace
 
 # What a vendor adds to the words it is sent: the frame of each message, its own prompt for tool use
@@ -350,13 +350,3 @@ def limits_for(limits: Limits, name: str, purse_micros: int, purse_tokens: int =
     if not (limits.call_usd or limits.call_tokens):
         return (purse,)
     return (purse, Limit(name="call", micros=call, tokens=limits.call_tokens, each_call=True))
-
-
-def dollars(micros: int) -> str:
-    """Return the amount as a person reads it: `$1.25`.
-
-    Below ten cents it has four places, so that little is not shown as nothing.
-    """
-    places = 2 if micros == 0 or abs(micros) >= MICROS // 10 else 4
-    sign = "-" if micros < 0 else ""
-    return f"{sign}${Decimal(abs(micros)) / MICROS:.{places}f}"

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from agentloop.domain.issue import Issue, Pull
-from agentloop.domain.tally import Share
+from agentloop.domain.shares import Share
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import RETRY, End, GateBroken, Verdict
 

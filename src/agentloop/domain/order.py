@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentloop.domain.issue import urgency
-from agentloop.domain.purse import left_words
+from agentloop.domain.limits import left_words
 from agentloop.domain.signals import evidence_for, used_up
 from agentloop.domain.states import Cancelled, Parked, Queued, TaskView, finished
 from agentloop.domain.world import Closed, Stuck

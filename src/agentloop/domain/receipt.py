@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.estimating import estimate_for
-from agentloop.domain.tally import Share, by_model, in_all
+from agentloop.domain.shares import Share, by_model, in_all
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import dollars
 

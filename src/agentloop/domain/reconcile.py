@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import states as s
+from agentloop.domain.limits import house
 from agentloop.domain.observed import Running
 from agentloop.domain.order import held_back, in_order
 from agentloop.domain.progress import nothing_again, same_change, same_failure
-from agentloop.domain.purse import house
 from agentloop.domain.scene import gate_minutes
 from agentloop.domain.signals import evidence_for, issue_matter, task_matter, used_up, worn_out
 from agentloop.domain.work import (

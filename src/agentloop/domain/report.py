@@ -15,9 +15,9 @@ from agentloop.domain import alerts
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.issue import PRIORITIES
+from agentloop.domain.limits import left_words
 from agentloop.domain.observed import Observed
 from agentloop.domain.order import fruitless_words, held_back, in_order
-from agentloop.domain.purse import left_words
 from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros

@@ -6,8 +6,8 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from agentloop.domain.estimating import estimate_for
+from agentloop.domain.limits import Rest, house
 from agentloop.domain.order import in_order
-from agentloop.domain.purse import Rest, house
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import dollars
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentloop.domain.estimating import estimate_for, needed_micros
-from agentloop.domain.purse import (
+from agentloop.domain.limits import (
     WITHOUT_END,
     Wanted,
     fitting,
@@ -23,8 +23,8 @@ from agentloop.domain.states import InReview, Working
 from agentloop.domain.valueclass import dataclass, field, replace
 
 if TYPE_CHECKING:
+    from agentloop.domain.limits import Rest
     from agentloop.domain.observed import Ground, Observed
-    from agentloop.domain.purse import Rest
     from agentloop.domain.relay import KeyDecision
     from agentloop.domain.settings import Settings, Target
     from agentloop.domain.states import TaskView

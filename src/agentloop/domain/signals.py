@@ -17,9 +17,9 @@ from agentloop.domain.codec import encode, moment
 from agentloop.domain.effects import operation
 from agentloop.domain.issue import PRIORITIES, urgency
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
-from agentloop.domain.patience import waits_until
+from agentloop.domain.resets import waits_until
+from agentloop.domain.shares import in_all
 from agentloop.domain.states import Green, Queued, Returned, TaskView, own_verdict
-from agentloop.domain.tally import in_all
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import Delivered, GateBroken, LimitedBy, Verdict
 from agentloop.domain.world import Closed, World
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agentloop.domain.decisions import Wake
     from agentloop.domain.issue import Issue, Pull
     from agentloop.domain.observed import Observed, Seen
-    from agentloop.domain.tally import Share
+    from agentloop.domain.shares import Share
     from agentloop.domain.work import Finding
     from agentloop.domain.world import IssueView
 

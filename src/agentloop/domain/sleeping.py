@@ -17,7 +17,7 @@ from agentloop.domain.valueclass import dataclass
 from agentloop.domain.world import Waiting
 
 if TYPE_CHECKING:
-    from agentloop.domain.purse import Rest
+    from agentloop.domain.limits import Rest
     from agentloop.domain.scene import Scene
 
 HIBERNATING = "hibernating until: "

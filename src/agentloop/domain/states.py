@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from agentloop.domain import facts
-from agentloop.domain.tally import Share
+from agentloop.domain.shares import Share
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import (
     RETRY,
@@ -317,7 +317,6 @@ class TaskView:
     """The commit we last put on its branch; "" = none is out."""
     requeues: int = 0
     """Starts after kills and failures of the machinery since the last verdict of an attempt's own."""
-    green_evidence: str = ""
     forgotten: int = 0
     """The highest number of an attempt that a lost journal knew of."""
     heard: tuple[str, ...] = ()

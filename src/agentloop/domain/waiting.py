@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agentloop.domain import states as s
 from agentloop.domain import world as w
+from agentloop.domain.limits import anew_words
 from agentloop.domain.order import held_back
-from agentloop.domain.purse import anew_words
 from agentloop.domain.report import need_of_issue, need_of_task
 from agentloop.domain.signals import evidence_of, issue_matter, worn_out
 from agentloop.domain.telling import count, standing

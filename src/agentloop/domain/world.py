@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from agentloop.domain import facts
 from agentloop.domain.decisions import Decision
 from agentloop.domain.effects import Effect
+from agentloop.domain.shares import Share, by_model, in_all, split
 from agentloop.domain.shelf import Shelf
 from agentloop.domain.states import (
     Merged,
@@ -26,7 +27,6 @@ from agentloop.domain.states import (
     over,
     own_verdict,
 )
-from agentloop.domain.tally import Share, by_model, in_all, split
 from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.domain.work import Delivered, Verdict
 

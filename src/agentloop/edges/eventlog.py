@@ -9,6 +9,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from agentloop.domain.wording import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -61,12 +63,12 @@ def _in_words(event: dict[str, Any]) -> str:
     words = text.strip() if isinstance(text, str) else ""
     match event.get("event"):
         case "model.answered" | "context.shortened":
-            return f"said: {_one_line(words, _WORDS_CHARS)}" if words else ""
+            return f"said: {one_line(words, _WORDS_CHARS)}" if words else ""
         case "tool.asked":
             return f"ran {_asked(event)}"
         case "tool.answered":
             last = words.splitlines()[-2:]
-            return f"  came back: {_one_line(' '.join(last), _LINE_CHARS)}" if last else ""
+            return f"  came back: {one_line(' '.join(last), _LINE_CHARS)}" if last else ""
         case _:
             return ""
 
@@ -75,9 +77,4 @@ def _asked(event: dict[str, Any]) -> str:
     given = event.get("input")
     given = given if isinstance(given, dict) else {}
     what = [str(given[key]) for key in ("command", "path", "summary", "reason") if key in given]
-    return _one_line(f"{event.get('tool')} {' '.join(what)}", _LINE_CHARS)
-
-
-def _one_line(text: str, limit: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"
+    return one_line(f"{event.get('tool')} {' '.join(what)}", _LINE_CHARS)

@@ -23,7 +23,7 @@ from agentloop.domain.codec import CodecError, NewerError, decode, encode
 from agentloop.domain.effects import StartAttempt, StartGate, StopAttempt
 from agentloop.domain.money import shares_of
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
-from agentloop.domain.tally import Share, in_all
+from agentloop.domain.shares import Share, in_all
 from agentloop.domain.work import End, GateBroken, Verdict
 from agentloop.edges.eventlog import last_words
 from agentloop.edges.files import (

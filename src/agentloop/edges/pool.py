@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class Stock:
     """The slots of one target, sorted by their use: at the tip, one difference away from it, of no use."""
 
     good: tuple[Path, ...]
@@ -43,13 +43,13 @@ class Pool:
         tip = self.slots.tip(target.name)
         if not tip or self.slots.unmade(target.name)[0] == self.key(target):
             return False
-        return len(self.shelf(target).good) < self._settings.worker.ready_trees
+        return len(self.stock(target).good) < self._settings.worker.ready_trees
 
     def surplus(self, target: Target) -> tuple[Path, ...]:
         """Return the slots of `target` that are too many or of no use."""
-        shelf = self.shelf(target)
+        stock = self.stock(target)
         most = self._settings.worker.ready_trees
-        return (*shelf.useless, *(*shelf.good, *shelf.behind)[most:])
+        return (*stock.useless, *(*stock.good, *stock.behind)[most:])
 
     def strangers(self) -> tuple[Path, ...]:
         """Return the slots of targets that are in the settings no more, a folder each."""
@@ -59,8 +59,8 @@ class Pool:
         except OSError:
             return ()
 
-    def shelf(self, target: Target) -> Shelf:
-        """Return the slots of `target`, sorted."""
+    def stock(self, target: Target) -> Stock:
+        """Return the slots of `target`, sorted by their use."""
         wanted = self.wanted(target)
         found: dict[str, list[Path]] = {"good": [], "behind": [], "useless": []}
         for slot in self.slots.ready(target.name):
@@ -68,7 +68,7 @@ class Pool:
             fits = stand is not None and wanted.fits(stand)
             at_tip = fits and slot.name.startswith(f"{wanted.commit}-")
             found["good" if at_tip else "behind" if fits else "useless"].append(slot)
-        return Shelf(**{name: tuple(paths) for name, paths in found.items()})
+        return Stock(**{name: tuple(paths) for name, paths in found.items()})
 
     def wanted(self, target: Target) -> Wanted:
         """Return what a slot of `target` has to be now."""

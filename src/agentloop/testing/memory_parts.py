@@ -20,7 +20,7 @@ from agentloop.domain.effects import StartAttempt, StartGate, StopAttempt
 from agentloop.domain.facts import Entry
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
 from agentloop.domain.relay import FIRST, Relay, fit, merge, render, stamp_in
-from agentloop.domain.tally import Share
+from agentloop.domain.shares import Share
 from agentloop.domain.work import AttemptSpec, End, Finding, GateSpec, Stopped, Verdict, tip_of
 from agentloop.domain.world import World
 from agentloop.errors import ConflictError, JournalError, NotFoundError, TargetError, UnsafeError

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from agentloop import exits, prompts
 from agentloop.domain.codec import CodecError, decode, encode
 from agentloop.domain.model import Limited
-from agentloop.domain.patience import SHORT, waits_until
+from agentloop.domain.resets import SHORT, waits_until
 from agentloop.domain.secrets import redact
 from agentloop.domain.stall import Bounds
 from agentloop.domain.valueclass import dataclass

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from agentloop.domain.settings import micros
-from agentloop.domain.tally import in_all
+from agentloop.domain.shares import in_all
 from agentloop.domain.valueclass import dataclass
+from agentloop.domain.wording import dollars
 from agentloop.domain.world import AN_HOUR, role_of
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def left_words(rest: Rest, wanted: Wanted) -> str:
     if rest.tokens:
         said = f"{rest.left:,} tokens are left under {rest.name}, an attempt may need {needed:,}"
     else:
-        said = f"${rest.left / 1e6:.2f} is left under {rest.name}, an attempt may need ${needed / 1e6:.2f}"
+        said = f"{dollars(rest.left)} is left under {rest.name}, an attempt may need {dollars(needed)}"
     return said + anew_words(rest)
 
 

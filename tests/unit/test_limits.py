@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from agentloop.domain import facts as f
 from agentloop.domain.estimating import ENOUGH, estimate, estimate_for, needed_micros
+from agentloop.domain.limits import Rest, Wanted, fitting, house, short
 from agentloop.domain.order import held_back
-from agentloop.domain.purse import Rest, Wanted, fitting, house, short
 from agentloop.domain.settings import Limits, Settings
+from agentloop.domain.shares import Share, added, by_model, in_all, split
 from agentloop.domain.sleeping import nap
-from agentloop.domain.tally import Share, added, by_model, in_all, split
 from agentloop.testing.samples import SETTINGS, Told, delivered
 
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)

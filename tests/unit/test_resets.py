@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentloop.domain import facts as f
-from agentloop.domain.patience import AT_LEAST, waits_until
+from agentloop.domain.resets import AT_LEAST, waits_until
 from agentloop.testing.samples import BEGAN, Told, delivered
 
 if TYPE_CHECKING:
