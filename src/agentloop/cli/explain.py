@@ -340,8 +340,7 @@ def _task_lines(task: TaskStory, at: datetime | None) -> list[Text]:
 def _tried(one: Tried) -> Text:
     from rich.text import Text
 
-    from agentloop.domain.telling import count
-    from agentloop.domain.wording import dollars
+    from agentloop.domain.wording import count, dollars
 
     # Turns, models and money of an attempt are known when its end is taken in.
     expected = f" (expected {dollars(one.expected_micros)})" if one.expected_micros else ""

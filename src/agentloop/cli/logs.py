@@ -16,8 +16,8 @@ from agentloop import lightstatus
 from agentloop.cli import common
 from agentloop.cli.common import CompactOption, HomeOption, JsonOption
 from agentloop.cli.folding import print_folded, printable
-from agentloop.domain.telling import count
 from agentloop.domain.valueclass import dataclass
+from agentloop.domain.wording import count
 from agentloop.edges import runfolder
 from agentloop.errors import NotFoundError
 from agentloop.home import Home

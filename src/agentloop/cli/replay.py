@@ -72,7 +72,7 @@ def _print(to: Console, found: Replayed) -> None:
 
 
 def _counted(found: Replayed) -> str:
-    from agentloop.domain.telling import count
+    from agentloop.domain.wording import count
 
     acts = sum(times for port, times in found.counts.items() if port.endswith(".act"))
     parts = [

@@ -14,9 +14,8 @@ from agentloop.cli.common import age
 from agentloop.cli.folding import folded, side_by_side
 from agentloop.domain.report import lease_end
 from agentloop.domain.settings import KEPT
-from agentloop.domain.telling import count
 from agentloop.domain.valueclass import dataclass
-from agentloop.domain.wording import dollars
+from agentloop.domain.wording import count, dollars
 from agentloop.edges.runfolder import without
 
 if TYPE_CHECKING:

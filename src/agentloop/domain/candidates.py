@@ -12,10 +12,9 @@ from agentloop.domain import facts as f
 from agentloop.domain.issue import urgency
 from agentloop.domain.order import held_back, in_order, own_reasons
 from agentloop.domain.signals import issue_matter
-from agentloop.domain.telling import count
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.waiting import when_asked
-from agentloop.domain.wording import one_line
+from agentloop.domain.wording import count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

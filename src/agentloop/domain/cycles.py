@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Literal
 
 from agentloop.domain import facts as f
-from agentloop.domain.telling import count, decision_words, effect_words, news_words
+from agentloop.domain.telling import decision_words, effect_words, news_words
 from agentloop.domain.valueclass import dataclass, field, replace
-from agentloop.domain.wording import one_line
+from agentloop.domain.wording import count, one_line
 from agentloop.domain.world import World, is_rehearsal
 
 

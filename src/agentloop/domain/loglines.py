@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from agentloop.domain.telling import count
 from agentloop.domain.valueclass import dataclass, replace
-from agentloop.domain.wording import one_line
+from agentloop.domain.wording import count, one_line
 
 Kind = Literal["head", "model", "tool", "ok", "bad", "end"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agentloop.domain.estimating import estimate_for
 from agentloop.domain.shares import Share, by_model, in_all
 from agentloop.domain.valueclass import dataclass
-from agentloop.domain.wording import dollars
+from agentloop.domain.wording import count, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,7 +88,7 @@ def of_pull(world: World, view: TaskView, one: Try) -> str:
     number = len(view.tries)
     issue = of_issue(world, view.task.issue)
     parts = [
-        f"**Cost** {dollars(found.all.most_micros)} for this task in {number} attempt{'s' * (number > 1)}",
+        f"**Cost** {dollars(found.all.most_micros)} for this task in {count(number, 'attempt')}",
         f"{', '.join(one.models) or 'no model'}, {one.turns} turns in the last",
         spent_words(found),
         f"issue {view.task.issue} so far {dollars(issue.all.most_micros)}, {_admins(issue)}",
@@ -101,7 +101,7 @@ def of_closed(world: World, issue: str) -> str:
     found = of_issue(world, issue)
     number = found.attempts
     lines = [
-        f"**Cost** {dollars(found.all.most_micros)} in {number} attempt{'s' * (number != 1)}",
+        f"**Cost** {dollars(found.all.most_micros)} in {count(number, 'attempt')}",
         *(f"- {words}" for words in (spent_words(found), _admins(found)) if words),
     ]
     return "\n".join(lines)
@@ -142,7 +142,7 @@ def _calls(whole: Share) -> str:
     if not whole.calls:
         return ""
     cached = 100 * whole.cache_read_tokens // whole.input_all if whole.input_all else 0
-    calls = f"{whole.calls} call{'s' * (whole.calls > 1)}"
+    calls = count(whole.calls, "call")
     return f"{calls}, {whole.input_all:,} tokens in ({cached} % from the cache), {whole.output_tokens:,} out"
 
 

@@ -21,9 +21,9 @@ from agentloop.domain.order import fruitless_words, held_back, in_order
 from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
-from agentloop.domain.telling import count, finding_words, standing
+from agentloop.domain.telling import finding_words, standing
 from agentloop.domain.valueclass import dataclass, shape
-from agentloop.domain.wording import dollars, one_line
+from agentloop.domain.wording import count, dollars, one_line
 from agentloop.domain.world import LOST_PURSE
 
 if TYPE_CHECKING:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from agentloop.domain.estimating import estimate_for
 from agentloop.domain.limits import Rest, house
 from agentloop.domain.order import in_order
 from agentloop.domain.valueclass import dataclass
-from agentloop.domain.wording import dollars
+from agentloop.domain.wording import count, dollars
 
 if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
@@ -26,8 +25,6 @@ class Runway:
     today: int
     """How many of the queue, in its order, fit into what is left today."""
     tomorrow: int
-    resets: str
-    """When the day's limits start anew."""
 
 
 def runway(scene: Scene) -> Runway:
@@ -49,7 +46,6 @@ def runway(scene: Scene) -> Runway:
         high_micros=sum(cost.high_micros for cost in costs),
         today=today,
         tomorrow=len(queue) - today,
-        resets=f"{scene.next_day().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
     )
 
 
@@ -70,7 +66,7 @@ def rest_words(rest: Rest) -> str:
 def _queue(found: Runway) -> tuple[str, ...]:
     if not found.queued:
         return ()
-    tasks = f"{found.queued} task{'s' * (found.queued > 1)} queued"
+    tasks = f"{count(found.queued, 'task')} queued"
     later = f"; {found.tomorrow} wait{'s' * (found.tomorrow == 1)} for tomorrow" if found.tomorrow else ""
     cost = f"expected {dollars(found.expected_micros)}, likely below {dollars(found.high_micros)}"
     return (f"{tasks}: {cost}; {found.today} fit{'s' * (found.today == 1)} today{later}",)

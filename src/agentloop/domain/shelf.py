@@ -76,10 +76,10 @@ class Shelf(dict[str, V], Generic[V]):
         """Return all names."""
         return self.whole().keys()
 
-    def values(self) -> Any:  # noqa: ANN401
+    def values(self) -> Any:  # noqa: ANN401 -- as `keys`
         """Return all values."""
         return self.whole().values()
 
-    def items(self) -> Any:  # noqa: ANN401
+    def items(self) -> Any:  # noqa: ANN401 -- as `keys`
         """Return all names with their values."""
         return self.whole().items()

@@ -14,6 +14,7 @@ from agentloop.domain.order import held_back, in_order
 from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Queued, TaskState, Working
 from agentloop.domain.valueclass import dataclass
+from agentloop.domain.wording import count
 from agentloop.domain.world import Waiting
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _waiting_for(scene: Scene) -> str:
     asked = [one.id for one in scene.world.open_issues() if isinstance(one.state, Waiting)]
     parts = []
     if review:
-        parts.append(f"{len(review)} pull request{'s' * (len(review) > 1)} to review")
+        parts.append(f"{count(len(review), 'pull request')} to review")
     if asked:
         parts.append(f"an answer on issue {', '.join(asked[:3])}")
     return "waits for you: " + ", ".join(parts) if parts else "nothing to do"

@@ -18,7 +18,6 @@ from agentloop.domain.estimating import estimate_for
 from agentloop.domain.order import held_back, place
 from agentloop.domain.report import Loop, Pause
 from agentloop.domain.telling import (
-    count,
     decision_about,
     decision_words,
     finding_words,
@@ -28,7 +27,7 @@ from agentloop.domain.telling import (
 )
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.waiting import blocks, waiting
-from agentloop.domain.wording import dollars, one_line, tail
+from agentloop.domain.wording import count, dollars, one_line, tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

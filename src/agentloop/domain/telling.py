@@ -14,7 +14,7 @@ from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.order import held_back, place
-from agentloop.domain.wording import dollars, one_line, tail
+from agentloop.domain.wording import count, dollars, one_line, tail
 from agentloop.domain.work import (
     Blocked,
     Broken,
@@ -56,7 +56,7 @@ def standing(state: s.TaskState) -> str:  # noqa: C901, PLR0912 -- one line a st
         case s.Judging(attempt=attempt, started=started):
             return f"the gate is on attempt {attempt}" if started else f"attempt {attempt} waits for the gate"
         case s.Red(attempt=attempt, findings=findings):
-            return f"attempt {attempt} is held back by {len(findings)} findings: {_first(findings)}"
+            return f"attempt {attempt} is held back by {count(len(findings), 'finding')}: {_first(findings)}"
         case s.Green(attempt=attempt):
             return f"attempt {attempt} is green, waiting for review by the admin"
         case s.Accepted(attempt=attempt):
@@ -276,11 +276,6 @@ def decision_about(decision: d.Decision, issue: str) -> str | None:
 
 def _task_in(issue: str, task: str) -> str | None:
     return task if task.rpartition(".")[0] == issue else None
-
-
-def count(number: int, noun: str) -> str:
-    """Return `1 task`, `3 tasks`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def moved_words(edits: int) -> str:

@@ -121,7 +121,7 @@ class _Constructor:
 class _Fields:
     """Stands for `__dataclass_fields__` until somebody looks at it."""
 
-    def __get__(self, _value: object, owner: Any) -> dict[str, Field[Any]]:  # noqa: ANN401
+    def __get__(self, _value: object, owner: Any) -> dict[str, Field[Any]]:  # noqa: ANN401 -- as above
         import dataclasses
 
         plan: _Plan = owner.__plan__
@@ -189,11 +189,11 @@ def _eq(self: Any, other: Any) -> Any:  # noqa: ANN401 -- NotImplemented, too
     return values(self) == values(other)
 
 
-def _hash(self: Any) -> int:  # noqa: ANN401
+def _hash(self: Any) -> int:  # noqa: ANN401 -- any value class
     return hash(self.__plan__.values(self))
 
 
-def _repr(self: Any) -> str:  # noqa: ANN401
+def _repr(self: Any) -> str:  # noqa: ANN401 -- any value class
     told = (
         f"{name}={getattr(self, name)!r}"
         for name, given in self.__plan__.fields.items()
@@ -202,7 +202,7 @@ def _repr(self: Any) -> str:  # noqa: ANN401
     return f"{type(self).__qualname__}({', '.join(told)})"
 
 
-def _getstate(self: Any) -> dict[str, Any]:  # noqa: ANN401
+def _getstate(self: Any) -> dict[str, Any]:  # noqa: ANN401 -- any value class
     return {name: getattr(self, name) for name in self.__plan__.fields}
 
 

@@ -10,9 +10,9 @@ from agentloop.domain.limits import anew_words
 from agentloop.domain.order import held_back
 from agentloop.domain.report import need_of_issue, need_of_task
 from agentloop.domain.signals import evidence_of, issue_matter, worn_out
-from agentloop.domain.telling import count, standing
+from agentloop.domain.telling import standing
 from agentloop.domain.valueclass import dataclass, field
-from agentloop.domain.wording import one_line
+from agentloop.domain.wording import count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,6 +23,11 @@ def dollars(micros: int) -> str:
     return f"${usd:.2f}" if usd >= 0.01 or micros == 0 else f"${usd:.4f}"  # noqa: PLR2004 - a cent
 
 
+def count(number: int, noun: str) -> str:
+    """Return `1 task`, `3 tasks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def plan_comment(plan: d.Plan, tasks: tuple[Task, ...], expected: str = "") -> str:
     """Return the comment that shows a plan on its issue; `expected` says what it will cost."""
     lines = ["**Plan**", ""]

@@ -109,7 +109,7 @@ class LocalExecutor:
             case _:
                 assert_never(effect)
 
-    def act(self, op: str, effect: ExecutorEffect, spec: AttemptSpec | GateSpec | None) -> str:  # noqa: ARG002
+    def act(self, op: str, effect: ExecutorEffect, spec: AttemptSpec | GateSpec | None) -> str:  # noqa: ARG002 -- as above
         """Start or stop it and return the attempt's id.
 
         Raises ConflictError without a spec to start, UnsafeError when the process cannot be started, OSError.

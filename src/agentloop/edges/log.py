@@ -11,7 +11,8 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from agentloop.domain.telling import count, ordinal
+from agentloop.domain.telling import ordinal
+from agentloop.domain.wording import count
 from agentloop.edges import lines
 
 if TYPE_CHECKING:

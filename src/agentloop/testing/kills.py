@@ -277,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         began = time.monotonic()
         found = run(given.kills, seed=given.seed, folder=folder, sandboxes=sandboxes)
-        print(f"{found.words()}\nseed {given.seed}, {time.monotonic() - began:.0f} s")  # noqa: T201
+        print(f"{found.words()}\nseed {given.seed}, {time.monotonic() - began:.0f} s")  # noqa: T201 -- it is a command
         return 0 if found.good else 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)

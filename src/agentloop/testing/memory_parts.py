@@ -107,7 +107,7 @@ class MemoryExecutor:
             case _:
                 assert_never(effect)
 
-    def act(self, op: str, effect: ExecutorEffect, spec: AttemptSpec | GateSpec | None) -> str:  # noqa: ARG002
+    def act(self, op: str, effect: ExecutorEffect, spec: AttemptSpec | GateSpec | None) -> str:  # noqa: ARG002 -- as the port has it
         """Start or stop it and return the attempt's id. Raises ConflictError without a spec, UnsafeError."""
         match effect:
             case StartAttempt() | StartGate():
@@ -301,7 +301,7 @@ class MemoryRepositories:
         self._look(target)
         return f"diff {base} {commit}\n"[:limit_bytes]
 
-    def read(self, target: Target, commit: str, path: str, limit_bytes: int) -> str | None:  # noqa: ARG002
+    def read(self, target: Target, commit: str, path: str, limit_bytes: int) -> str | None:  # noqa: ARG002 -- as the port has it
         """Return a file's text; every commit has the same files."""
         self._look(target)
         text = self.files.get(path)
@@ -362,7 +362,7 @@ class MemoryBaton:
         self._taken = self.text
         return HeldRelay(text=self.text, relay=self.relay)
 
-    def hand_on(self, new: Relay, *, message: str, notes: tuple[str, ...]) -> HandedOn:  # noqa: ARG002
+    def hand_on(self, new: Relay, *, message: str, notes: tuple[str, ...]) -> HandedOn:  # noqa: ARG002 -- as the port has it
         """Write `new`, merged with what a person did since it was written last, its core's part bounded."""
         wanted, _ = fit(new)
         merged = wanted if self.text == self.written else self._merged(wanted)

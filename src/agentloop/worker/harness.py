@@ -7,7 +7,6 @@ agent works in the sandbox. Whatever happens, it commits what there is, and writ
 from __future__ import annotations
 
 import ctypes
-import dataclasses
 import json
 import os
 import resource
@@ -25,7 +24,7 @@ from agentloop.domain.model import Limited
 from agentloop.domain.resets import SHORT, waits_until
 from agentloop.domain.secrets import redact
 from agentloop.domain.stall import Bounds
-from agentloop.domain.valueclass import dataclass
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import (
     AttemptSpec,
     Broken,
@@ -194,11 +193,7 @@ class _Attempt:
                 why="deadline", detail="it came back long after its deadline and hands nothing over"
             )
         if self.spec.task.kind == "research":
-            return (
-                dataclasses.replace(outcome, tip=self.spec.base)
-                if isinstance(outcome, Delivered)
-                else outcome
-            )
+            return replace(outcome, tip=self.spec.base) if isinstance(outcome, Delivered) else outcome
         if isinstance(outcome, NothingDone) or not course.turns:
             return outcome  # before the agent's first turn there is nothing of its own in the tree
         tree = course.proof.tree if isinstance(outcome, Delivered) and course.proof else ""
@@ -222,7 +217,7 @@ def _with_tip(outcome: Outcome, result: Result, *, late: bool) -> Outcome:
         return Stopped(why="deadline", detail="its time was over before it could deliver", tip=result.tip)
     if isinstance(outcome, Delivered) and not result.tip:
         return NothingDone(reason="nothing changed")
-    return outcome if isinstance(outcome, NothingDone) else dataclasses.replace(outcome, tip=result.tip)
+    return outcome if isinstance(outcome, NothingDone) else replace(outcome, tip=result.tip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
     from agentloop.domain.world import World
 
+PARKED_NAMED = 3
+"""Parked tasks that are named; of the others, how many."""
+
 
 def facts_of(scene: Scene, problems: tuple[str, ...], failed: str = "") -> Facts:
     """Return the facts of this moment, in a fixed order; `failed` says why this cycle failed, if it did."""
@@ -40,14 +43,14 @@ def facts_of(scene: Scene, problems: tuple[str, ...], failed: str = "") -> Facts
 
 
 def _parked(world: World) -> str:
-    parked = [view for view in world.live_tasks() if isinstance(view.state, s.Parked)]
-    told = [
+    parked = [
         f"{view.task.id}: {one_line(view.state.reason, 80)} (agentloop retry {view.task.id})"
-        for view in parked[:3]
+        for view in world.live_tasks()
         if isinstance(view.state, s.Parked)
     ]
-    more = [f"and {len(parked) - 3} more (agentloop tasks --parked)"] if len(parked) > 3 else []  # noqa: PLR2004
-    return "; ".join((*told, *more)) or "none"
+    more = len(parked) - PARKED_NAMED
+    also = [f"and {more} more (agentloop tasks --parked)"] if more > 0 else []
+    return "; ".join((*parked[:PARKED_NAMED], *also)) or "none"
 
 
 def _problems(scene: Scene, problems: tuple[str, ...], failed: str) -> list[str]:
