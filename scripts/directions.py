@@ -17,6 +17,7 @@ PACKAGE = "agentloop"
 
 # Edges made of the standard library alone (held below, under LIGHT).
 TOOLBOX = (
+    "edges.claims",
     "edges.files",
     "edges.inotify",
     "edges.keys",

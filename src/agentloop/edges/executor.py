@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -25,15 +24,9 @@ from agentloop.domain.money import shares_of
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
 from agentloop.domain.shares import Share, in_all
 from agentloop.domain.work import End, GateBroken, Verdict
+from agentloop.edges.claims import forestall
 from agentloop.edges.eventlog import last_words
-from agentloop.edges.files import (
-    TEMP_PREFIX,
-    make_folder,
-    sweep_temps,
-    sync_folder,
-    write_durable,
-    write_plain,
-)
+from agentloop.edges.files import make_folder, sweep_temps, write_durable, write_plain
 from agentloop.edges.ledger import Ledger
 from agentloop.edges.processes import Identity, alive, identity_of, pidfd_of
 from agentloop.edges.slots import Slots
@@ -305,14 +298,8 @@ def _started(folder: RunFolder) -> Identity | None:
 
 def _forestall(folder: RunFolder) -> None:
     """Claim the run for nobody, so that a process that was started and is late finds it taken."""
-    if folder.claim.exists() or not folder.root.is_dir():
-        return
-    temp = folder.root / f"{TEMP_PREFIX}{secrets.token_hex(6)}"
-    write_durable(temp, json.dumps({"taken_by": "the executor: nobody claimed it in time"}).encode())
-    with contextlib.suppress(FileExistsError):
-        os.link(temp, folder.claim)
-    temp.unlink()
-    sync_folder(folder.root)
+    if folder.root.is_dir() and not folder.claim.exists():
+        forestall(folder.claim, "the executor: nobody claimed it in time")
 
 
 def _ask_to_end(identity: Identity, seconds: float) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import signal
 import sys
@@ -21,9 +20,9 @@ from typing import TYPE_CHECKING, Final
 from agentloop import exits
 from agentloop.domain.codec import CodecError, decode, encode
 from agentloop.domain.work import GateBroken, GateSpec, Verdict
-from agentloop.edges.files import write_all, write_durable
+from agentloop.edges.claims import claim
+from agentloop.edges.files import write_durable
 from agentloop.edges.lines import Lines, form_for
-from agentloop.edges.processes import me
 from agentloop.errors import AgentloopError
 from agentloop.gate.judging import judge
 from agentloop.home import Home, RunFolder
@@ -69,22 +68,6 @@ def _spec(folder: RunFolder) -> GateSpec | None:
     except (OSError, ValueError, CodecError):
         return None
     return found
-
-
-def claim(path: Path) -> bool:
-    """Make the claim at `path` for this process, whole and at once; False when somebody has it already."""
-    temp = path.with_name(f".claim-{secrets.token_hex(4)}")
-    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    try:
-        write_all(fd, json.dumps(encode(me())).encode())
-        os.fsync(fd)
-        path.hardlink_to(temp)
-    except FileExistsError:
-        return False
-    finally:
-        os.close(fd)
-        temp.unlink(missing_ok=True)
-    return True
 
 
 def clean_environment() -> None:

@@ -10,7 +10,6 @@ import ctypes
 import json
 import os
 import resource
-import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -35,9 +34,9 @@ from agentloop.domain.work import (
     Outcome,
     Stopped,
 )
-from agentloop.edges.files import TEMP_PREFIX, sync_folder, write_durable
+from agentloop.edges.claims import claim
+from agentloop.edges.files import write_durable
 from agentloop.edges.keys import credentials_are_away, find_key, take_key_from_environment
-from agentloop.edges.processes import me
 from agentloop.errors import AgentloopError
 from agentloop.home import Home
 from agentloop.worker import agent
@@ -70,7 +69,7 @@ def main(attempt_id: str, home: Path, connect: Connect) -> int:
     if not folder.spec.is_file():
         sys.stderr.write(f"there is no attempt {attempt_id} in {home}\n")
         return exits.NOT_FOUND
-    if not claim(folder):
+    if not claim(folder.claim):
         sys.stderr.write(f"attempt {attempt_id} is taken by another process\n")
         return exits.BUSY
     key = take_key_from_environment()
@@ -85,24 +84,6 @@ def main(attempt_id: str, home: Path, connect: Connect) -> int:
     with leash:
         _Attempt(spec=spec, folder=folder, home=home, leash=leash).run(key, connect)
     return exits.OK
-
-
-def claim(folder: RunFolder) -> bool:
-    """Return whether this process now owns the run in `folder`; at most one ever does. Raises OSError.
-
-    The claim appears whole, with the owner's identity in it: a link to a finished file, which fails when
-    there is one already.
-    """
-    temp = folder.root / f"{TEMP_PREFIX}{secrets.token_hex(6)}"
-    write_durable(temp, json.dumps(encode(me())).encode())
-    try:
-        os.link(temp, folder.claim)
-    except FileExistsError:
-        return False
-    finally:
-        temp.unlink()
-    sync_folder(folder.root)
-    return True
 
 
 def _close_doors() -> None:
