@@ -202,6 +202,11 @@ class Home:
         return RunFolder(self.gates / attempt)
 
     @property
+    def forgotten(self) -> Path:
+        """`.agentloop/forgotten/`: runs of tasks that a lost journal does not know any more."""
+        return self.runtime / "forgotten"
+
+    @property
     def slots(self) -> Path:
         """`.agentloop/slots/`: work trees made ahead; a cache."""
         return self.runtime / "slots"

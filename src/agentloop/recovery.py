@@ -159,7 +159,7 @@ class MendedJournal:
     def _put_away(self, folder: Path) -> None:
         """An attempt of a task that nobody knows: ended, and out of the way of one that gets its id."""
         self._by.executor.act("", StopAttempt(attempt=folder.name, why="the journal lost it"), None)
-        away = self._home.runtime / "forgotten"
+        away = self._home.forgotten
         make_folder(away)
         for path in (folder, *self._home.gates.glob(f"{folder.name}*")):
             path.rename(away / f"{path.parent.name}-{path.name}-{self._clock.now():%Y%m%dT%H%M%S%f}")

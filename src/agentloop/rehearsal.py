@@ -226,7 +226,7 @@ def _missing_key(settings: Settings) -> str:
 
 
 def _folder(home: Home, purse: str) -> Path:
-    return home.runtime / "cycles" / purse.replace(":", "-")
+    return home.cycles / purse.replace(":", "-")
 
 
 def _settlement(folder: Path, purse: str, reserved_micros: int, model: str = "") -> f.Settled:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentloop import exits
 from agentloop.domain.valueclass import replace
-from agentloop.edges.files import locked, make_folder
+from agentloop.edges.files import locked, make_folder, size_on_disk
 from agentloop.edges.git import Git
 from agentloop.edges.pool import Pool
 from agentloop.edges.worktree import make_place
@@ -131,7 +131,7 @@ class _Upkeep:
             )
             stand, _ = checkout.to(wanted.commit)
             _settle(place)
-            self._slots.finish(place, replace(stand, bytes=_size(place)))
+            self._slots.finish(place, replace(stand, bytes=size_on_disk(place)))
         except (AgentloopError, OSError):
             self._slots.discard(place)
             raise
@@ -186,14 +186,3 @@ def _weight(mirror: Path, commit: str) -> int:
     listed = Git(mirror).look("ls-tree", "-r", "-l", commit, timeout_seconds=600)
     sizes = [line.split(None, 4)[3] for line in listed.splitlines()]
     return sum(-(-int(size) // _BLOCK) * _BLOCK + 200 for size in sizes if size.isdigit())
-
-
-def _size(place: Path) -> int:
-    total, folders = 0, [str(place)]
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                total += entry.stat(follow_symlinks=False).st_blocks * 512
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-    return total

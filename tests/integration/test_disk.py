@@ -52,6 +52,19 @@ def test_what_lives_or_is_not_named_is_never_touched(tmp_path: Path) -> None:
     assert (alive.exists(), in_hand.exists(), used) == (True, True, 4)
 
 
+def test_what_a_lost_journal_does_not_know_counts_and_makes_room(tmp_path: Path) -> None:
+    """Its trees go with the sweep, its records when room is needed."""
+    home = Home(tmp_path)
+    folder = attempt(home, "1.1.1")
+    (folder / "tree").mkdir()
+    home.forgotten.mkdir()
+    away = folder.rename(home.forgotten / "attempts-1.1.1-20261120T100000")
+    LocalExecutor(tmp_path).sweep(frozenset())
+    assert ((away / "tree").exists(), disk.used_bytes(home) // MB) == (False, 2)
+    assert disk.bound(home, 1, tuple) == 0
+    assert not away.exists()
+
+
 def test_work_trees_are_not_counted(tmp_path: Path) -> None:
     """They have bounds of their own, and a look at each file of theirs would take long."""
     home = Home(tmp_path)

@@ -6,24 +6,23 @@ a bound of their own, and those of ended attempts are swept. A mirror loses noth
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from agentloop.edges import runfolder
 from agentloop.edges.executor import BIG, is_there
+from agentloop.edges.files import size_on_disk
+from agentloop.home import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from agentloop.home import Home, RunFolder
+    from agentloop.home import Home
 
 MEGABYTE: Final = 1_000_000
 LOOK_SECONDS: Final = 600
 """How often the room is measured at most: it means a look at every file."""
-_BLOCK: Final = 512
 
 
 def known_mb(home: Home) -> int:
@@ -36,8 +35,8 @@ def known_mb(home: Home) -> int:
 def bound(home: Home, limit_mb: int, over: Callable[[], Iterable[str]]) -> int:
     """Measure when it is due, make room when more than `limit_mb` is used, and return the megabytes in use.
 
-    Records of the attempts that `over` names go, the oldest first; none that lives, or may come to live, is
-    touched, and none that is not named. Raises OSError.
+    Records of the attempts that `over` names go, and of those that a lost journal does not know, the oldest
+    first; none that lives, or may come to live, is touched, and none that is not named. Raises OSError.
     """
     if not _is_due(home):
         return known_mb(home)
@@ -51,8 +50,8 @@ def bound(home: Home, limit_mb: int, over: Callable[[], Iterable[str]]) -> int:
 
 def used_bytes(home: Home) -> int:
     """Return what records, mirrors and caches take on the disk, work trees aside."""
-    roots = (home.attempts, home.gates, home.mirrors, home.baselines, home.cycles)
-    return sum(_size(str(root)) for root in roots)
+    roots = (home.attempts, home.gates, home.forgotten, home.mirrors, home.baselines, home.cycles)
+    return sum(size_on_disk(root, without=BIG) for root in roots)
 
 
 def _is_due(home: Home) -> bool:
@@ -63,18 +62,6 @@ def _is_due(home: Home) -> bool:
     return not 0 <= age < LOOK_SECONDS
 
 
-def _size(folder: str) -> int:
-    total = 0
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                if not entry.is_dir(follow_symlinks=False):
-                    total += entry.stat(follow_symlinks=False).st_blocks * _BLOCK
-                elif entry.name not in BIG:
-                    total += _size(entry.path)
-    return total
-
-
 def _make_room(home: Home, wanted: int, over: Iterable[str]) -> int:
     import shutil  # an idle cycle has no use for it
 
@@ -83,7 +70,7 @@ def _make_room(home: Home, wanted: int, over: Iterable[str]) -> int:
         if freed >= wanted:
             break
         if not is_there(folder):
-            freed += _size(str(folder.root))
+            freed += size_on_disk(folder.root, without=BIG)
             shutil.rmtree(folder.root)
     return freed
 
@@ -94,7 +81,8 @@ def _folders(home: Home, over: Iterable[str]) -> list[RunFolder]:
     for root, of in ((home.attempts, home.attempt), (home.gates, home.gate)):
         paths: list[Path] = sorted(root.iterdir()) if root.is_dir() else []
         found += [of(path.name) for path in paths if path.name.partition("@")[0] in names]
-    return found
+    unknown = home.forgotten.iterdir() if home.forgotten.is_dir() else ()
+    return [*found, *map(RunFolder, unknown)]
 
 
 def _age(folder: RunFolder) -> float:

@@ -31,14 +31,13 @@ from agentloop.edges.ledger import Ledger
 from agentloop.edges.processes import Identity, alive, identity_of, pidfd_of
 from agentloop.edges.slots import Slots
 from agentloop.errors import ConflictError, UnsafeError
-from agentloop.home import Home
+from agentloop.home import Home, RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentloop.domain.effects import ExecutorEffect
     from agentloop.domain.work import AttemptSpec, GateSpec
-    from agentloop.home import RunFolder
 
 MARK: Final = "AGENTLOOP_RUN"
 """Variable in the environment of every process of a run outside its sandbox: the run's folder."""
@@ -127,10 +126,9 @@ class LocalExecutor:
         Runs that live, or may still come to live, are never touched. Records (spec, end, ledger, log) stay.
         """
         swept = []
-        for root, of in ((self._home.attempts, self._home.attempt), (self._home.gates, self._home.gate)):
+        for root in (self._home.attempts, self._home.gates, self._home.forgotten):
             for path in sorted(root.iterdir()) if root.is_dir() else ():
-                folder = of(path.name)
-                if path.name.partition("@")[0] in keep or is_there(folder):
+                if path.name.partition("@")[0] in keep or is_there(RunFolder(path)):
                     continue
                 sweep_temps(path)
                 big = [path / name for name in BIG if (path / name).exists()]

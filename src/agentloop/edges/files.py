@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 from agentloop.errors import BusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 TEMP_PREFIX = ".agentloop-tmp-"
+BLOCK_BYTES = 512
+"""What `st_blocks` counts, whatever the file system's own blocks are (stat(2))."""
 
 
 def write_durable(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -113,6 +115,23 @@ def read_bounded(path: Path, limit_bytes: int) -> tuple[bytes, bool]:
     with path.open("rb") as stream:
         data = stream.read(limit_bytes + 1)
     return data[:limit_bytes], len(data) > limit_bytes
+
+
+def size_on_disk(folder: Path, *, without: Collection[str] = ()) -> int:
+    """Return the bytes that the files in `folder` take of the disk, folders named in `without` aside.
+
+    What goes away meanwhile counts as nothing.
+    """
+    total, folders = 0, [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    if not entry.is_dir(follow_symlinks=False):
+                        total += entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
+                    elif entry.name not in without:
+                        folders.append(entry.path)
+    return total
 
 
 def sweep_temps(folder: Path) -> int:
