@@ -30,17 +30,23 @@ def by_cycle(entries: Iterable[Entry], cycle: int) -> tuple[Entry, ...]:
 
 def loop_then(entries: Sequence[Entry], at: datetime, later: Sequence[Entry] = ()) -> str:
     """Return what the loop did at `at`, in words: `entries` were written by then, `later` after it."""
-    own = [entry for entry in entries if not is_rehearsal(entry)]
-    if not own:
+    last = next((entry for entry in reversed(entries) if not is_rehearsal(entry)), None)
+    if last is None:
         return "no cycle had run"
-    last = own[-1]
     slept = next((fact for fact in last.facts if isinstance(fact, Slept)), None)
-    if slept is None:
-        ended = any(isinstance(fact, CycleEnded) for fact in last.facts)
-        under_way = any(entry.cycle == last.cycle and not is_rehearsal(entry) for entry in later)
-        stood = "was under way" if under_way else "had been killed" if later else "left no end so far"
-        return f"cycle {last.cycle} {'had just ended' if ended else stood}"
+    return _awake(last, later) if slept is None else _asleep(last.cycle, slept, at)
+
+
+def _awake(last: Entry, later: Sequence[Entry]) -> str:
+    if any(isinstance(fact, CycleEnded) for fact in last.facts):
+        return f"cycle {last.cycle} had just ended"
+    if any(entry.cycle == last.cycle and not is_rehearsal(entry) for entry in later):
+        return f"cycle {last.cycle} was under way"
+    return f"cycle {last.cycle} {'had been killed' if later else 'left no end so far'}"
+
+
+def _asleep(cycle: int, slept: Slept, at: datetime) -> str:
     until = f"until {slept.until:%Y-%m-%d %H:%M} UTC" if slept.until else "until something happens"
     over = slept.until is not None and at > slept.until
     idle = " (later looks found nothing to do, or nothing ran)" if over else ""
-    return f"the loop slept after cycle {last.cycle} {until}: {slept.reason}{idle}"
+    return f"the loop slept after cycle {cycle} {until}: {slept.reason}{idle}"

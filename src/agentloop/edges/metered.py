@@ -6,7 +6,6 @@ ask -> first model -> (try -> reserve, ask, settle) as often as `retry` says
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from datetime import UTC, datetime
 from importlib import resources
@@ -37,6 +36,7 @@ from agentloop.domain.money import (
     parse_prices,
     price_of,
 )
+from agentloop.domain.valueclass import replace
 from agentloop.errors import SettingsError, UnsafeError
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ class MeteredModel:
         why = _reason_to_fall_back(first)
         if why is None or self._fallback in {"", request.model}:
             return first
-        second = self._ask_patiently(dataclasses.replace(request, model=self._fallback))
+        second = self._ask_patiently(replace(request, model=self._fallback))
         match second:
             case Answered():
-                return dataclasses.replace(second, fell_back_because=f"{request.model} {why}")
+                return replace(second, fell_back_because=f"{request.model} {why}")
             case OutOfBudget():
                 return first  # what went wrong was not the money
             case _:
@@ -141,7 +141,7 @@ class MeteredModel:
             answer = self._try(request)
             if outage is not None and isinstance(answer, OutOfBudget):
                 # Failed tries hold their ceilings: that a further one does not fit is still the outage.
-                return dataclasses.replace(outage, again=False)
+                return replace(outage, again=False)
             outage = answer if isinstance(answer, Unavailable) else None
             return answer
 
@@ -160,7 +160,7 @@ class MeteredModel:
         self._ledger.reserve(
             Reserved(call=call, model=request.model, micros=ceiling, at=self._now(), tokens=tokens)
         )
-        answer = self._port.ask(dataclasses.replace(request, ceiling=Ceiling(micros=ceiling, price=price)))
+        answer = self._port.ask(replace(request, ceiling=Ceiling(micros=ceiling, price=price)))
         if isinstance(answer, OutOfBudget) and answer.most_micros:
             # It may have cost more than was set aside: it stays unresolved, at the most it can have been.
             more = max(ceiling, answer.most_micros)
@@ -177,8 +177,7 @@ class MeteredModel:
     def _limits_now(self) -> tuple[Limit, ...]:
         here = self._ledger.spent()
         return tuple(
-            limit if limit.each_call else dataclasses.replace(limit, spend=limit.spend + here)
-            for limit in self._limits
+            limit if limit.each_call else replace(limit, spend=limit.spend + here) for limit in self._limits
         )
 
     def _learn(self, request: Request, usage: Usage) -> None:

@@ -8,15 +8,15 @@ the files of its tree, as one commit on the base.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import sys
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentloop.domain.valueclass import dataclass
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import Check
 from agentloop.errors import AgentloopError
 from agentloop.worker.checkout import Checkout, place_brief, variables_for
@@ -71,32 +71,21 @@ class Workplace:
         self.tree = folder / "tree"
         self._snapshot = folder / "snapshot"
         lent = (Path(spec.mirror) / "objects",)
-        hidden = (folder.parent.parent,)
+        runtime = folder.parent.parent
         tmp = folder / "tmp"
         mark = os.environ.get(MARK, str(folder))  # as the executor wrote it
-        self.sandbox = sandbox_for(
-            spec.worker,
-            writable=(self.tree, folder / "git"),
-            readable=lent,
-            hidden=hidden,
-            tmp=tmp,
-            mark=mark,
-            interrupt=interrupt,
-        )
-        self._scribe = sandbox_for(
-            spec.worker,
+        sandbox = partial(sandbox_for, spec.worker, hidden=(runtime,), mark=mark, interrupt=interrupt)
+        self.sandbox = sandbox(writable=(self.tree, folder / "git"), readable=lent, tmp=tmp)
+        self._scribe = sandbox(
             writable=(self._snapshot,),
             readable=(self.tree, *lent),
-            hidden=hidden,
-            mark=mark,
-            interrupt=interrupt,
             variables=_scribe_variables(self._snapshot, self.tree),
         )
         self._checkout = Checkout(
             folder,
             mirror=Path(spec.mirror),
             worker=spec.worker,
-            hidden=folder.parent.parent,
+            hidden=runtime,
             mark=mark,
             interrupt=interrupt,
         )
@@ -215,8 +204,8 @@ class Workplace:
 
     def ignore_interrupt(self) -> None:
         """Let the interrupt pass from now on: for the last things, after the time is over."""
-        self.sandbox = dataclasses.replace(self.sandbox, interrupt=None)
-        self._scribe = dataclasses.replace(self._scribe, interrupt=None)
+        self.sandbox = replace(self.sandbox, interrupt=None)
+        self._scribe = replace(self._scribe, interrupt=None)
 
     def _command(self, command: str, seconds: float, output_limit: int = CHECK_OUTPUT_BYTES) -> Ran:
         return self.sandbox.run(
