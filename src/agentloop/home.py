@@ -65,11 +65,6 @@ class Home:
     # The truth that is ours: outside the runtime folder, outside the home's git history.
 
     @property
-    def fold_index(self) -> Path:
-        """`.agentloop/fold.db`: what the journal says, as of one of its lines; an index."""
-        return self.runtime / "fold.db"
-
-    @property
     def journal(self) -> Path:
         """`journal/`: monthly files of facts, written by the cycle under the lock."""
         return self.root / "journal"
@@ -124,6 +119,11 @@ class Home:
     def compiled_settings(self) -> Path:
         """`.agentloop/settings.json`: the compiled settings."""
         return self.runtime / "settings.json"
+
+    @property
+    def fold_index(self) -> Path:
+        """`.agentloop/fold.db`: what the journal says, as of one of its lines; an index."""
+        return self.runtime / "fold.db"
 
     @property
     def run(self) -> Path:

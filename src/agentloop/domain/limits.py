@@ -1,6 +1,7 @@
 """What every limit leaves, when it starts anew, and what may be set aside under all of them. Pure.
 
-What counts against a limit: settled, unresolved at its ceiling, and what is set aside for work under way.
+What counts against a limit: settled, unresolved at its ceiling, and what is set aside for work under way. The
+limits of a single call, inside what was set aside for a run, are `money`'s.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Whether work on a task gets anywhere. Each rule returns why it does not, or "".
+"""Whether work on a task gets anywhere, attempt after attempt. Each rule returns why it does not, or "".
+
+Within one attempt it is `stall` that tells.
 
 An attempt that says it succeeded proves nothing: what counts is a change that was not refused before, a check
 that fails differently, a reason that is new. Attempts before a person's `retry` are another round: what a

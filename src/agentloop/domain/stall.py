@@ -1,4 +1,4 @@
-"""Whether an agent still gets anywhere. Pure: the harness tells each turn, the rule says what to do.
+"""Whether an agent still gets anywhere within its attempt. Pure: it is told each turn, and says what to do.
 
 Several signs of progress, any one of which is enough: a tool's answer that was not there before, or a tree or
 commit that is. Talk is none, nor is a command run again with the same answer (numbers in it aside), nor the
