@@ -7,6 +7,7 @@ instruction: what it had begun is in the journal, and the next one finishes it.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor
@@ -310,7 +311,7 @@ def _hear_people(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> N
             if why := refusal(again, scene):
                 course.notices.append(f"{one.by} asked to retry task {one.task}: {why}")
             _admit_and_act(parts, actor, scene, again, "person", course)
-        _attempted(actor, course, "a request", lambda name=one.id: parts.outside.heard(name))  # type: ignore[misc]
+        _attempted(actor, course, "a request", partial(parts.outside.heard, one.id))
 
 
 def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
@@ -327,7 +328,7 @@ def _alert(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
     for one in alerts.due(scene):
         parts.tell("alert", {"limit": one.key.partition(" ")[0], "says": one.says})
         course.notices.append(one.says)
-        _attempted(actor, course, "telling of a limit", lambda one=one: actor.alert(scene.now, one))  # type: ignore[misc]
+        _attempted(actor, course, "telling of a limit", partial(actor.alert, scene.now, one))
 
 
 def _as_looked_at(scene: Scene, course: _Course) -> Scene:
