@@ -23,6 +23,7 @@ from agentloop.edges.clock import SystemClock
 from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.files import locked
 from agentloop.edges.forge import FileForge
+from agentloop.edges.homegit import repair_locks
 from agentloop.edges.journal import Journal
 from agentloop.edges.log import Log
 from agentloop.edges.notes import FileNotes
@@ -162,7 +163,7 @@ def run_cycle(root: Path) -> str:
         # Before anything is looked at: what a person saves while the cycle runs differs from this, and wakes
         # the next.
         saw = _saw(home)
-        _make_up_commit(home)
+        _mend_commits(home)
         ports, tape = outside(home, settings), _recorder(home, settings)
         ended = cycle.run(parts(home, settings, Log().tell, tape=tape, ports=ports))
         tape.end(ended, datetime.now(UTC))
@@ -175,10 +176,12 @@ def run_cycle(root: Path) -> str:
     return ended.failed
 
 
-def _make_up_commit(home: Home) -> None:
-    # What keeps it from being committed is told by the cycle that hands the relay on; the rest of this one
+def _mend_commits(home: Home) -> None:
+    # In every cycle, idle ones too: a lock that a killed git left keeps a person from committing as well.
+    # What keeps the relay from being committed is told by the cycle that hands it on; the rest of this one
     # has nothing to do with it.
     with suppress(AgentloopError, OSError):
+        repair_locks(home.root)
         RelayFile(home).make_up_commit()
 
 

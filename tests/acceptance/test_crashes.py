@@ -103,3 +103,17 @@ def test_losing_the_runtime_folder_between_cycles_repeats_nothing(loop: Loop, lo
     loop.settle()
     assert_everything_happened_once(loop)
     assert model.errors == []
+
+
+def test_a_lock_that_a_killed_git_left_goes_in_a_cycle_that_has_nothing_to_do(loop: Loop) -> None:
+    """Killed in the very last cycle: no other that acts may come for days, and a person wants to commit."""
+    loop.cycle()
+    locks = [loop.home.root / ".git" / name for name in ("index.lock", "HEAD.lock")]
+    for lock in locks:
+        lock.write_text("")
+        os.utime(lock, (time.time() - 120, time.time() - 120))
+    loop.cycle()
+    last = runtime.read_sleep(loop.home.root)
+    assert last is not None
+    assert last.outcome == "idle"
+    assert [lock for lock in locks if lock.exists()] == []

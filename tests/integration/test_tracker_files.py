@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,11 +32,16 @@ def tracker(folder: Path) -> FileTracker:
     return FileTracker(folder)
 
 
-def python(folder: Path, code: str) -> subprocess.Popen[bytes]:
-    """A process of its own that works on the tracker `t`."""
+def words(folder: Path, code: str) -> tuple[str, ...]:
+    """What starts a process of its own that works on the tracker `t`."""
     start = "from pathlib import Path; from agentloop.edges.tracker import FileTracker; import os, sys\n"
     start += f"from agentloop.domain.effects import *\nt = FileTracker(Path({str(folder)!r}))\n"
-    return subprocess.Popen([sys.executable, "-c", start + code])
+    return (sys.executable, "-c", start + code)
+
+
+def python(folder: Path, code: str) -> subprocess.Popen[bytes]:
+    """Start such a process."""
+    return subprocess.Popen(words(folder, code))
 
 
 def test_a_temp_file_of_a_killed_writer_goes_at_the_next_look(tracker: FileTracker, folder: Path) -> None:
@@ -409,3 +415,27 @@ def test_threads_of_one_process_take_turns_too(tracker: FileTracker) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = set(pool.map(lambda n: tracker.comment(issue, f"{n}", author="bob"), range(40)))
     assert len(made) == len(tracker.get(issue).issue.comments) == 40
+
+
+@pytest.mark.parametrize(("call", "place"), [("fsync", 5), ("unlink", 3)])
+def test_an_issue_whose_filing_is_told_to_have_failed_is_not_there(
+    folder: Path, call: str, place: int
+) -> None:
+    """The disk refuses a call again and again, the last ones too: who is told so files it again."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is missing; install it (Debian, Ubuntu: apt-get install strace)")
+    tracker = FileTracker(folder)
+    tracker.new("The first", "", author="alice")
+    code = f"for n in range({MANY}):\n try: print(t.new(str(n), '', author='a'))\n except OSError: pass\n"
+    strace = (
+        "strace",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        f"trace={call}",
+        "-e",
+        f"inject={call}:error=EIO:when={place}+{place}",
+    )
+    told = subprocess.run((*strace, *words(folder, code)), check=True, capture_output=True, text=True).stdout
+    assert [one.issue.id for one in tracker.filed("all")] == ["1", *told.split()]

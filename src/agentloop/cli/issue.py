@@ -18,6 +18,7 @@ from agentloop.cli.common import (
     NoInputOption,
     RawOption,
 )
+from agentloop.errors import AgentloopError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,12 +65,23 @@ def new(  # noqa: PLR0913 -- an argument for each option
         title, body = _from_editor(title, body)
     tracker = _tracker(root)
     issue = tracker.new(title, body, author=light.user_name(), labels=tuple(label or ()), target=target)
-    filed = tracker.get(issue).issue
+    filed = _read_back(tracker, issue)
     if as_json:
-        common.print_json({"issue": _for_program(tracker.get(issue))}, compact=compact)
+        common.print_json({"issue": _for_program(filed)}, compact=compact)
     else:
-        common.console().print(Text.assemble("filed issue ", (issue, "bold"), f": {filed.title}"))
+        common.console().print(Text.assemble("filed issue ", (issue, "bold"), f": {filed.issue.title}"))
     common.wake(root, f"issue {issue} filed")
+
+
+def _read_back(tracker: FileTracker, issue: str) -> Filed:
+    """Return an issue that was filed just now; who reads only that something failed would file it again."""
+    try:
+        return tracker.get(issue)
+    except (AgentloopError, OSError) as error:
+        raise AgentloopError(
+            f"issue {issue} is filed, but cannot be read back: {error}",
+            fix=f"do not file it again; agentloop issue show {issue}",
+        ) from error
 
 
 @app.command(name="list")

@@ -16,7 +16,7 @@ import re
 import secrets
 import signal
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -369,14 +369,22 @@ def refuse_long(text: str, what: str) -> None:
 
 
 def create_durable(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Make the file at `path`, whole and durable, or raise FileExistsError: of two who try, one does it."""
+    """Make the file at `path`, whole and durable, or raise FileExistsError: of two who try, one does it.
+
+    Raises OSError when the disk refuses; then it is not there: who is told of a failure tries again.
+    """
     temp = path.with_name(f"{files.TEMP_PREFIX}{secrets.token_hex(6)}")
-    files.write_durable(temp, data, mode=mode)
     try:
+        files.write_durable(temp, data, mode=mode)
         path.hardlink_to(temp)
+        try:
+            files.sync_folder(path.parent)
+        except OSError:
+            path.unlink()
+            raise
     finally:
-        temp.unlink()
-    files.sync_folder(path.parent)
+        with suppress(OSError):  # whoever writes here next takes it away
+            temp.unlink(missing_ok=True)
 
 
 def is_finished(path: Path) -> bool:

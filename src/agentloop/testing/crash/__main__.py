@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from agentloop import exits
 from agentloop.errors import AgentloopError
-from agentloop.testing.crash.arena import Arena
-from agentloop.testing.crash.calls import FITTING, Point, point_named, strided
+from agentloop.testing.crash.arena import Arena, in_memory
+from agentloop.testing.crash.calls import FITTING, LASTING, Point, point_named, spread
 from agentloop.testing.crash.disks import Cuts, Disk, cut_power, fill_up, missing, mounted_small
 from agentloop.testing.crash.run import (
     Tally,
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(NO_STRACE)
         return exits.UNSAFE
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(exits.FAILED))
-    folder = Path(tempfile.mkdtemp(prefix="agentloop-crash-"))
+    folder = Path(tempfile.mkdtemp(prefix="agentloop-crash-", dir=in_memory()))
     try:
         if given.cuts:
             return _cut(given, folder)
@@ -61,9 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/check-crash", description=__doc__)
-    parser.add_argument("--fault", action="append", choices=[*FITTING, "errors"], help="default: kill")
+    kinds = [*FITTING, *LASTING, "errors"]
+    parser.add_argument("--fault", action="append", choices=kinds, help="default: kill; + = from there on")
+    parser.add_argument(
+        "--whole", type=int, default=8, help="play every so-manieth point to the end of the story (1: all)"
+    )
     parser.add_argument("--role", action="append", help="cycle, attempt, gate, run, issue, pr, config, git")
-    parser.add_argument("--step", action="append", help="file, supervise, plan, judge, publish, merge, close")
+    parser.add_argument(
+        "--step", action="append", help="file, supervise, plan, work, judge, publish, merge, close"
+    )
     parser.add_argument("--only", action="append", metavar="POINT", help="this point, as a failure names it")
     parser.add_argument("--seed", type=int, default=1, help="which sample comes first")
     parser.add_argument("--points", type=int, default=0, help="at most so many (0: all)")
@@ -75,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cuts", type=int, default=0, help="cut the power so often, instead of points")
     parser.add_argument("--file-system", choices=["xfs", "ext4"], default="xfs", help="for --cuts")
     parser.add_argument("--small-disk", action="store_true", help="let a disk fill up, instead of points")
-    parser.add_argument("--list", action="store_true", help="print the points in their order, and try none")
+    parser.add_argument("--list", type=Path, help="write the names of the points, in their order, here")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the run behind")
     return parser
 
@@ -88,8 +94,7 @@ def _tried_all(given: argparse.Namespace, folder: Path) -> int:
         first.make()
         points = _chosen(given, first)
         if given.list:
-            _say("\n".join(point.name for point in points))
-            return exits.OK
+            given.list.write_text("".join(f"{point.name}\n" for point in points))
         _say(f"{len(points)} points; recorded in {time.monotonic() - began:.0f} s")
         arenas += [Arena(folder / str(n)) for n in range(2, given.jobs + 1)]
         board = _Board(points=list(points)[::-1], given=given)
@@ -151,10 +156,11 @@ def _chosen(given: argparse.Namespace, arena: Arena) -> tuple[Point, ...]:
         prepare(arena)
         return tuple(map(point_named, given.only))
     faults = given.fault or ["kill"]
-    named = [each for each in FITTING if each in faults or ("errors" in faults and each != "kill")]
+    errors = "errors" in faults
+    named = [one for one in (*FITTING, *LASTING) if one in faults or (errors and one != "kill")]
     done = remembered(given.results) if given.results else frozenset()
     fitting = (point for point in all_points(recorded(arena), named) if _is_wanted(point, given))
-    ordered = [point for point in strided(fitting, given.seed) if point.name not in done]
+    ordered = [point for point in spread(fitting, given.seed) if point.name not in done]
     return tuple(ordered[: given.points] if given.points else ordered)
 
 
@@ -175,15 +181,16 @@ class _Board:
     began: float = field(default_factory=time.monotonic)
     bad: int = 0
 
-    def take(self) -> Iterator[Point]:
-        """Yield points until there is none left, or the time is up."""
+    def take(self) -> Iterator[tuple[Point, bool]]:
+        """Yield points, and whether to play to the end, until there is none left or the time is up."""
         while True:
             with self.lock:
                 minutes = (time.monotonic() - self.began) / 60
                 if not self.points or (self.given.minutes and minutes >= self.given.minutes):
                     return
                 point = self.points.pop()
-            yield point
+                whole = bool(self.given.only) or len(self.points) % self.given.whole == 0
+            yield point, whole
 
     def note(self, tried: Tried) -> None:
         """Count a point, remember it, and print what was not good."""
@@ -216,8 +223,8 @@ def _work(arenas: list[Arena], board: _Board) -> None:
         if arena is not arenas[0]:
             arena.make()
             prepare(arena)
-        for point in board.take():
-            board.note(strike(arena, point))
+        for point, whole in board.take():
+            board.note(strike(arena, point, whole=whole))
 
     threads = [threading.Thread(target=work, args=(arena,), daemon=True) for arena in arenas]
     for thread in threads:

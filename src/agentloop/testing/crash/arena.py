@@ -10,6 +10,7 @@ The shim is what runs as `sys.executable`, so whatever the loop starts of its ow
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import agentloop
 from agentloop.domain.effects import gate_run
 from agentloop.domain.observed import Running
 from agentloop.domain.states import Judging, Working
@@ -39,6 +41,7 @@ from agentloop.testing.script import load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agentloop.domain.observed import Seen
     from agentloop.domain.world import World
     from agentloop.testing.crash.calls import Point
     from agentloop.testing.model import Served
@@ -55,6 +58,7 @@ SETTINGS: Final = {"backoff_seconds": "1", "verify": '["python3 -m unittest"]'}
 COMMAND_SECONDS: Final = 90.0
 RUNS_SECONDS: Final = 90.0
 GONE_SECONDS: Final = 15.0
+ROOM_BYTES: Final = 1 << 30
 LONGEST_NAP_SECONDS: Final = 8.0
 
 _PYTHON: Final = """#!/bin/bash
@@ -118,6 +122,8 @@ class Arena:
 
     def make(self) -> None:
         """Make shims, repository and home. Raises OSError, AgentloopError."""
+        # The processes here write no bytecode, which would count among their calls; they shall find some.
+        compileall.compile_dir(Path(agentloop.__file__).parent, quiet=2)
         for name in ("bin", "arm", "snapshots", "world/person", "tmp"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
         self._make_shims()
@@ -219,6 +225,10 @@ class Arena:
         """Return what `agentloop WORDS --json` printed. Raises ValueError when that is no JSON."""
         return json.loads(self.agentloop(*words, "--json").text)
 
+    def seen(self, job: str) -> tuple[Seen, ...]:
+        """Return what is to be seen of an attempt or a gate."""
+        return LocalExecutor(self.home.root, only_look=True).observe(frozenset({job}))
+
     def wait_for_runs(self) -> None:
         """Wait until no attempt and no gate that the journal knows to be under way is running."""
         give_up = time.monotonic() + RUNS_SECONDS
@@ -246,8 +256,10 @@ class Arena:
 
     def arm(self, point: Point) -> None:
         """Have the process of the point struck when it comes."""
-        happens = "signal=KILL" if point.fault == "kill" else f"error={point.fault}"
-        words = f"-e trace={point.call} -e inject={point.call}:{happens}:when={point.n}"
+        error = point.fault.rstrip("+")
+        happens = "signal=KILL" if error == "kill" else f"error={error}"
+        when = f"{point.n}{'+' if point.fault.endswith('+') else ''}"
+        words = f"-e trace={point.call} -e inject={point.call}:{happens}:when={when}"
         if point.role.startswith("git"):
             number = point.role.removeprefix("git").rstrip("+")
             (self.root / "arm/git").mkdir()
@@ -321,6 +333,12 @@ class Arena:
         """End everything, the model too."""
         self.end_leftovers()
         self.model.stop()
+
+
+def in_memory() -> Path | None:
+    """Return a folder whose files are in memory, where fsync costs nothing; None when there is none."""
+    shared = Path("/dev/shm")  # noqa: S108 -- what is made in it gets a name of its own
+    return shared if os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > ROOM_BYTES else None
 
 
 def _empty(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ FITTING: Final = {
     "EMFILE": OPENS,
 }
 """Which calls a fault can happen to. What is not in the manual of a call is not injected into it."""
+LASTING: Final = tuple(f"{fault}+" for fault in FITTING if fault != "kill")
+"""Errors of that call and of all like it from there on, until the process ends."""
 
 _LINE: Final = re.compile(r"(?:(\d+) +)?([a-z0-9_]+)\((.*)")
 _OF_FILE: Final = re.compile(r"\d+<(/[^>]*)>")
@@ -88,7 +91,9 @@ def changing(record: str) -> tuple[tuple[str, int], ...]:
 def points_of(step: str, role: str, record: str, fault: str) -> Iterator[Point]:
     """Yield the points of a recorded process for a fault."""
     for call, n in changing(record):
-        if call in FITTING[fault]:
+        # The first thing a git does is to be there at all: before that it is its parent's call that counts.
+        born = (call, n) == ("execve", 1) and role.startswith("git")
+        if call in FITTING[fault.rstrip("+")] and not born:
             yield Point(step=step, role=role, call=call, n=n, fault=fault)
 
 
@@ -104,6 +109,16 @@ def strided(points: Iterable[Point], seed: int) -> tuple[Point, ...]:
     return tuple(ordered[place] for place in _by_rank(ranked))
 
 
+def spread(points: Iterable[Point], seed: int) -> tuple[Point, ...]:
+    """Return all points, one of each (step, role, fault) in turn, in the order of `strided` within each."""
+    groups: dict[tuple[str, str, str], list[Point]] = {}
+    for point in points:
+        role = "git" if point.role.startswith("git") else point.role
+        groups.setdefault((point.step, role, point.fault), []).append(point)
+    turns = [[*strided(group, seed)] for group in groups.values()]
+    return tuple(point for turn in zip_longest(*turns) for point in turn if point is not None)
+
+
 def _by_rank(ranked: list[int]) -> list[int]:
     places = [0] * len(ranked)
     for rank, place in enumerate(ranked):
@@ -116,9 +131,13 @@ def _changes(call: str, rest: str) -> bool:
         opened = _OPENED.search(rest)
         flags = set(opened[2].split("|")) if opened else set()
         writes = flags & {"O_CREAT", "O_TRUNC", "O_WRONLY", "O_RDWR"}
-        return opened is not None and bool(writes) and not opened[1].startswith(("/dev/", "/proc/"))
+        return opened is not None and bool(writes) and _is_kept(opened[1])
     if call in WRITES:
         written = _OF_FILE.match(rest)
-        in_file = written is not None and not written[1].startswith(("/dev/", "/proc/"))
-        return in_file or _OF_SOCKET.match(rest) is not None
+        return (written is not None and _is_kept(written[1])) or _OF_SOCKET.match(rest) is not None
     return call in TRACED
+
+
+def _is_kept(path: str) -> bool:
+    """Return whether a path is that of a file, not of a device or a process; /dev/shm holds files."""
+    return path.startswith("/dev/shm/") or not path.startswith(("/dev/", "/proc/"))  # noqa: S108

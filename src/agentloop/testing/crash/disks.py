@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentloop.edges import runtime
+from agentloop.edges.exchange import sync_file_system
 from agentloop.errors import AgentloopError, UnsafeError
 from agentloop.testing.crash import play
 from agentloop.testing.crash.play import STEPS, Told
@@ -34,7 +35,10 @@ FileSystem = Literal["xfs", "ext4"]
 IMAGE_BYTES: Final = 320 << 20
 """The smallest that mkfs.xfs takes is 300 MB."""
 MANY_TRIES: Final = {"retries_per_task": "50", "attempts_per_task": "50", "backoff_max_seconds": "1"}
-LONGEST_SECONDS: Final = 7.0
+LONGEST_SECONDS: Final = 8.0
+EARLY_SECONDS: Final = 1.2
+LATE: Final = 0.3
+"""Which part of the cuts comes when all that was started has ended: without any, no story would get on."""
 CUTS_A_STORY: Final = 60
 FREEZES: Final = 5
 SMALL_DISK: Final = "40m"
@@ -100,7 +104,7 @@ def cut_power(arena: Arena, disk: Disk, *, cuts: int, seed: int, seconds: float)
     arena.save("begin")
     while so_far.cuts < cuts and (not seconds or time.monotonic() - began < seconds):
         arena.restore("begin")
-        os.sync()
+        sync_file_system(arena.world)
         story = _Story(arena, disk, chance)
         so_far.stories += 1
         told = story.play(cuts - so_far.cuts)
@@ -127,7 +131,7 @@ class _Story:
             if not words:
                 break
             self._cut_during(words)
-        failed, stuck = play.go_on(self._arena, STEPS[-1])
+        failed, stuck = play.go_on(self._arena, play.LAST, play.LAST)
         return play.judged(self._arena, failed, stuck)
 
     def _next_words(self) -> tuple[str, ...]:
@@ -145,9 +149,10 @@ class _Story:
         arena = self._arena
         if play.WORDS not in arena.home.relay.read_text("utf-8"):
             play.write(arena)
-            os.sync()
+            sync_file_system(arena.world)
         process = arena.begin(*words)
-        moment = time.monotonic() + self._chance.uniform(0.05, LONGEST_SECONDS)
+        late = self._chance.random() < LATE
+        moment = time.monotonic() + (LONGEST_SECONDS if late else self._chance.uniform(0.02, EARLY_SECONDS))
         while time.monotonic() < moment and (process.poll() is None or any(arena.living())):
             time.sleep(0.01)
         _freeze(arena)
@@ -197,13 +202,14 @@ def fill_up(arena: Arena) -> Iterator[tuple[str, Told]]:
             arena.restore(step.before or step.name)
             before = _lines(arena.home.journal)
             _fill(ballast, left)
-            with suppress(OSError):
-                step.act(arena)
-                step.act(arena)
+            with suppress(OSError, AgentloopError):
+                ran = step.act(arena)
+                if ran is None or ran.status != 0:  # a person tries again what failed, and only that
+                    step.act(arena)
             after = _lines(arena.home.journal)
             ballast.unlink()
             lost = () if after[: len(before)] == before else ("lines of the journal are gone",)
-            failed, stuck = play.go_on(arena, step)
+            failed, stuck = play.go_on(arena, step, play.LAST)
             told = play.judged(arena, failed, (*stuck, *lost))
             yield f"{step.name}, {left} kB left", told
 

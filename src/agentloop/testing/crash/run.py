@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentloop.errors import AgentloopError
 from agentloop.testing.crash import play
@@ -14,7 +14,7 @@ from agentloop.testing.crash.calls import Point, points_of
 from agentloop.testing.crash.play import STEPS, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from agentloop.testing.crash.arena import Arena
@@ -57,7 +57,8 @@ def _recorded(arena: Arena, step: play.Step) -> dict[tuple[str, str], str]:
     found = arena.disarm()
     if ran is not None and ran.status != 0:
         raise AgentloopError(f"the step {step.name!r} ended with {ran.status}: {ran.text[-1500:]}")
-    return {(step.name, role): record for role, record in found.items()}
+    wanted = {role: record for role, record in found.items() if role in step.roles or role.startswith("git")}
+    return {(step.name, role): record for role, record in wanted.items()}
 
 
 def prepare(arena: Arena) -> None:
@@ -77,10 +78,11 @@ def all_points(records: dict[tuple[str, str], str], faults: Iterable[str]) -> It
                 yield from points_of(step, f"{role}+", record, fault)
 
 
-def strike(arena: Arena, point: Point) -> Tried:
-    """Go back to before the point's step, strike, go on to the end, and look."""
+def strike(arena: Arena, point: Point, *, whole: bool = True) -> Tried:
+    """Go back to before the point's step, strike, go on to the step's end or to the end of all, and look."""
     began = time.monotonic()
     step = next(one for one in STEPS if one.name == point.step)
+    until = play.LAST if whole else step
     arena.restore(step.before or step.name)
     arena.arm(point)
     failed: tuple[str, ...] = ()
@@ -88,12 +90,35 @@ def strike(arena: Arena, point: Point) -> Tried:
     try:
         step.act(arena)
         struck = _has_struck(arena.disarm(), point)
-        failed, stuck = play.go_on(arena, step)
+        failed, stuck = play.go_on(arena, step, until)
     except (AgentloopError, OSError, ValueError) as error:
         struck, stuck = True, (str(error),)
         arena.disarm()
-    told = play.judged(arena, failed, stuck)
+    told = play.judged(arena, failed, stuck, until)
     return Tried(point=point, struck=struck, told=told, seconds=time.monotonic() - began)
+
+
+def struck_story(arena: Arena, points: Mapping[str, Point]) -> tuple[Told, int]:
+    """Play one story from its beginning in which a step is struck at its point, if it has one.
+
+    Return how it ended and how many blows fell. Raises AgentloopError when the story gets stuck.
+    """
+    failed: list[str] = []
+    stuck: list[str] = []
+    fell = 0
+    arena.restore(STEPS[0].name)
+    for step in (one for one in STEPS if not one.before):
+        point = points.get(step.name)
+        if point is None:
+            step.act(arena)
+            continue
+        arena.arm(point)
+        step.act(arena)
+        fell += _has_struck(arena.disarm(), point)
+        more_failed, more_stuck = play.go_on(arena, step, step)
+        failed += more_failed
+        stuck += more_stuck
+    return play.judged(arena, tuple(failed), tuple(stuck)), fell
 
 
 def _has_struck(records: dict[str, str], point: Point) -> bool:
@@ -132,7 +157,7 @@ class Tally:
 
 def remember(path: Path, tried: Tried) -> None:
     """Append what came of a point, so that a run that was broken off can go on."""
-    said = {
+    said: dict[str, Any] = {
         "point": tried.point.name,
         "good": tried.told.good,
         "struck": tried.struck,
