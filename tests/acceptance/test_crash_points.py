@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 STORIES = (
     (
-        *("file/issue/link/1/kill", "plan/cycle/fsync/9/kill", "work/attempt/rename/3/kill"),
-        *("judge/gate/write/1/kill", "publish/cycle/fsync/17/kill", "merge/pr/rename/3/kill"),
-        "close/cycle/fsync/5/kill",
+        *("file/issue/link/1/kill", "plan/cycle/fsync/20/kill", "work/attempt/fsync/6/kill"),
+        *("judge/gate/rename/2/kill", "publish/cycle/fsync/16/kill", "merge/pr/rename/2/kill"),
+        "close/cycle/fsync/8/kill",
     ),
     (
-        *("file/issue/fsync/3/EIO", "plan/cycle/rename/4/kill", "work/cycle/fsync/3/kill"),
-        *("judge/cycle/fsync/6/kill", "publish/cycle/rename/6/ENOSPC", "merge/git9+/rename/1/kill"),
-        "close/cycle/write/6/kill",
+        *("file/issue/fsync/5/EIO", "plan/cycle/rename/12/kill", "work/cycle/fsync/8/kill"),
+        *("judge/cycle/rename/5/kill", "publish/cycle/rename/8/ENOSPC", "merge/git14+/rename/1/kill"),
+        "close/cycle/rename/6/kill",
     ),
 )
 """Killed just so that much is begun and nothing finished. Another story is begun only while there is time."""
