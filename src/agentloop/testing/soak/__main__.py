@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -86,6 +87,11 @@ class Soak:
             if self.supervisor is not None and self.supervisor.returncode != -signal.SIGKILL:
                 self.ended_by_itself.append(self.supervisor.returncode)
             self.start()
+
+    def note(self, what: str) -> None:
+        """Write down what was done to the loop, and when, beside its log."""
+        with (self.arena.root / "done.log").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%H:%M:%S.%f} {what}\n")
 
     def kill(self) -> str:
         """Kill something that lives, chosen by chance, and return what it was."""
@@ -163,10 +169,10 @@ def _run(soak: Soak, seconds: float) -> None:
     while (now := time.monotonic() - began) < seconds:
         soak.look_after()
         if now >= due["act"]:
-            soak.person.act()
+            soak.note(soak.person.act())
             due["act"] = now + soak.person.chance.uniform(*ACT_SECONDS)
         if now >= due["kill"]:
-            soak.kill()
+            soak.note(soak.kill())
             due["kill"] = now + soak.chance.uniform(*KILL_SECONDS)
         if now >= due["sample"]:
             soak.gauges.sample(now, soak.supervisor.pid if soak.supervisor else None)

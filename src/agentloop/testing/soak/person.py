@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 OPEN_AT_MOST: Final = 5
 GIVEN_UP: Final = "without merging it"
 """What the loop says on an issue whose pull request a person has closed."""
-_STAMP: Final = re.compile(r"\A<!-- agentloop relay [^\n]*")
 
 
 @dataclass
@@ -112,7 +110,7 @@ class Person:
     def write(self) -> str:
         """Add a line to the relay, in place."""
         self._save(self._text(), fresh=True)
-        return "writes into the relay"
+        return f"writes into the relay: {len(self.said)}"
 
     def write_stale(self) -> str:
         """Open the relay in an editor; the next time, save what was opened then, with a line more."""
@@ -121,7 +119,7 @@ class Person:
             return "opens the relay"
         buffer, self._buffer = self._buffer, ""
         self._save(buffer, fresh=False)
-        return "saves a stale buffer of the relay"
+        return f"saves a stale buffer of the relay: {len(self.said)}"
 
     def _save(self, text: str, *, fresh: bool) -> None:
         if not text:
@@ -129,9 +127,11 @@ class Person:
         words = f"Words {len(self.said) + 1} of mine, {self.chance.randrange(10**9)} ✎"
         new = text.rstrip("\n") + f"\n{words}\n"
         now = self._text()
-        if not fresh and _stamp(now) == _stamp(text):
-            # Nobody but this person has written since: what they wrote over is their own doing.
-            self.overwritten += [one for one in self.said if one in now and one not in new]
+        if not fresh:
+            # Words that the loop has not taken in, and that are in nobody's hands but this person's.
+            known = self._taken_in()
+            gone = (one for one in self.said if one in now and one not in new)
+            self.overwritten += [one for one in gone if one not in known]
         self.arena.home.relay.write_text(new, "utf-8")
         self.said.append(words)
 
@@ -140,6 +140,12 @@ class Person:
             return self.arena.home.relay.read_text("utf-8")
         except OSError:
             return ""
+
+    def _taken_in(self) -> str:
+        """Return the last version that the loop has stored; what is in it must be kept, whoever writes."""
+        versions = (self.arena.home.runtime / "relay").glob("[0-9]*.md")
+        newest = max(versions, key=lambda path: int(path.stem), default=None)
+        return newest.read_text("utf-8") if newest is not None else ""
 
     # Looking.
 
@@ -156,11 +162,6 @@ class Person:
         if ran.status not in (0, 7):  # what does not fit the state of things any more is no failure
             self.failures.append(f"{' '.join(words)} ended with {ran.status}: {_brief(ran.text)}")
         return ran.status == 0
-
-
-def _stamp(text: str) -> str:
-    found = _STAMP.match(text)
-    return found[0] if found else ""
 
 
 def _brief(text: str) -> str:
