@@ -249,7 +249,7 @@ def test_an_index_that_a_killed_cycle_left_behind_is_set_right_by_the_next_commi
     say(relay, "Fix it.")
     shim = tmp_path_factory.mktemp("bin") / "git"
     shim.write_text(
-        f'#!/bin/sh\ncase "$*" in *update-index*) kill -9 $PPID;; esac\nexec {which("git")} "$@"\n'
+        f'#!/bin/sh\ncase "$*" in *update-index*) kill -9 $PPID; exit 1;; esac\nexec {which("git")} "$@"\n'
     )
     shim.chmod(0o755)
     code = "import sys; from pathlib import Path; from agentloop.edges.relay import RelayFile\n"
