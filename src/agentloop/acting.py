@@ -22,6 +22,7 @@ from agentloop.domain.reconcile import objections
 from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.valueclass import replace
 from agentloop.domain.work import RETRY, Delivered, End, Finding
+from agentloop.domain.world import Closed
 from agentloop.errors import ConflictError, NotFoundError, TargetError
 from agentloop.ports import Rejected
 from agentloop.specs import attempt_spec, gate_spec, the_target, the_try
@@ -100,8 +101,18 @@ class Actor:
         return result
 
     def finish_intents(self, now: datetime) -> None:
-        """Look for every effect that a killed cycle intended; do those that are not there."""
-        for op in tuple(self.world.open_ops):
+        """Look for every effect that a killed cycle intended; do those that are not there.
+
+        What begins something new (`begins`) is left for `finish_beginnings`.
+        """
+        self._finish(now, [op for op in self.world.open_ops if not begins(self.world.effects[op].effect)])
+
+    def finish_beginnings(self, now: datetime) -> None:
+        """Do the same for what begins something new, now that it is known what people did meanwhile."""
+        self._finish(now, [op for op in self.world.open_ops if begins(self.world.effects[op].effect)])
+
+    def _finish(self, now: datetime, ops: list[str]) -> None:
+        for op in ops:
             if self._given_up(self.world.effects[op].effect):
                 self.record(now, f.EffectFailed(op=op, why="its task has gone on without it"))
                 continue
@@ -116,13 +127,23 @@ class Actor:
         # An attempt that could not be started is counted as lost and another follows: it must not start then.
         match effect:
             case e.StartAttempt(attempt=attempt):
-                state = the_try(self.world, attempt)[0].state
-                return not (isinstance(state, s.Working) and state.attempt == attempt)
+                view = the_try(self.world, attempt)[0]
+                state = view.state
+                goes_on = isinstance(state, s.Working) and state.attempt == attempt
+                return not goes_on or self._is_closed(view)
             case e.StartGate(attempt=attempt):
-                state = the_try(self.world, attempt)[0].state
-                return not (isinstance(state, s.Judging) and state.started and state.attempt == attempt)
+                view = the_try(self.world, attempt)[0]
+                state = view.state
+                goes_on = isinstance(state, s.Judging) and state.started and state.attempt == attempt
+                return not goes_on or self._is_closed(view)
+            case e.Push(branch=branch) | e.OpenPull(branch=branch):
+                mine = (one for one in self.world.live_tasks() if one.last and one.last.branch == branch)
+                return any(self._is_closed(one) for one in mine)
             case _:
                 return False
+
+    def _is_closed(self, view: TaskView) -> bool:
+        return isinstance(self.world.issues[view.task.issue].state, Closed)
 
     def carry_out(self, scene: Scene, decision: d.Decision, by: Literal["admin", "rules", "person"]) -> None:
         """Do an admitted decision. Raises what a port raises; then the rules will propose it again."""
@@ -578,6 +599,11 @@ class Actor:
                 return self._out.executor.act(op, effect, None)
             case _:
                 assert_never(effect)
+
+
+def begins(effect: e.Effect) -> bool:
+    """Whether the effect begins something that nobody wants any more when its issue was closed meanwhile."""
+    return isinstance(effect, e.StartAttempt | e.StartGate | e.Push | e.OpenPull)
 
 
 def _end_of(one: Try, outcome: Outcome, now: datetime) -> End:

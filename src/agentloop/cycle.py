@@ -15,8 +15,9 @@ from agentloop.domain import alerts, signals
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain.admission import refusal
+from agentloop.domain.askable import askable
 from agentloop.domain.candidates import not_started
-from agentloop.domain.effects import gate_run
+from agentloop.domain.effects import StartAttempt, StartGate, gate_run
 from agentloop.domain.observed import Observed
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.reconcile import reconcile
@@ -131,9 +132,11 @@ class _Course:
 
 
 def run(parts: Parts) -> Ended:
-    """Run one cycle. Raises JournalError when the journal cannot be trusted.
+    """Run one cycle.
 
-    Everything else becomes a problem said.
+    Raises JournalError when the journal cannot be trusted, and HomeError or OSError when the relay cannot be
+    read: what a person wrote in it may be "stop", so nothing is decided without it. Everything else becomes
+    a problem said.
     """
     # 1. The caller holds the lock; the wake trigger is taken away before anything is looked at.
     wakes = parts.take_wake()
@@ -161,6 +164,8 @@ def run(parts: Parts) -> Ended:
     # 4. Reconcile: what follows without a model.
     if news:
         _record(parts, actor, course, scene.now, f.CycleBegan(version=parts.version), *news)
+    if actor.world.open_ops:
+        scene = _begin(parts, actor, scene, course)
     _hear_people(parts, actor, scene, course)
     _follow_rules(parts, actor, scene, course)
     _alert(parts, actor, scene, course)
@@ -197,7 +202,7 @@ def _to_ask_about(scene: Scene) -> tuple[Matter, ...]:
     """
     if not scene.may_ask():
         return ()
-    found = signals.matters(scene.world, scene.observed)
+    found = askable(scene)
     if scene.world.trouble is None:
         return found
     return tuple(sorted(found, key=lambda one: scene.world.failures[one.id])[:1])
@@ -235,12 +240,7 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
     tasks = world.live_tasks()
     issues = frozenset(world.open)
     pulls = frozenset(view.pull for view in tasks if view.pull)
-    jobs = [f"attempt:{view.state.attempt}" for view in tasks if isinstance(view.state, Working)]
-    jobs += [
-        f"gate:{gate_run(view.state.attempt, view.state.round)}"
-        for view in tasks
-        if isinstance(view.state, Judging) and view.state.started
-    ]
+    jobs = _jobs(world)
     out = parts.outside
     observed = Observed(
         now=now,
@@ -259,6 +259,36 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
         standing=relay.plan.decisions,
         woken=woken,
     )
+
+
+def _jobs(world: World) -> list[str]:
+    """Return the names of the runs that were started; one that is yet to be is not missing."""
+    tasks = world.live_tasks()
+    jobs = [f"attempt:{view.state.attempt}" for view in tasks if isinstance(view.state, Working)]
+    jobs += [
+        f"gate:{gate_run(view.state.attempt, view.state.round)}"
+        for view in tasks
+        if isinstance(view.state, Judging) and view.state.started
+    ]
+    coming = _coming(world)
+    return [job for job in jobs if job not in coming]
+
+
+def _coming(world: World) -> frozenset[str]:
+    """Return the names of the runs whose start was intended, and nobody knows yet whether they are."""
+    intended = [world.effects[op].effect for op in world.open_ops]
+    attempts = {f"attempt:{one.attempt}" for one in intended if isinstance(one, StartAttempt)}
+    return frozenset(attempts | {f"gate:{one.run}" for one in intended if isinstance(one, StartGate)})
+
+
+def _begin(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> Scene:
+    """Start what a killed cycle was about to start, unless people closed its issue; return what runs now."""
+    coming = _coming(actor.world)
+    _attempted(actor, course, "recovering", lambda: actor.finish_beginnings(scene.now))
+    seen = _tried(course, "the attempts", lambda: parts.outside.executor.observe(coming)) if coming else ()
+    for facts in filter(None, (signals.job_news(actor.world, one) for one in seen)):
+        _record(parts, actor, course, scene.now, *facts)
+    return replace(scene, observed=replace(scene.observed, seen=(*scene.observed.seen, *seen)))
 
 
 def _disk(parts: Parts, course: _Course) -> int:
@@ -581,7 +611,7 @@ def _nap(parts: Parts, scene: Scene, course: _Course) -> Nap:
     rests = [one for one in course.carried_out if isinstance(one, d.Sleep | d.Hibernate)]
     # What the admin left open waits; but after a refusal it is told why, and may decide again at once.
     left = () if course.refused else course.shown
-    unseen = any(one.id not in left for one in signals.matters(scene.world, scene.observed))
+    unseen = any(one.id not in left for one in askable(scene))
     to_do = (unseen and scene.may_ask()) or _to_do(_as_looked_at(scene, course), course)
     return nap(
         scene,

@@ -908,6 +908,76 @@ def test_a_tracker_that_cannot_be_read_is_a_problem_said_and_loses_nothing() -> 
     house.live()
 
 
+def test_what_was_about_to_begin_waits_for_a_look_at_what_people_did() -> None:
+    """The cycle was killed before the attempt was started; the issue is closed: it never starts."""
+    house = House()
+    house.file()
+    with pytest.raises(KilledError):
+        house.cycle(Fuse(at=_point("before executor.act")))
+    assert next(iter(house.world.open_ops)).startswith("start:1.1.1")
+    house.tracker.close("1", reason="never mind", author="ana")
+    house.cycle()
+    assert (house.executor.started, house.world.open_ops) == ([], {})
+    assert house.state("1.1") == s.Cancelled(reason="a person closed issue 1")
+    assert (house.world.purses, house.world.spent_by_purse["attempt:1.1.1"]) == ({}, 0)
+
+
+def test_money_is_a_timer_too_and_uses_up_no_retry() -> None:
+    """A limit that is lowered again and again ends attempts; their task waits, and is never parked for it."""
+    house = quiet_house()
+    often = SETTINGS.limits.retries_per_task + 2
+    for number in range(1, often + 1):
+        attempt = f"1.1.{number}"
+        assert house.executor.alive() == (f"attempt:{attempt}",)
+        house.executor.spend(attempt, settled_micros=micros(0.01))
+        low = Limits(hour_usd=0.001)
+        house.settings = replace(SETTINGS, limits=low)
+        house.cycle()
+        assert house.executor.stopped[-1] == f"attempt:{attempt}"
+        why = "the last attempt was ended by limits.hour_usd"
+        house.sleep(2)
+        house.cycle()
+        state = house.state("1.1")
+        assert isinstance(state, s.Queued)
+        assert state.why == why
+        house.settings = SETTINGS
+        house.sleep(2)
+        house.cycle()
+    assert house.world.tasks["1.1"].requeues == 0
+
+
+def test_an_issue_whose_money_is_used_up_is_not_asked_about_until_a_person_raises_it() -> None:
+    """It says so on the issue, once; other issues go on, and the loop is not hot."""
+    house = quiet_house(settings=replace(SETTINGS, limits=Limits(issue_usd=1.5)))
+    house.executor.spend("1.1.1", settled_micros=micros(0.9))
+    house.executor.end("1.1.1", Blocked(reason="what is asked for is not clear"))
+    house.file("Another thing is wrong")
+    ended = [house.cycle() for _ in range(4)]
+    assert [shown for shown in house.shown if "returned:1.1.1" in shown] == []
+    assert len(house.executor.alive()) == 1
+    said = [one for one in house.says("1") if "limits.issue_usd" in one]
+    assert len(said) == 1
+    assert [one.outcome for one in ended[1:]] == ["idle"] * 3
+    house.settings = SETTINGS
+    house.sleep(1)
+    house.cycle()
+    assert "returned:1.1.1" in house.shown[-1]
+
+
+def test_limits_are_told_once_through_a_whole_cycle() -> None:
+    """In the log, the notices that `status` shows, the relay's facts, and on the issue whose work waits."""
+    limits = Limits(day_usd=10, hour_usd=0, task_usd=0)
+    house = quiet_house(settings=replace(SETTINGS, limits=limits))
+    house.executor.spend("1.1.1", settled_micros=micros(8.2))
+    house.executor.end("1.1.1", NothingDone(reason="no"))
+    told = [house.cycle() for _ in range(3)]
+    alerts = [fields["says"] for event, fields in house.told if event == "alert"]
+    assert [one.partition(" of limits")[0].partition(":")[0] for one in alerts] == ["80 %", "task 1.1 waits"]
+    assert set(alerts) <= set(told[0].notices)
+    assert [one for one in alerts if one in str(house.baton.relay.facts)] == alerts[1:]
+    assert [one for one in house.says("1") if "limits.day_usd" in one] == [house.says("1")[-1]]
+
+
 def test_a_full_disk_stops_the_cycle_and_the_next_goes_on() -> None:
     """A journal that cannot be written acknowledges nothing; no effect is done without it."""
     house = House()

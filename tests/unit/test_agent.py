@@ -269,7 +269,11 @@ def test_a_cut_answer_is_shown_back_without_its_tools() -> None:
         ),
         (
             Unavailable(why="500", usage=None),
-            Broken(reason="the model was out of reach: 500", fix="it is tried again by itself"),
+            LimitedBy(until=NOW + agent.WAIT_UNSAID, detail="the service is out of reach: 500"),
+        ),
+        (
+            Unavailable(why="no whole answer", usage=None, again=False),
+            Broken(reason="the model was out of reach: no whole answer", fix="it is tried again by itself"),
         ),
         (
             OutOfBudget(limit="attempt", left_micros=10_000, needed_micros=250_000),

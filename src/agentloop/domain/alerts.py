@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agentloop.domain import signals
+from agentloop.domain.askable import askable, issue_of, unpaid
 from agentloop.domain.limits import Rest, Wanted, anew_words, house, left_words
 from agentloop.domain.order import in_order
 from agentloop.domain.valueclass import dataclass
@@ -71,14 +71,21 @@ def _waiting(scene: Scene) -> list[Alert]:
 
 
 def _asking(scene: Scene) -> list[Alert]:
+    own = [_used_up(scene, rest, issue_of(one)) for one, rest in unpaid(scene)]
     rest = scene.admin_unpaid()
-    matters = signals.matters(scene.world, scene.observed) if rest is not None else []
+    matters = askable(scene) if rest is not None else ()
     if rest is None or not matters or not _is_reached(rest, scene.admin_wants()):
-        return []
+        return own
     about = next((one.about for one in matters if one.kind == "issue"), "")
     left = f"{_amount(rest, rest.left)} is left under {rest.name}{anew_words(rest)}"
     says = f"the admin agent is not asked: {left}"
-    return [Alert(key=_key(scene, rest, "reached"), says=says, issue=about)]
+    return [*own, Alert(key=_key(scene, rest, "reached"), says=says, issue=about)]
+
+
+def _used_up(scene: Scene, rest: Rest, issue: str) -> Alert:
+    left = f"{_amount(rest, rest.left)} is left under {rest.name}"
+    says = f"the admin agent is not asked about issue {issue}: {left}{anew_words(rest)}"
+    return Alert(key=f"{_key(scene, rest, 'reached')} {issue}", says=says, issue=issue)
 
 
 def _is_reached(rest: Rest, wanted: Wanted) -> bool:

@@ -193,10 +193,14 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halt:
-    """End an attempt, or its gate, that runs on beyond its deadline."""
+    """End an attempt, or its gate, that runs on beyond its deadline, or beyond what a limit allows.
+
+    `limit` names that limit: then it is nobody's failure.
+    """
 
     attempt: str
     rationale: str
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,19 +91,25 @@ def house(world: World, limits: Limits, now: datetime, role: Role | None = None)
 
 def of_task(world: World, limits: Limits, now: datetime, view: TaskView) -> tuple[Rest, ...]:
     """Return what every limit leaves for an attempt at the task; the longest-lasting first."""
-    issue = world.issues.get(view.task.issue)
-    views = world.tasks_of(view.task.issue)
-    admin = in_all(issue.admin if issue else ())
-    mine, all_of_it = _taken(world, (view,)), _taken(world, views)
+    mine = _taken(world, (view,))
     own = (
-        _usd("issue_usd", limits.issue_usd, all_of_it.micros + admin.most_micros, aside=all_of_it.aside),
-        _count(
-            "issue_tokens", limits.issue_tokens, all_of_it.tokens + admin.tokens, aside=all_of_it.tokens_aside
-        ),
         _usd("task_usd", limits.task_usd, mine.micros, aside=mine.aside),
         _count("task_tokens", limits.task_tokens, mine.tokens, aside=mine.tokens_aside),
     )
-    return (*(rest for rest in own if rest is not None), *house(world, limits, now, "worker"))
+    wider = of_issue(world, limits, view.task.issue)
+    return (*wider, *(rest for rest in own if rest is not None), *house(world, limits, now, "worker"))
+
+
+def of_issue(world: World, limits: Limits, issue: str) -> tuple[Rest, ...]:
+    """Return what the limits of the issue leave: for attempts at its tasks, and for asking the admin."""
+    view = world.issues.get(issue)
+    admin = in_all(view.admin if view else ())
+    taken = _taken(world, world.tasks_of(issue))
+    own = (
+        _usd("issue_usd", limits.issue_usd, taken.micros + admin.most_micros, aside=taken.aside),
+        _count("issue_tokens", limits.issue_tokens, taken.tokens + admin.tokens, aside=taken.tokens_aside),
+    )
+    return tuple(rest for rest in own if rest is not None)
 
 
 def tokens_given(limits: Limits) -> int:

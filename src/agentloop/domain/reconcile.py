@@ -17,6 +17,7 @@ from agentloop.domain.observed import Running
 from agentloop.domain.order import held_back, in_order
 from agentloop.domain.progress import nothing_again, same_change, same_failure
 from agentloop.domain.scene import gate_minutes
+from agentloop.domain.settings import micros
 from agentloop.domain.signals import evidence_for, issue_matter, task_matter, used_up, worn_out
 from agentloop.domain.work import (
     Blocked,
@@ -122,6 +123,8 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
             house = scene.world.limited_until if scene.limited() else None
             until = max(until, soonest, house or soonest)
             return [d.Requeue(task=view.task.id, not_before=until, rationale=why, counts=False)]
+        case Stopped() | None if limit := _out_of_money(scene, view):
+            return [_when_paid(scene, view, limit)]
         case Stopped(why=why, detail=detail):
             return [_later(scene, view, f"the last attempt was stopped ({why}) {detail}".strip())]
         case Broken(reason=reason, fix=fix):
@@ -130,6 +133,23 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
             return [_later(scene, view, "the last attempt was killed, or its result lost")]
         case _:
             assert_never(state.outcome)
+
+
+def _out_of_money(scene: Scene, view: s.TaskView) -> str:
+    """Return the limit that ended the last attempt before it had all that an attempt may take, or ""."""
+    last = view.last
+    if last is None or last.limit:
+        return last.limit if last else ""
+    ended = isinstance(last.outcome, Stopped) and last.outcome.why == "budget"
+    cut = last.slice_micros < micros(scene.settings.limits.attempt_usd)
+    return "the limit that cut its slice short" if ended and cut else ""
+
+
+def _when_paid(scene: Scene, view: s.TaskView, limit: str) -> d.RuleDecision:
+    # A limit is no failure: no retry is used up, and it starts when there is money again.
+    soonest = scene.now + timedelta(seconds=scene.settings.worker.backoff_seconds)
+    why = f"the last attempt was ended by {limit}"
+    return d.Requeue(task=view.task.id, not_before=soonest, rationale=why, counts=False)
 
 
 def _left_work(view: s.TaskView, state: s.Returned) -> bool:
@@ -148,19 +168,21 @@ def _running(
     if not any(isinstance(one, Running) and one.attempt == state.attempt for one in scene.observed.seen):
         return []
     deadline = _deadline(scene, view, state)
-    why = _passed_limit(scene) if isinstance(state, s.Working) else ""
     if deadline is not None and scene.now > deadline + OVERDUE:
         why = f"it runs on, although its deadline was {deadline:%Y-%m-%d %H:%M} UTC"
-    return [d.Halt(attempt=state.attempt, rationale=why)] if why else []
+        return [d.Halt(attempt=state.attempt, rationale=why)]
+    limit = _passed_limit(scene) if isinstance(state, s.Working) else ""
+    why = f"more is spent than {limit} allows: the call in hand is broken off"
+    return [d.Halt(attempt=state.attempt, rationale=why, limit=limit)] if limit else []
 
 
 def _passed_limit(scene: Scene) -> str:
-    """Return which limit more is spent than it allows, or "": somebody lowered it while attempts ran."""
+    """Return the limit that more is spent than it allows, or "": somebody lowered it while attempts ran."""
     runs = [one for one in scene.observed.seen if isinstance(one, Running) and one.role == "attempt"]
     spending = sum(one.spent_micros for one in runs if f"attempt:{one.attempt}" in scene.world.purses)
     rests = house(scene.world, scene.settings.limits, scene.now, "worker")
     passed = [rest.name for rest in rests if not rest.tokens and rest.spent + spending > rest.most]
-    return f"more is spent than {passed[0]} allows: the call in hand is broken off" if passed else ""
+    return passed[0] if passed else ""
 
 
 def _deadline(scene: Scene, view: s.TaskView, state: s.Judging | s.Working) -> datetime | None:

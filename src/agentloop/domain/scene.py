@@ -13,6 +13,7 @@ from agentloop.domain.limits import (
     fitting,
     house,
     next_day,
+    of_issue,
     of_task,
     short,
     tokens_given,
@@ -84,8 +85,9 @@ class Scene:
         limits = self.settings.limits
         most = Wanted(micros=micros(limits.attempt_usd), tokens=tokens_given(limits))
         fits = fitting(of_task(self.world, limits, self.now, view), most)
-        house_left = fitting(house(self.world, limits, self.now), Wanted(micros=WITHOUT_END)).micros
-        free = max(self.needed(view).micros, house_left - micros(limits.cycle_usd))
+        wider = (*of_issue(self.world, limits, view.task.issue), *house(self.world, limits, self.now))
+        left = fitting(wider, Wanted(micros=WITHOUT_END)).micros
+        free = max(self.needed(view).micros, left - micros(limits.cycle_usd))
         return replace(fits, micros=min(fits.micros, free))
 
     def admin_unpaid(self) -> Rest | None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from agentloop.domain import decisions as d
-from agentloop.domain import signals
+from agentloop.domain.askable import askable, issue_of, unpaid
 from agentloop.domain.order import held_back, in_order
 from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Queued, TaskState, Working
@@ -114,7 +114,7 @@ def _out_of_money(scene: Scene) -> Nap | None:
     waiting = [(view, rest) for view, rest in unpaid if len(held_back(scene, view)) == 1]
     if not waiting:
         rest = scene.admin_unpaid()
-        matters = signals.matters(scene.world, scene.observed) if rest else []
+        matters = askable(scene) if rest else ()
         return _cannot_ask(rest, len(matters)) if rest and matters else None
     timed = [(rest.until, view, rest) for view, rest in waiting if rest.until is not None]
     if not timed:
@@ -171,6 +171,8 @@ def _waiting_for(scene: Scene) -> str:
         parts.append(f"{count(len(review), 'pull request')} to review")
     if asked:
         parts.append(f"an answer on issue {', '.join(asked[:3])}")
+    for matter, rest in unpaid(scene)[:1]:
+        parts.append(f"more under {rest.name}, which is used up for issue {issue_of(matter)}")
     return "waits for you: " + ", ".join(parts) if parts else "nothing to do"
 
 

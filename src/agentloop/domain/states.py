@@ -302,6 +302,8 @@ class Try:
     """The commit of what it had done when it was stopped ("" = that may not come in); None: not looked at."""
     origin: str = ""
     """The commit that its result is measured from."""
+    limit: str = ""
+    """The limit of money because of which it was ended from outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentloop.domain import states as s
 from agentloop.domain import world as w
+from agentloop.domain.askable import unpaid_issue
 from agentloop.domain.limits import anew_words
 from agentloop.domain.order import held_back
 from agentloop.domain.report import need_of_issue, need_of_task
@@ -132,7 +133,7 @@ def when_asked(scene: Scene, issue: IssueView) -> str:
         return (
             f"{what} when the provider's limit is over, {limit.limited_until:%H:%M} UTC: {limit.limited_why}"
         )
-    unpaid = scene.admin_unpaid()
+    unpaid = unpaid_issue(scene, issue.id) or scene.admin_unpaid()
     if unpaid is not None:
         return f"{what} when there is money again: {unpaid.name} is used up{anew_words(unpaid)}"
     return f"{what} in the next cycle"

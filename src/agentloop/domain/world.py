@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agentloop.domain import facts
-from agentloop.domain.decisions import Decision
+from agentloop.domain.decisions import Decision, Halt
 from agentloop.domain.effects import Effect
 from agentloop.domain.shares import Share, by_model, in_all, split
 from agentloop.domain.shelf import Shelf
@@ -501,6 +501,11 @@ def _attempt_ended(world: World, fact: facts.AttemptEnded, entry: facts.Entry) -
         world.fruitless += not isinstance(fact.outcome, Delivered)
 
 
+def _decided(world: World, fact: facts.Decided, _entry: facts.Entry) -> None:
+    if isinstance(fact.decision, Halt) and fact.decision.limit:
+        _change_try(world, fact.decision.attempt, limit=fact.decision.limit)
+
+
 def _attempt_lost(world: World, fact: facts.AttemptLost, entry: facts.Entry) -> None:
     _change_try(world, fact.attempt, ended=entry.at, said=fact.said)
 
@@ -746,6 +751,7 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.AttemptStarted: _attempt_started,
     facts.AttemptEnded: _attempt_ended,
     facts.AttemptLost: _attempt_lost,
+    facts.Decided: _decided,
     facts.WorkTaken: _work_taken,
     facts.WorkRefused: _work_refused,
     facts.ResultTaken: _result_taken,

@@ -316,6 +316,10 @@ def _ending(answer: Answer, job: Job) -> Outcome:
             return NothingDone(reason=f"the model refused: {answer.why}")
         case Truncated() | Answered():
             return GaveUp(reason=f"its answers were cut off {CUT_OFF + 1} times in a row")
+        case Unavailable(again=True):
+            # As with a limit, whoever asks next meets the same: all wait, and no failure is counted.
+            says = f"the service is out of reach: {answer.why}"
+            return LimitedBy(until=job.now() + WAIT_UNSAID, detail=says)
         case Unavailable():
             return Broken(
                 reason=f"the model was out of reach: {answer.why}", fix="it is tried again by itself"
