@@ -14,7 +14,7 @@ TYPE_CHECKING = (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WORKERS = frozenset({"attempt", "gate", "upkeep"})
+WORKERS = frozenset({"attempt", "gate", "salvage", "upkeep"})
 QUICK = WORKERS | {"run", "cycle", "wake", "stop", "pause", "resume"}
 TAKES_WORDS = frozenset(
     {"--body", "-b", "--comment", "--request-changes", "--reason", "--summary", "--name", "--label", "-l"}

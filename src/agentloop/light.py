@@ -41,7 +41,7 @@ OPTIONS = {
     "resume": {"--home": VALUE, "--json": FLAG},
     "status": {"--home": VALUE, "--json": FLAG, "--compact": FLAG},
 }
-WORKERS = ("attempt", "gate", "upkeep")
+WORKERS = ("attempt", "gate", "salvage", "upkeep")
 """What the executor starts: `agentloop attempt ID --home HOME`."""
 SERVED = ("run", "cycle")
 """What a unit starts: systemd's journal reads what these say."""
@@ -240,7 +240,7 @@ def status(home: str, *, compact: bool = False) -> int:
 
 
 def work(name: str, args: list[str]) -> int:
-    """Be the harness of an attempt, its gate, or the upkeep, and return the exit code."""
+    """Be the harness of an attempt, its gate, its salvage, or the upkeep, and return the exit code."""
     from pathlib import Path
 
     from agentloop import wiring
@@ -251,7 +251,12 @@ def work(name: str, args: list[str]) -> int:
             file=sys.stderr,
         )
         return exits.USAGE
-    starts = {"attempt": wiring.run_attempt, "gate": wiring.run_gate, "upkeep": wiring.run_upkeep}
+    starts = {
+        "attempt": wiring.run_attempt,
+        "gate": wiring.run_gate,
+        "salvage": wiring.run_salvage,
+        "upkeep": wiring.run_upkeep,
+    }
     return starts[name](args[0], Path(args[2]))
 
 

@@ -193,6 +193,13 @@ def run_attempt(attempt: str, root: Path) -> int:
     return harness.main(attempt, root, connect)
 
 
+def run_salvage(attempt: str, root: Path) -> int:
+    """Hand over what a killed attempt left in its tree and return the exit code."""
+    from agentloop.worker import salvage
+
+    return salvage.main(attempt, root)
+
+
 def run_upkeep(_: str, root: Path) -> int:
     """Make work trees ahead and empty the trash; return the exit code."""
     from agentloop import upkeep

@@ -556,7 +556,41 @@ def test_a_killed_attempt_is_lost_and_nothing_of_it_runs_on(stage: Stage) -> Non
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not running(nap(4242)))
         (seen,) = stage.executor.observe(frozenset({"attempt:1.1.1"}))
-        assert seen == Lost(attempt="1.1.1", role="attempt", spent_micros=model.served_micros(spec.prices))
+        assert isinstance(seen, Lost)
+        assert seen.spent_micros == model.served_micros(spec.prices)
+
+
+def test_what_a_killed_attempt_had_done_is_handed_over_by_whoever_finds_it(stage: Stage) -> None:
+    """Its tree, packed as its harness would have; its money is known, and no key is needed."""
+    with ScriptedModel(shell(f"echo begun > new.txt; touch .git/index.lock; {nap(4545)}")) as model:
+        spec = stage.prepare(model.url)
+        stage.start(spec)
+        folder = Home(stage.home).attempt("1.1.1")
+        wait_for(lambda: (folder.root / "tree/new.txt").exists() and running(nap(4545)))
+        (folder.root / "snapshot/index.lock").touch()  # as a git leaves it that was killed in its middle
+        os.kill(json.loads(folder.claim.read_text())["pid"], signal.SIGKILL)
+        wait_for(lambda: not running(nap(4545)))
+        seen = stage.ended()
+        outcome = seen.end.outcome
+        assert isinstance(outcome, Stopped), stage.log()
+        assert (outcome.why, seen.end.turns, seen.end.models) == ("killed", 1, ("claude-sonnet-5-5",))
+        assert stage.delivered(outcome.tip)["new.txt"] == "begun\n"
+        assert seen.settled_micros + seen.unresolved_micros == model.served_micros(spec.prices)
+
+
+def test_what_was_killed_by_a_reboot_is_lost(stage: Stage) -> None:
+    """What was not synced may be torn: the task begins again from its branch."""
+    with ScriptedModel(shell(f"echo begun > new.txt; {nap(4646)}")) as model:
+        stage.start(stage.prepare(model.url))
+        folder = Home(stage.home).attempt("1.1.1")
+        wait_for(lambda: (folder.root / "tree/new.txt").exists() and running(nap(4646)))
+        claim = json.loads(folder.claim.read_text())
+        os.kill(claim["pid"], signal.SIGKILL)
+        wait_for(lambda: not running(nap(4646)))
+        folder.claim.write_text(json.dumps({**claim, "boot_id": "another boot"}))
+        (seen,) = stage.executor.observe(frozenset({"attempt:1.1.1"}))
+        assert isinstance(seen, Lost)
+        assert not folder.end.exists()
 
 
 def test_sigterm_commits_what_there_is(stage: Stage) -> None:

@@ -164,9 +164,12 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """Ended from outside: deadline, budget, cancelled, or no supervisor came back; `tip` as in GaveUp."""
+    """Ended from outside: deadline, budget, cancelled, no supervisor came back, or killed.
 
-    why: Literal["deadline", "budget", "cancelled", "orphaned"]
+    `tip` as in GaveUp. One that was killed wrote no end record; whoever found it did (`worker/salvage.py`).
+    """
+
+    why: Literal["deadline", "budget", "cancelled", "orphaned", "killed"]
     detail: str = ""
     tip: str = ""
 

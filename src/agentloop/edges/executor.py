@@ -28,7 +28,7 @@ from agentloop.edges.claims import forestall
 from agentloop.edges.eventlog import last_words
 from agentloop.edges.files import make_folder, sweep_temps, write_durable, write_plain
 from agentloop.edges.ledger import Ledger
-from agentloop.edges.processes import Identity, alive, identity_of, pidfd_of
+from agentloop.edges.processes import Identity, alive, boot_id, identity_of, pidfd_of
 from agentloop.edges.slots import Slots
 from agentloop.errors import ConflictError, UnsafeError
 from agentloop.home import Home, RunFolder
@@ -50,6 +50,8 @@ BIG: Final = ("tree", "git", "tmp", "snapshot")
 STOP_SECONDS: Final = 20.0
 """How long a stopped attempt has to commit what it has."""
 GONE_SECONDS: Final = 10.0
+SALVAGE_SECONDS: Final = 60.0
+"""How long what a killed attempt left may take to hand over; the cycle waits for it."""
 
 _KEPT: Final = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SHELL"),
@@ -183,7 +185,34 @@ class LocalExecutor:
             return Lost(attempt=attempt, role="attempt", spent_micros=None)
         if not self._only_look:
             _bury(folder)
+            self._salvage(folder)
         return _ended(folder) or _lost(folder, attempt)
+
+    def _salvage(self, folder: RunFolder) -> None:
+        """Have what a killed attempt had done handed over as its harness would have, by a process of its own.
+
+        Not after a reboot: what was not synced may be torn. When it fails, the attempt is lost as it was.
+        """
+        owner = _claimant(folder)
+        if owner is None or owner.boot_id != boot_id() or not (folder.root / "tree").is_dir():
+            return
+        words = (*self._command, "salvage", folder.root.name, "--home", str(self._home.root))
+        with (
+            folder.log.open("ab") as log,
+            contextlib.suppress(subprocess.TimeoutExpired),
+        ):
+            subprocess.run(
+                words,
+                cwd="/",
+                env=_environment(folder, with_key=False),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                timeout=SALVAGE_SECONDS,
+                check=False,
+            )
+        _end_leftovers(folder)
 
     def _seen_gate(self, folder: RunFolder, attempt: str) -> Seen:
         running = self._running(folder, attempt)

@@ -78,7 +78,7 @@ def main(attempt_id: str, home: Path, connect: Connect) -> int:
         spec: AttemptSpec = decode(AttemptSpec, json.loads(folder.spec.read_bytes()))
     except (OSError, ValueError, CodecError) as error:
         broken = Broken(reason=f"spec.json cannot be used: {error}", fix="it is started again by itself")
-        _write_end(folder, End(attempt=attempt_id, outcome=broken, at=_now(), turns=0, sandboxed=False))
+        write_end(folder, End(attempt=attempt_id, outcome=broken, at=_now(), turns=0, sandboxed=False))
         return exits.OK
     leash = Leash(folder, home, deadline=spec.deadline, grace_seconds=spec.worker.grace_seconds)
     with leash:
@@ -126,7 +126,7 @@ class _Attempt:
         if not self.leash.is_held:
             return  # counted as lost: what it would hand over now might be another's
         outcome = self._handed_over(place, outcome, course)
-        _write_end(
+        write_end(
             self.folder,
             End(
                 attempt=self.spec.id,
@@ -179,7 +179,7 @@ class _Attempt:
             return outcome  # before the agent's first turn there is nothing of its own in the tree
         tree = course.proof.tree if isinstance(outcome, Delivered) and course.proof else ""
         try:
-            result = place.result(message=_message(self.spec, outcome), tree=tree)
+            result = place.result(message=commit_message(self.spec, outcome), tree=tree)
             if result.tip:
                 write_durable(self.folder.result, result.pack)
         except (AgentloopError, OSError) as error:
@@ -295,12 +295,14 @@ def _job(spec: AttemptSpec, home: Path) -> agent.Job:
     )
 
 
-def _message(spec: AttemptSpec, outcome: Outcome) -> str:
+def commit_message(spec: AttemptSpec, outcome: Outcome) -> str:
+    """Return the message of the commit that holds what the attempt leaves."""
     said = outcome.summary if isinstance(outcome, Delivered) else f"Unfinished: {type(outcome).__name__}"
     return redact(f"{spec.task.title}\n\n{said}\n")
 
 
-def _write_end(folder: RunFolder, end: End) -> None:
+def write_end(folder: RunFolder, end: End) -> None:
+    """Write the end record, without secrets; it is durable on return. Raises OSError."""
     clean = _without_secrets(encode(end))
     write_durable(folder.end, json.dumps(clean, ensure_ascii=False).encode("utf-8", "replace"))
 

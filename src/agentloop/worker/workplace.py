@@ -122,6 +122,10 @@ class Workplace:
             self._leave_out(f"/{_escaped(path)}" for path in left if path)
         return how_it_came
 
+    def take_up(self) -> None:
+        """Take up the place as an attempt left it that was killed. Raises WorkplaceError."""
+        self._base_tree = self._git("rev-parse", f"{self.spec.origin or self.spec.base}^{{tree}}").strip()
+
     def shell(self, command: str) -> Ran:
         """Return how `command` went in the tree."""
         return self._command(command, self.spec.worker.command_seconds, SHELL_OUTPUT_BYTES)
