@@ -197,14 +197,12 @@ class LocalExecutor:
         if owner is None or owner.boot_id != boot_id() or not (folder.root / "tree").is_dir():
             return
         words = (*self._command, "salvage", folder.root.name, "--home", str(self._home.root))
-        with (
-            folder.log.open("ab") as log,
-            contextlib.suppress(subprocess.TimeoutExpired),
-        ):
+        with folder.log.open("ab") as log, contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(
                 words,
                 cwd="/",
-                env=_environment(folder, with_key=False),
+                # Not the run's own mark: its lifeline may still be ending whatever carries that.
+                env={**_environment(folder, with_key=False), MARK: _salvage_mark(folder.root)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -368,12 +366,16 @@ def _kill(identity: Identity) -> None:
         os.close(fd)
 
 
+def _salvage_mark(folder: Path) -> str:
+    return f"{folder}/salvage"
+
+
 def marked(folder: Path) -> Iterator[int]:
     """Yield the pids of the processes that belong to the run in `folder`, outside its sandbox."""
-    mark = f"{MARK}={folder}".encode()
+    marks = {f"{MARK}={folder}".encode(), f"{MARK}={_salvage_mark(folder)}".encode()}
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            if mark in path.read_bytes().split(b"\0") and int(path.parent.name) != os.getpid():
+            if not marks.isdisjoint(path.read_bytes().split(b"\0")) and int(path.parent.name) != os.getpid():
                 yield int(path.parent.name)
 
 
