@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentloop.testing.crash.calls import Point, changing, point_named, points_of, strided
+from agentloop.testing.crash.calls import Point, changing, point_named, points_of, spread, strided
 
 RECORD = """\
 openat(AT_FDCWD</>, "/usr/lib/x.so", O_RDONLY|O_CLOEXEC) = 3</usr/lib/x.so>
@@ -53,3 +53,20 @@ def test_the_beginning_of_an_order_is_spread_over_the_story() -> None:
     """Twenty of a thousand points: every tenth of the story is met."""
     points = [Point(step="plan", role="cycle", call="write", n=n) for n in range(1000)]
     assert set(range(10)) == {one.n // 100 for one in strided(points, 1)[:20]}
+
+
+def test_small_roles_are_not_drowned_by_large_ones() -> None:
+    """One of each step, role and fault in turn; each point once."""
+    many = [Point(step="plan", role=f"git{n}", call="write", n=n) for n in range(50)]
+    few = [Point(step="file", role="issue", call="fsync", n=n, fault="EIO+") for n in range(3)]
+    ordered = spread([*many, *few], 1)
+    assert [one.role for one in ordered[:6]].count("issue") == 3
+    assert sorted(ordered) == sorted([*many, *few])
+
+
+def test_files_in_memory_are_files_and_a_gits_own_birth_is_its_parents_call() -> None:
+    """What lies in shared memory is no device; a git that was never there did nothing."""
+    record = 'execve("/usr/bin/git", ["git"], 0x7) = 0\nmkdir("/dev/shm/a", 0777) = 0\n'
+    record += 'openat(AT_FDCWD</>, "/dev/shm/a/b", O_WRONLY|O_CREAT, 0644) = 3</dev/shm/a/b>\n'
+    assert [one.call for one in points_of("plan", "git1", record, "kill")] == ["mkdir", "openat"]
+    assert [one.call for one in points_of("plan", "git1", record, "EROFS+")] == ["mkdir", "openat"]

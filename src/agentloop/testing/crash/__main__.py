@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.cuts:
             return _cut(given, folder)
         if given.small_disk:
-            return _filled(folder)
+            return _filled(folder, given.step or ())
         return _tried_all(given, folder)
     except AgentloopError as error:
         _say(str(error))
@@ -129,7 +129,7 @@ def _cut(given: argparse.Namespace, folder: Path) -> int:
     return exits.FAILED if done.bad else exits.OK
 
 
-def _filled(folder: Path) -> int:
+def _filled(folder: Path, steps: Sequence[str]) -> int:
     if os.geteuid() != 0:
         _say("no small disk: it is mounted, which needs root")
         return exits.UNSAFE
@@ -138,11 +138,10 @@ def _filled(folder: Path) -> int:
     try:
         mounted_small(arena.world)
         arena.make()
-        for name, told in fill_up(arena):
+        for name, told in fill_up(arena, steps):
             tried += 1
             bad += not told.good
-            if not told.good:
-                _say(f"NOT GOOD: {name}: {told}")
+            _say(f"{'good' if told.good else 'NOT GOOD'}: {name}{'' if told.good else f': {told}'}")
     finally:
         arena.stop()
         subprocess.run(("umount", "-l", str(arena.world)), check=False)

@@ -25,7 +25,7 @@ from agentloop.testing.crash import play
 from agentloop.testing.crash.play import STEPS, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from agentloop.testing.crash.arena import Arena
@@ -187,18 +187,21 @@ class _Story:
             self.bad.append(f"{said}: {error}")
 
 
-def fill_up(arena: Arena) -> Iterator[tuple[str, Told]]:
-    """Fill the disk before every step, to each of BALLAST_LEFT_KB; yield the point and how the story ended.
+def fill_up(arena: Arena, steps: Sequence[str] = ()) -> Iterator[tuple[str, Told]]:
+    """Fill the disk before every step (or those named), to each of BALLAST_LEFT_KB; yield what came of it.
 
-    While it is full the step is tried twice; then there is room again, and the first cycle must go well.
+    While it is full the step is tried, and what says that it failed is tried again, as a person does. Then
+    there is room again, and the story goes on: to its end after the fullest disk, else to the step's end.
     """
     for step in STEPS:
         if not step.before:
             arena.save(step.name)
             step.act(arena)
+            arena.disarm()
     ballast = arena.world / "ballast"
-    for step in STEPS:
+    for step in (one for one in STEPS if not steps or one.name in steps):
         for left in BALLAST_LEFT_KB:
+            until = play.LAST if left == BALLAST_LEFT_KB[0] else step
             arena.restore(step.before or step.name)
             before = _lines(arena.home.journal)
             _fill(ballast, left)
@@ -209,8 +212,9 @@ def fill_up(arena: Arena) -> Iterator[tuple[str, Told]]:
             after = _lines(arena.home.journal)
             ballast.unlink()
             lost = () if after[: len(before)] == before else ("lines of the journal are gone",)
-            failed, stuck = play.go_on(arena, step, play.LAST)
-            told = play.judged(arena, failed, (*stuck, *lost))
+            arena.disarm()
+            failed, stuck = play.go_on(arena, step, until)
+            told = play.judged(arena, failed, (*stuck, *lost), until)
             yield f"{step.name}, {left} kB left", told
 
 

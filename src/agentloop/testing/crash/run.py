@@ -67,6 +67,7 @@ def prepare(arena: Arena) -> None:
         if not step.before:
             arena.save(step.name)
             step.act(arena)
+            arena.disarm()
 
 
 def all_points(records: dict[tuple[str, str], str], faults: Iterable[str]) -> Iterator[Point]:
@@ -111,6 +112,7 @@ def struck_story(arena: Arena, points: Mapping[str, Point]) -> tuple[Told, int]:
         point = points.get(step.name)
         if point is None:
             step.act(arena)
+            arena.disarm()
             continue
         arena.arm(point)
         step.act(arena)
