@@ -34,6 +34,7 @@ from agentloop.testing.crash.run import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+WHOLE = 8
 NO_STRACE = "strace is missing; install it (Debian, Ubuntu: apt-get install strace)"
 
 
@@ -64,7 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     kinds = [*FITTING, *LASTING, "errors"]
     parser.add_argument("--fault", action="append", choices=kinds, help="default: kill; + = from there on")
     parser.add_argument(
-        "--whole", type=int, default=8, help="play every so-manieth point to the end of the story (1: all)"
+        "--whole",
+        type=int,
+        default=0,
+        help="play every n-th to the story's end (0: the 8th; with --only all)",
     )
     parser.add_argument("--role", action="append", help="cycle, attempt, gate, run, issue, pr, config, git")
     parser.add_argument(
@@ -188,7 +192,8 @@ class _Board:
                 if not self.points or (self.given.minutes and minutes >= self.given.minutes):
                     return
                 point = self.points.pop()
-                whole = bool(self.given.only) or len(self.points) % self.given.whole == 0
+                every = self.given.whole or (1 if self.given.only else WHOLE)
+                whole = len(self.points) % every == 0
             yield point, whole
 
     def note(self, tried: Tried) -> None:

@@ -55,9 +55,9 @@ FILES: Final = {
     ),
 }
 SETTINGS: Final = {"backoff_seconds": "1", "verify": '["python3 -m unittest"]'}
-COMMAND_SECONDS: Final = 90.0
-RUNS_SECONDS: Final = 90.0
-GONE_SECONDS: Final = 15.0
+COMMAND_SECONDS: Final = 240.0
+RUNS_SECONDS: Final = 240.0
+GONE_SECONDS: Final = 60.0
 ROOM_BYTES: Final = 1 << 30
 LONGEST_NAP_SECONDS: Final = 8.0
 
