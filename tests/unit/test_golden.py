@@ -141,3 +141,12 @@ def test_a_record_of_a_newer_format_is_refused_and_not_taken_for_none(
     if name != "spec.json":
         with pytest.raises(UnsafeError, match="a newer agentloop wrote"):
             LocalExecutor(home.root, only_look=True).observe(frozenset({f"{folder[:-1]}:1.2.1"}))
+
+
+def test_a_ledger_of_a_newer_format_is_refused_and_its_money_not_passed_over(tmp_path: Path) -> None:
+    """A line that is torn was never acted upon; one that is not understood may be money."""
+    path = tmp_path / "ledger.jsonl"
+    line = (GOLDEN / "unnumbered/.agentloop/attempts/1.2.1/ledger.jsonl").read_text().splitlines()[0]
+    path.write_text(json.dumps({**json.loads(line), "v": 2}) + "\n")
+    with pytest.raises(UnsafeError, match="a newer agentloop wrote a ledger"):
+        Ledger(path).read()

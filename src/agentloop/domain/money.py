@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TypeAlias, assert_never
+from typing import Literal, TypeAlias, assert_never
 
 from agentloop.domain.model import OutOfBudget, Request, Usage, message_bytes, request_bytes
 from agentloop.domain.settings import MICROS, Limits, Price, micros
@@ -186,21 +186,27 @@ def _parts(messages: tuple[object, ...]) -> int:
 class Reserved:
     """A call may now be made, and may cost up to `micros` and take up to `tokens`."""
 
+    FORMAT = 1
+
     call: str
     model: str
     micros: int
     at: datetime
     tokens: int = 0
+    v: Literal[1] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """The vendor has said what the call used. A call that was certainly not served settles at 0."""
 
+    FORMAT = 1
+
     call: str
     micros: int
     usage: Usage
     at: datetime
+    v: Literal[1] = 1
 
 
 Entry: TypeAlias = Reserved | Settled

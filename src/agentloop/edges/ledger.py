@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from agentloop.domain.codec import CodecError, decode, encode
+from agentloop.domain.codec import CodecError, NewerError, decode, encode
 from agentloop.domain.money import Entry, spent
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.files import append_durable
+from agentloop.errors import UnsafeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,10 @@ class Ledger:
 
 
 def read_entries(data: bytes) -> tuple[tuple[Entry, ...], tuple[Garbage, ...]]:
-    """Return the entries in a ledger's bytes, and the lines that are none."""
+    """Return the entries in a ledger's bytes, and the lines that are none.
+
+    Raises UnsafeError for a line of a newer format: taken for none, what it says was spent would not count.
+    """
     entries: list[Entry] = []
     garbage: list[Garbage] = []
     for number, line in enumerate(data.split(b"\n"), start=1):
@@ -88,6 +92,9 @@ def read_entries(data: bytes) -> tuple[tuple[Entry, ...], tuple[Garbage, ...]]:
 def _parse(line: bytes) -> Entry | str:
     try:
         entry: Entry = decode(Entry, json.loads(line))
+    except NewerError as error:
+        fix = "go back to that version until nothing of it is under way"
+        raise UnsafeError(f"a newer agentloop wrote a ledger: {error}", fix=fix) from error
     except (ValueError, CodecError, RecursionError) as error:
         return f"not an entry: {error}"
     return entry
