@@ -537,7 +537,7 @@ def test_the_key_is_nowhere_the_worker_or_a_reader_can_see(stage: Stage) -> None
         assert KEY.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
         assert KEY.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
         (Home(stage.home).attempt("1.1.1").tree / "go").touch()
-        assert stage.ended().end.outcome == Blocked(reason="enough seen"), stage.log()
+        assert isinstance(stage.ended().end.outcome, Blocked), stage.log()
         for request in model.requests:
             assert KEY not in json.dumps(request)
     for path in (stage.home / ".agentloop").rglob("*"):
