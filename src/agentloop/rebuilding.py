@@ -10,6 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from agentloop import looking
+from agentloop.domain.wording import count
 from agentloop.edges import runfolder, runtime
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.files import locked
@@ -35,7 +36,7 @@ def rebuild(home: Home) -> Iterator[str]:
     with locked(home.lock):
         yield from _swept(home)
         settings = compile_settings(home)
-        yield f"settings compiled: {len(settings.targets)} targets"
+        yield f"settings compiled: {count(len(settings.targets), 'target')}"
         yield from _forgotten(home)
         repositories = GitRepositories(home.root)
         for target in settings.targets:

@@ -118,6 +118,7 @@ class Supervisor:
         self._seen: Mapping[str, Stamp] = {}
         self._wake_before: Stamp | None = None
         self._pause_before: Stamp | None = None
+        self._is_run_folder_new = False
         self._why = "start"
         self._code = exits.OK
 
@@ -214,6 +215,7 @@ class Supervisor:
         slept_before = runtime.stamp_of(self._home.sleep_file)
         self._wake_before = runtime.stamp_of(self._home.wake_file)
         self._attempts.all_told()
+        self._is_run_folder_new = False
         outcome = self._run_cycle()
         self._pace = pacing.ended(self._pace, outcome)
         # Its word counts only if it ended well, and only if it is this cycle's word.
@@ -299,6 +301,8 @@ class Supervisor:
             return "the settings changed"
         if runtime.stamp_of(self._home.pause_file) != self._pause_before:
             return "the pause changed"
+        if rest_now.facts and self._is_run_folder_new:
+            return "the run folder was gone"
         if self._is_woken(rest_now):
             return WOKEN
         if rest_now.facts and (news := self._news()):
@@ -377,6 +381,7 @@ class Supervisor:
         except OSError as error:
             self._voice.say("run.missing", f"the run folder cannot be made: {error}", level=Level.ERROR)
             return
+        self._is_run_folder_new = True  # what was at work may have gone with it: the next cycle looks
         self._introduce()
         self._voice.repeat()
         self._voice.say("run.renewed", "the run folder was gone and is there again", level=Level.NOTICE)

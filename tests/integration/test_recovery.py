@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -181,6 +182,23 @@ def test_last_lines_that_are_cut_off_are_noticed(home: Home) -> None:
         assert isinstance(world.issues["1"].state, InWork)
         for path in home.journal.glob("*.jsonl"):
             path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_entries_that_go_while_a_cycle_runs_are_missed_by_the_next(home: Home, left: int) -> None:
+    """Nothing is written behind the gap: the next cycle sees it, and counts the unknown money."""
+    book = Journal(home)
+    for cycle in (1, 2):
+        book.append(f.Entry(at=AT, cycle=cycle, facts=(f.Settled(purse="admin:1", micros=9),)))
+    running = journal(home, number=2)
+    running.world()
+    (path,) = home.journal.glob("2*.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:left])) if left else shutil.rmtree(home.journal)
+    with pytest.raises(JournalError, match="lost entries while this cycle ran"):
+        running.append(f.Entry(at=AT, cycle=2, facts=()))
+    world = journal(home, number=2).world()
+    assert (len(world.losses), world.spent_micros()) == (1, 20_000_000)
 
 
 # Sweeping, and making anew.

@@ -217,14 +217,20 @@ def test_a_trigger_that_comes_while_a_cycle_runs_is_not_lost(den: Den) -> None:
 
 
 def test_the_run_folder_may_be_deleted_and_replaced(den: Den) -> None:
-    """It is made anew, with who supervises and the lock in it, and the trigger in the new one is heard."""
+    """It is made anew, with who supervises and the lock in it; a cycle looks at once what was lost with it.
+
+    The trigger in the new one is heard.
+    """
     with den.supervised() as process:
-        for cycles in (1, 2, 3):
-            eventually(partial(den.is_asleep, cycles), f"asleep after cycle {cycles}")
+        eventually(den.is_asleep, "asleep")
+        for _ in range(2):
+            before = den.cycles()
             shutil.rmtree(den.root / ".agentloop")
-            eventually(lambda: runfolder.supervisor_of(str(den.root)), "supervisor.json is there again")
+            eventually(partial(den.has_slept_since, before), "a cycle looks without being asked")
+            assert runfolder.supervisor_of(str(den.root))
+            before = den.cycles()
             runfolder.append_wake(str(den.root), "after the loss")
-        eventually(lambda: den.is_asleep(4), "every trigger was heard")
+            eventually(partial(den.has_slept_since, before), "the trigger was heard")
         assert den.stop(process) == exits.OK
 
 
@@ -233,9 +239,10 @@ def test_the_run_folder_may_be_moved_away(den: Den) -> None:
     with den.supervised():
         eventually(den.is_asleep, "asleep")
         (den.root / ".agentloop").rename(den.root.with_name("elsewhere"))
-        eventually(lambda: runfolder.supervisor_of(str(den.root)), "supervisor.json is there again")
+        eventually(partial(den.has_slept_since, 1), "a cycle looks without being asked")
+        before = den.cycles()
         runfolder.append_wake(str(den.root), "after the move")
-        eventually(lambda: den.is_asleep(2), "the trigger in the new folder is heard")
+        eventually(partial(den.has_slept_since, before), "the trigger in the new folder is heard")
 
 
 def test_without_inotify_it_polls(den: Den) -> None:

@@ -49,6 +49,16 @@ def test_each_share_of_a_limit_is_told_once_a_day() -> None:
     assert tell(spend(told, 11), settings())[0].startswith("50 % of limits.day_usd")
 
 
+def test_a_limit_that_was_raised_is_told_of_afresh() -> None:
+    """What was told of the lower one stands no more, and the new one is told of in the same day."""
+    told = spend(Told().issue().planned("7.1"), 0.31)
+    low = settings(day_usd=0.32)
+    assert len(tell(told, low)) == 2
+    assert standing(told.scene(low))[0].startswith("task 7.1 waits: $0.01 is left under limits.day_usd")
+    assert standing(told.scene(settings())) == ()
+    assert tell(spend(told, 16), settings())[0].startswith("80 % of limits.day_usd = $20.00")
+
+
 def test_a_task_that_waits_for_money_says_so_on_its_issue_once() -> None:
     """Only when the money is gone, not while it is set aside for another."""
     told = spend(Told().issue().planned("7.1", "7.2"), 17).add(

@@ -94,10 +94,10 @@ def test_a_new_home_has_an_empty_journal(tmp_path: Path) -> None:
 def test_a_last_line_torn_at_any_byte_was_never_acknowledged(tmp_path: Path, entry: Entry) -> None:
     """What came before is read; what is appended then is a line of its own, and read."""
     home = Home(tmp_path)
-    journal = Journal(home)
     whole = line_of(entry)
     later = Entry(at=AT + timedelta(minutes=2), cycle=3, facts=(f.CycleBegan(version="1"),))
     for cut in range(len(whole)):
+        journal = Journal(home)  # a process of its own: one that had read more would not write on
         written(home).parent.mkdir(exist_ok=True)
         written(home).write_bytes(line_of(SEEN) + b"\n" + whole[:cut])
         assert (cut, list(journal.entries())) == (cut, [SEEN])

@@ -138,7 +138,11 @@ class TestStanding:
     def test_used_up_money_needs_a_person(self) -> None:
         """The limit is named, first of all needs, as long as something waits for money."""
         need = _stand(Settings(targets=SETTINGS.targets, limits=Limits(total_usd=4))).needs_you[0]
-        assert (need.kind, need.title) == ("money", "raise limits.total_usd in agentloop.toml")
+        assert (need.kind, need.about, need.title) == (
+            "money",
+            "limits.total_usd",
+            "raise it in agentloop.toml",
+        )
 
     def test_lists_are_bounded_and_say_so(self) -> None:
         """More than a program's page: how many there are, and how to see them."""

@@ -117,6 +117,11 @@ class TestSentences:
                 {"by": "admin", "decision": "Plan", "says": "plan issue 7", "why": "no target"},
                 "refused the admin's decision to plan issue 7: no target",
             ),
+            (
+                "alert",
+                {"limit": "day_usd", "says": "80 % of limits.day_usd = $20.00 is spent"},
+                "80 % of limits.day_usd = $20.00 is spent",
+            ),
             ("cycle.ended", {"cycle": 3, "failed": "no key", "again": None}, "cycle 3 failed: no key"),
             (
                 "cycle.ended",

@@ -12,7 +12,7 @@ from agentloop.domain.observed import Running
 from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.telling import issue_state, task_state
 from agentloop.domain.valueclass import dataclass
-from agentloop.domain.wording import dollars, one_line
+from agentloop.domain.wording import count, dollars, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -172,7 +172,7 @@ def _attempt(scene: Scene, attempt: str, marks: Marks) -> str:
         if verdict
         else []
     )
-    size = f"{verdict.files} files, +{verdict.added} -{verdict.removed}" if verdict else ""
+    size = f"{count(verdict.files, 'file')}, +{verdict.added} -{verdict.removed}" if verdict else ""
     parts = [
         f"## Attempt {attempt} of task {view.task.id}: {one_line(view.task.title)}",
         _cut("\n".join(lines), 4000),

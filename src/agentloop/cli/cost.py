@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from agentloop.domain.costs import CostRow, Costs, LimitLeft
 
+WIDE = 72
+"""Columns that the whole table takes, long keys included; below it, calls and tokens are left out."""
+
 ByOption = Annotated[
     Literal["day", "hour", "model", "task", "issue", "specialist"],
     typer.Option("--by", help="day, hour, model, task, issue or specialist."),
@@ -80,7 +83,7 @@ def _print(to: Console, account: Costs, limit: int, asked: str) -> None:
             "nothing was spent" + (f" since {account.since:%Y-%m-%d}" if account.since else "") + " so far"
         )
     else:
-        to.print(_table(account, rows))
+        to.print(_table(account, rows, to.width))
     if more:
         print_folded(to, Text(f"{len(rows)} of {len(account.rows)}; all: {more}", style="dim"), hang=2)
     if account.unresolved_micros:
@@ -98,13 +101,14 @@ def _print(to: Console, account: Costs, limit: int, asked: str) -> None:
         print_folded(to, Text(line), hang=2)
 
 
-def _table(account: Costs, rows: Sequence[CostRow]) -> Table:
+def _table(account: Costs, rows: Sequence[CostRow], width: int) -> Table:
     from rich.text import Text
 
     from agentloop.domain.wording import dollars
 
     names = ("settled", "unresolved", "runs", "calls", "tokens in", "cached", "out")
-    table = common.table(account.by, *names, shrinking=(account.by,))
+    shown = len(names) if width >= WIDE else 3  # on a phone: the money, and what it is of
+    table = common.table(account.by, *names[:shown], shrinking=(account.by,))
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows:
@@ -112,7 +116,7 @@ def _table(account: Costs, rows: Sequence[CostRow]) -> Table:
         cached = f"{100 * row.cached_tokens // row.input_tokens} %" if row.input_tokens else "–"
         counts = (str(row.calls), f"{row.input_tokens:,}", cached, f"{row.output_tokens:,}")
         money = (dollars(row.settled_micros), unresolved)
-        table.add_row(common.cell(row.key), *money, str(row.times), *counts)
+        table.add_row(common.cell(row.key), *(*money, str(row.times), *counts)[:shown])
     sums = (dollars(account.settled_micros), dollars(account.unresolved_micros))
     table.add_row(Text("in all", style="bold"), *(Text(words, style="bold") for words in sums))
     return table

@@ -108,10 +108,10 @@ def _then(root: str, at: str, cycle: int | None) -> Then | None:
     entries = tuple(looking.entries(Home(Path(root))))
     found = by_moment(entries, moment(at)) if cycle is None else by_cycle(entries, cycle)
     if not found:
-        asked = f"cycle {cycle}" if cycle is not None else f"{moment(at):%Y-%m-%d %H:%M} UTC"
-        raise NotFoundError(
-            f"the journal holds nothing up to {asked}", fix="agentloop cycles shows what it holds"
-        )
+        fix = "agentloop cycles shows what it holds"
+        if cycle is not None:
+            raise NotFoundError(f"the journal holds nothing of cycle {cycle}", fix=fix)
+        raise NotFoundError(f"the journal holds nothing up to {moment(at):%Y-%m-%d %H:%M} UTC", fix=fix)
     when = found[-1].at if cycle is not None else moment(at)
     return Then(at=when, entries=found, loop=loop_then(found, when, entries[len(found) :]))
 

@@ -217,16 +217,14 @@ def diff(
 
 
 def _diff_line(line: str) -> Text:
-    from agentloop.edges.records import clean
-
     styles = {"@": "cyan", "d": "bold", "i": "bold"}
     style = styles.get(line[:1], "")
     if line.startswith(("+++", "---")):
         style = "bold"
     elif line.startswith(("+", "-")):
         style = "green" if line.startswith("+") else "red"
-    # What a file holds must not steer the terminal of its reviewer.
-    return Text(clean(line.expandtabs(8)), style=style)
+    # What a file holds must neither steer the terminal of its reviewer nor show another order of its letters.
+    return Text(common.harmless(line.expandtabs(8)), style=style)
 
 
 @app.command()

@@ -38,12 +38,14 @@ def due(scene: Scene) -> tuple[Alert, ...]:
 
 
 def standing(scene: Scene) -> tuple[str, ...]:
-    """Return what was told about limits whose period lasts: a line each, the worst of each limit."""
+    """Return what was told about limits and still holds: a line each, the worst of each limit."""
     world, limits = scene.world, scene.settings.limits
+    reached = {one.key for one in (*_waiting(scene), *_asking(scene))}
     lines = []
     for rest in (*house(world, limits, scene.now, "admin"), *house(world, limits, scene.now, "worker")):
-        told = [world.alerted.get(_key(scene, rest, str(share))) for share in (*SHARES, "reached")]
-        lines += [said for said in told if said][-1:]
+        keys = [_key(scene, rest, str(share)) for share in SHARES if _is_spent(rest, share)]
+        keys += [key for key in (_key(scene, rest, "reached"),) if key in reached]
+        lines += [said for key in keys if (said := world.alerted.get(key))][-1:]
     return tuple(dict.fromkeys(lines))
 
 
@@ -51,7 +53,7 @@ def _near(scene: Scene) -> list[Alert]:
     rests = house(scene.world, scene.settings.limits, scene.now)
     found = []
     for rest in rests:
-        share = max((each for each in SHARES if 100 * rest.spent >= each * rest.most), default=0)
+        share = max((each for each in SHARES if _is_spent(rest, each)), default=0)
         later = [each for each in SHARES if each >= share]
         told = any(_key(scene, rest, str(each)) in scene.world.alerted for each in later)
         if share and not told:
@@ -88,6 +90,10 @@ def _used_up(scene: Scene, rest: Rest, issue: str) -> Alert:
     return Alert(key=f"{_key(scene, rest, 'reached')} {issue}", says=says, issue=issue)
 
 
+def _is_spent(rest: Rest, share: int) -> bool:
+    return 100 * rest.spent >= share * rest.most
+
+
 def _is_reached(rest: Rest, wanted: Wanted) -> bool:
     # What is only set aside comes back when its run ends: that is waiting for one's turn.
     return rest.most - rest.spent < wanted.under(rest)
@@ -95,12 +101,11 @@ def _is_reached(rest: Rest, wanted: Wanted) -> bool:
 
 def _key(scene: Scene, rest: Rest, what: str, view: TaskView | None = None) -> str:
     name = rest.name.removeprefix("limits.")
+    period = str(rest.most)  # told again when it was raised and is reached again
     if name.startswith("hour"):
-        period = f"{scene.now:%Y-%m-%dT%H}"
+        period = f"{scene.now:%Y-%m-%dT%H} {period}"
     elif "day" in name:
-        period = f"{scene.now:%Y-%m-%d}"
-    else:
-        period = str(rest.most)  # told again when it was raised and is reached again
+        period = f"{scene.now:%Y-%m-%d} {period}"
     about = ""
     if view is not None and name.startswith(("task", "issue")):
         about = f" {view.task.id if name.startswith('task') else view.task.issue}"

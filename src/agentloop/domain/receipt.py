@@ -89,7 +89,7 @@ def of_pull(world: World, view: TaskView, one: Try) -> str:
     issue = of_issue(world, view.task.issue)
     parts = [
         f"**Cost** {dollars(found.all.most_micros)} for this task in {count(number, 'attempt')}",
-        f"{', '.join(one.models) or 'no model'}, {one.turns} turns in the last",
+        f"{', '.join(one.models) or 'no model'}, {count(one.turns, 'turn')} in the last",
         spent_words(found),
         f"issue {view.task.issue} so far {dollars(issue.all.most_micros)}, {_admins(issue)}",
     ]
@@ -121,7 +121,9 @@ def expected_words(world: World, settings: Settings, tasks: tuple[Task, ...]) ->
     cost, high = sum(one.micros for one in found), sum(one.high_micros for one in found)
     known = min(one.based_on for one in found)
     source = (
-        f"from {known} attempts of this kind" if known else "a guess: there is no attempt of this kind yet"
+        f"from {known} attempt{'s' * (known > 1)} of this kind"
+        if known
+        else "a guess: there is no attempt of this kind yet"
     )
     each = f"Expected to cost {dollars(cost)}, likely below {dollars(high)}, with one attempt a task"
     return f"{each} ({source})."

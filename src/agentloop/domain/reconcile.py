@@ -126,7 +126,11 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
         case Stopped() | None if limit := _out_of_money(scene, view):
             return [_when_paid(scene, view, limit)]
         case Stopped(why=why, detail=detail):
-            return [_later(scene, view, f"the last attempt was stopped ({why}) {detail}".strip())]
+            return [
+                _later(
+                    scene, view, f"the last attempt was stopped ({why})" + (f": {detail}" if detail else "")
+                )
+            ]
         case Broken(reason=reason, fix=fix):
             return [_later(scene, view, f"{reason}; {fix}" if fix else reason)]
         case None:

@@ -344,8 +344,8 @@ def _money_needed(scene: Scene) -> list[Need]:
     return [
         Need(
             kind="money",
-            about="money",
-            title=f"raise {name} in agentloop.toml",
+            about=name,
+            title="raise it in agentloop.toml",
             says=left_words(rest, scene.needed(view)),
             since=None,
             do=("agentloop cost",),
@@ -392,16 +392,19 @@ def _run(view: s.TaskView) -> Run:
 
 
 def _coming(scene: Scene) -> tuple[Coming, ...]:
+    when = " when there is money again" if scene.admin_unpaid() is not None else ""
     moving = s.Returned | s.Red | s.Green | s.Accepted | s.Judging
     tasks = [
         Coming(
-            about=f"task {view.task.id}", title=one_line(view.task.title, 100), says=_next_step(view.state)
+            about=f"task {view.task.id}",
+            title=one_line(view.task.title, 100),
+            says=_next_step(view.state) + (when if isinstance(view.state, s.Green) else ""),
         )
         for view in scene.world.live_tasks()
         if isinstance(view.state, moving) and not _is_running(view.state)
     ]
     issues = [
-        Coming(about=f"issue {issue.id}", title=one_line(issue.title, 100), says=_next_look(issue))
+        Coming(about=f"issue {issue.id}", title=one_line(issue.title, 100), says=_next_look(issue) + when)
         for issue in scene.world.open_issues()
         if issue.evidence != issue.handled
     ]

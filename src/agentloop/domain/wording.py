@@ -175,8 +175,8 @@ def _bullets(title: str, items: list[str]) -> str:
 
 
 def _evidence(verdict: Verdict) -> str:
-    size = f"{verdict.files} files, +{verdict.added} -{verdict.removed}; evidence `{verdict.evidence[:12]}`"
-    head = [f"**Evidence** on `{verdict.commit[:10]}` ({size})", ""]
+    size = f"{count(verdict.files, 'file')}, +{verdict.added} -{verdict.removed}"
+    head = [f"**Evidence** on `{verdict.commit[:10]}` ({size}; evidence `{verdict.evidence[:12]}`)", ""]
     if not verdict.checks:
         return "\n".join([*head, "No checks were run."])
     rows = [_row(check) for check in verdict.checks]

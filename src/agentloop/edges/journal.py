@@ -83,6 +83,7 @@ class Journal:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._index = FoldIndex(home.fold_index)
+        self._known = 0  # the number of the last entry that was read for `world`, or written here
 
     def entries(self, after: Mark | None = None) -> Iterator[Entry]:
         """Yield every entry, or those after a mark, oldest first.
@@ -101,6 +102,7 @@ class Journal:
         world, mark = self._index.load(self._holds) or (World(), None)
         for entry in self.entries(mark):
             world.apply(entry)
+        self._known = self.last_number()
         return world
 
     def keep(self, world: World, *, lag_bytes: int = LAG_BYTES) -> None:
@@ -117,15 +119,30 @@ class Journal:
 
         Then nothing was acknowledged. It stands in the place of lost ones up to number `until`.
         """
-        first = self.last_number() + 1
+        first = self._next_number()
         try:
             make_folder(self._home.journal)
             append_durable(self._file_for(entry), sealed(entry, max(first, until), first))
+            self._known = max(first, until)
         except OSError as error:
             raise JournalError(
                 f"the journal cannot be written: {error.strerror} ({self._home.journal})",
                 fix="make room on the disk, or make the folder writable; the loop goes on by itself then",
             ) from error
+
+    def _next_number(self) -> int:
+        """The number of the next entry. Raises JournalError when entries went away since they were read.
+
+        A line written behind the gap would hide it from the next cycle: what was done, and what it cost,
+        would be forgotten.
+        """
+        last = self.last_number()
+        if last < self._known:
+            raise DamagedJournalError(
+                f"the journal lost entries while this cycle ran: it ends at {last} of {self._known}",
+                fix="the next cycle reads again what our marks can tell; put the files back if you can",
+            )
+        return last + 1
 
     def last_number(self) -> int:
         """Return the number of the last entry; 0 when there is none. Raises JournalError."""

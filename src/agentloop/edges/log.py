@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 STDERR = 2
 QUIET = "cycle.idle"
 """The one event that is told without structlog."""
-_LEVELS = {"problem": lines.Level.WARNING, "refused": lines.Level.NOTICE, "notice": lines.Level.NOTICE}
+_LEVELS = {
+    "problem": lines.Level.WARNING,
+    "refused": lines.Level.NOTICE,
+    "notice": lines.Level.NOTICE,
+    "alert": lines.Level.NOTICE,
+}
 ROUTINE = frozenset({"Take", "AcceptMerge"})
 """Decisions of the rules that only follow what was told the moment before."""
 
@@ -89,7 +94,7 @@ def sentence(event: str, fields: Mapping[str, Any], *, supervised: bool = False)
         case "admin.answered":
             by = f"{fields.get('models')}, {count(fields.get('turns', 0), 'turn')}, {fields.get('cost')}"
             return f"admin ({by}): {says or 'nothing to decide'}"
-        case "notice":
+        case "notice" | "alert":
             return str(says)
         case "cycle.ended" if fields.get("failed"):
             return _failed(fields)

@@ -78,7 +78,7 @@ def _commit(bench: Git, origin: Origin, pull: Pull, base: str, *, home: Path, sq
         names = ", ".join(tried.conflicts[:_SHOWN]) + (" …" if len(tried.conflicts) > _SHOWN else "")
         raise ConflictError(
             f"pull request {pull.id} is in conflict with {pull.base} in {names}; nothing was merged",
-            fix=f"ask for it to be redone: agentloop pr review {pull.id} --request-changes 'in conflict'",
+            fix="a pull request of the loop's is done again on the newer base by itself: agentloop status",
         )
     parents = [base] if squash else [base, pull.head]
     committer = Git(bench.folder, durable=False, env=_identity(origin, home))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from agentloop.domain import facts as f
-from agentloop.domain.wording import dollars, one_line
+from agentloop.domain.wording import count, dollars, one_line
 from agentloop.edges import runtime
 from agentloop.edges.journal import Journal
 from agentloop.edges.metered import shipped_prices
@@ -225,7 +225,7 @@ class Narrator:
             for finding in verdict.findings:
                 self.screen.step("✗", f"{finding.kind} {finding.about}: {one_line(finding.says)}", "red")
         else:
-            size = f"{verdict.files} files, +{verdict.added} -{verdict.removed}"
+            size = f"{count(verdict.files, 'file')}, +{verdict.added} -{verdict.removed}"
             self.screen.step(
                 "✓", f"{size}; scope, tests, modes, size, secrets: nothing held against it", "green"
             )

@@ -96,12 +96,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     about = (__doc__ or "").partition(":")[0]
-    parser = argparse.ArgumentParser(prog="python -m agentloop.testing.sim", description=about)
-    parser.add_argument("--seeds", nargs=2, type=int, default=(0, 99), metavar=("FIRST", "LAST"))
+    parser = argparse.ArgumentParser(prog="python -m agentloop.testing.sim", description=f"{about}.")
+    parser.add_argument(
+        "--seeds",
+        nargs=2,
+        type=int,
+        default=(0, 99),
+        metavar=("FIRST", "LAST"),
+        help="play these (default: 0 99; scripts/check-sim: 0 1999)",
+    )
     parser.add_argument("--seed", type=int, help="play this one again, and tell what happens")
-    parser.add_argument("--weeks", type=float, default=1.0)
-    parser.add_argument("--without", action="append", choices=get_args(Kind), metavar="KIND")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--weeks", type=float, default=1.0, help="simulated weeks a seed (default: 1)")
+    parser.add_argument(
+        "--without",
+        action="append",
+        choices=get_args(Kind),
+        metavar="KIND",
+        help=f"leave out one kind of fault; may be repeated: {', '.join(get_args(Kind))}",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: the cores)"
+    )
     return parser
 
 
