@@ -268,7 +268,7 @@ def test_a_conflict_is_seen_and_refused_with_its_files(bare: Place) -> None:
         ConflictError, match=r"in conflict with main in app\.py; nothing was merged"
     ) as refused:
         bare.forge.merge(two, squash=False, author="alice")
-    assert "--request-changes" in refused.value.fix
+    assert "done again on the newer base by itself" in refused.value.fix
     assert (bare.head(), bare.seen(two).state) == (base, "open")
 
 
