@@ -70,7 +70,7 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "taping": ((*CORE, "ports", "cycle"), "where all that a cycle asks is taken down, or played back"),
     "replaying": (
-        (*CORE, "compiled", "cycle", "edges.journal", "edges.tape", "taping", "wiring"),
+        (*CORE, "compiled", "cycle", "edges.journal", "edges.program", "edges.tape", "taping", "wiring"),
         "the cycle again, with a tape in the place of every port",
     ),
     "prompts": (("errors", VALUES), "templates are text and nothing else"),

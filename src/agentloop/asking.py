@@ -120,6 +120,7 @@ class Admin:
     def _model(self, folder: Path, given: Wanted) -> Model:
         from agentloop.domain.money import limits_for
         from agentloop.edges.anthropic import AnthropicModel, retrying
+        from agentloop.edges.discreet import DiscreetModel
         from agentloop.edges.ledger import Ledger
         from agentloop.edges.metered import MeteredModel
 
@@ -130,7 +131,7 @@ class Admin:
                 "there is no API key for the admin's model",
                 fix="set ANTHROPIC_API_KEY, or models.key_file, or a systemd credential `anthropic-key`",
             )
-        return MeteredModel(
+        metered = MeteredModel(
             AnthropicModel(api_key=key, base_url=models.base_url),
             model=models.admin,
             fallback=models.admin_fallback,
@@ -139,6 +140,7 @@ class Admin:
             limits=limits_for(limits, "cycle", given.micros, given.tokens),
             retry=retrying(),
         )
+        return DiscreetModel(metered, (key,))
 
     def _look(self, scene: Scene, look: Look) -> str:
         from agentloop.admin.briefing import fence

@@ -231,6 +231,11 @@ class Home:
         return self.run / "disk.json"
 
     @property
+    def code_file(self) -> Path:
+        """`.agentloop/run/code.json`: the name of the program's sources, and the stamps it was made from."""
+        return self.run / "code.json"
+
+    @property
     def baselines(self) -> Path:
         """`.agentloop/baselines/`: how checks ended on base commits; a cache."""
         return self.runtime / "baselines"

@@ -18,6 +18,7 @@ from agentloop.domain.settings import Settings
 from agentloop.domain.taping import Difference, end_of, masked, words_of
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.world import fold, is_rehearsal
+from agentloop.edges import program
 from agentloop.edges.journal import Journal
 from agentloop.edges.tape import error_from, record
 from agentloop.errors import SettingsError
@@ -188,17 +189,24 @@ def _compared(home: Home, played: Record, player: Player, end: Plain, settings: 
 
 
 def _notes(home: Home, played: Record, settings: Settings) -> Iterator[str]:
-    if played.header["version"] != __version__:
-        yield f"recorded by version {played.header['version']}, run again by {__version__}"
+    code = played.header.get("code", "")
+    was = (played.header["version"], code)
+    is_now = (__version__, program.identity(home.code_file))
+    if was != is_now:
+        yield f"the code differs: recorded by {_program(*was)}, run again by {_program(*is_now)}"
     try:
         now, _ = compiled.in_force(home)
     except SettingsError as error:
         yield f"the settings of now cannot be read ({error.what}); it was run with the recorded ones"
         return
-    was, is_now = encode(settings), encode(now)
-    changed = [name for name in was if was[name] != is_now.get(name)]
+    then, here = encode(settings), encode(now)
+    changed = [name for name in then if then[name] != here.get(name)]
     if changed:
         yield f"settings changed since ({', '.join(changed)}); it was run with the recorded ones"
+
+
+def _program(version: str, code: str) -> str:
+    return f"version {version} ({code or 'its code is not known'})"
 
 
 def _text(value: object) -> str:

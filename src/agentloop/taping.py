@@ -85,8 +85,11 @@ def taped_outside(outside: Outside, tape: Tape) -> Outside:
         repositories=_Repositories(tape, outside.repositories),
         notes=_Notes(tape, outside.notes),
         sweep=lambda keep: tape.call("sweep", keep, lambda: outside.sweep(keep), as_it_is),
-        attempt_folder=outside.attempt_folder,
-        gate_folder=outside.gate_folder,
+        # Where the home lies is told as well: a record that was moved with it must run as it did.
+        attempt_folder=lambda name: tape.call(
+            "attempt_folder", name, lambda: outside.attempt_folder(name), as_it_is
+        ),
+        gate_folder=lambda run: tape.call("gate_folder", run, lambda: outside.gate_folder(run), as_it_is),
         bound=lambda over: tape.call("bound", None, lambda: _bound(outside, over), as_it_is),
         disk_mb=lambda: tape.call("disk_mb", None, outside.disk_mb, as_it_is),
         asked=lambda: tape.call("asked", None, outside.asked, reads(tuple[RetryRequest, ...])),

@@ -17,7 +17,7 @@ from agentloop.asking import Admin, keys
 from agentloop.cycle import Ended, Parts
 from agentloop.domain.observed import Ground
 from agentloop.domain.taping import UNRECORDED
-from agentloop.edges import disk, runfolder, runtime
+from agentloop.edges import disk, program, runfolder, runtime
 from agentloop.edges.baton import FileBaton
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.executor import LocalExecutor
@@ -164,7 +164,7 @@ def run_cycle(root: Path) -> str:
         # the next.
         saw = _saw(home)
         _mend_commits(home)
-        ports, tape = outside(home, settings), _recorder(home, settings)
+        ports, tape = outside(home, settings), _recorder(home, settings, saw)
         ended = cycle.run(parts(home, settings, Log().tell, tape=tape, ports=ports))
         tape.end(ended, datetime.now(UTC))
         beside = (*_left_out(ports.tracker)[:3], *([tape.trouble] if tape.trouble else []))
@@ -216,11 +216,22 @@ def run_gate(attempt: str, root: Path) -> int:
     return run.main(attempt, root)
 
 
-def _recorder(home: Home, settings: Settings) -> Recorder:
+def _recorder(home: Home, settings: Settings, saw: dict[str, runtime.Stamp]) -> Recorder:
+    last = runtime.read_sleep(home.root)
     made = Made(
-        version=__version__, quiet_cycles=_quiet_cycles(runtime.read_sleep(home.root)), settings=settings
+        version=__version__,
+        code=program.identity(home.code_file),
+        quiet_cycles=_quiet_cycles(last),
+        settings=settings,
+        tracker_stands=last is not None and _of_tracker(home, saw) == _of_tracker(home, last.saw),
     )
     return Recorder(home, made, known=keys(settings))
+
+
+def _of_tracker(home: Home, saw: dict[str, runtime.Stamp]) -> dict[str, runtime.Stamp]:
+    # Issues that a person closes leave this folder, and nothing more is asked about them.
+    folder = str(home.issues.relative_to(home.root))
+    return {path: stamp for path, stamp in saw.items() if path.startswith(f"{folder}/")}
 
 
 def _left_out(tracker: Tracker) -> tuple[str, ...]:

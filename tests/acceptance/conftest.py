@@ -19,8 +19,10 @@ from agentloop.domain.states import Judging, Working
 from agentloop.edges import runtime
 from agentloop.edges.journal import Journal
 from agentloop.edges.processes import alive
+from agentloop.edges.tape import looks
 from agentloop.edges.tracker import FileTracker
 from agentloop.home import Home
+from agentloop.replaying import replay
 from agentloop.testing.model import ScriptedModel
 from agentloop.testing.script import parse
 
@@ -265,6 +267,25 @@ class Loop:
             if path.is_file() and self.home.runtime not in path.parents
         }
 
+    def strayed(self) -> list[str]:
+        """Return where cycles and idle looks, run again from their records, differ; () when all are the same.
+
+        Running them again writes nothing, and finds the code that made them.
+        """
+        cycles = [path.parent.name for path in self.home.cycles.glob("*/tape.jsonl")]
+        idle = [f"{one.cycle}+{one.number}" for one in looks(self.home.looks)]
+        assert cycles != []
+        kept = (self.home.journal, self.home.tracker, self.home.memories, self.home.cycles)
+        before = files_below(*kept)
+        found = [replay(self.home, name) for name in (*sorted(cycles, key=int), *idle)]
+        assert files_below(*kept) == before
+        assert [note for one in found for note in one.notes if "code" in note] == []
+        return [
+            f"{one.name}, call {each.number}: {each.what}\n{each.recorded}\n{each.now}"
+            for one in found
+            for each in one.differences
+        ]
+
     def end(self) -> None:
         """End all that is left: supervisors, attempts, gates, the model."""
         for process in self._supervisors:
@@ -277,6 +298,13 @@ class Loop:
                     os.kill(identity.pid, signal.SIGKILL)
         if self.model is not None:
             self.model.stop()
+
+
+def files_below(*roots: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change of every file below `roots`."""
+    paths = (path for root in roots for path in root.rglob("*") if not path.is_dir())
+    found = ((str(path), path.lstat()) for path in paths)
+    return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in found}
 
 
 def _identity(claim: Path) -> Any:  # noqa: ANN401 - an identity or None

@@ -55,6 +55,7 @@ def test_a_relay_edited_into_nonsense_is_mended_and_not_a_word_of_it_is_lost(loo
     text = loop.home.relay.read_text()
     assert "%%% not a relay at all %%%" in text.partition("## From you")[2]
     loop.cli("relay", "lint")
+    assert loop.strayed() == []
 
 
 TOLD = """

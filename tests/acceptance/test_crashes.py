@@ -86,6 +86,7 @@ def test_what_a_cycle_had_asked_for_when_it_was_killed_counts_at_its_ceiling(loo
     served = model.served_micros(shipped_prices().models)
     assert settled <= served <= after.spent_micros()
     assert after.unresolved_micros > before.unresolved_micros
+    assert loop.strayed() == []
 
 
 @pytest.mark.parametrize("lost_after", [1, 2, 3])
@@ -103,6 +104,7 @@ def test_losing_the_runtime_folder_between_cycles_repeats_nothing(loop: Loop, lo
     loop.settle()
     assert_everything_happened_once(loop)
     assert model.errors == []
+    assert loop.strayed() == []
 
 
 def test_a_lock_that_a_killed_git_left_goes_in_a_cycle_that_has_nothing_to_do(loop: Loop) -> None:

@@ -42,6 +42,7 @@ def test_a_model_that_answers_rubbish_for_ever_gets_its_issue_parked(loop: Loop)
     assert "came to no usable decision" in loop.ours()[-1]
     assert len(loop.ours()) == 1
     assert loop.world().spent_micros() < 50 * CENT
+    assert loop.strayed() == []
 
 
 @pytest.mark.parametrize("status", ["429", "529"])
@@ -67,6 +68,7 @@ def test_a_rate_limit_or_overload_is_a_timer_and_no_failure(loop: Loop, status: 
     assert len(model.requests) == asked
     assert loop.world().failures == {}
     assert loop.ours() == []
+    assert loop.strayed() == []
 
 
 @pytest.mark.skipif("AGENTLOOP_SLOW_TESTS" not in SLOW, reason="a minute of waiting: scripts/test-slow")

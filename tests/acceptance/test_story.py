@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from agentloop.edges.journal import Journal
+from agentloop.home import Home
+from agentloop.replaying import replay
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Loop
@@ -14,7 +17,10 @@ IDLE_CYCLES = 10
 
 
 def test_a_vague_issue_becomes_two_merged_pull_requests_and_is_closed(loop: Loop) -> None:
-    """Question, answer, plan, a red gate, a review, two merges in order; then idleness leaves no trace."""
+    """Question, answer, plan, a red gate, a review, two merges in order; then idleness leaves no trace.
+
+    Each cycle and each idle look, run again from its record, decides and does the same.
+    """
     model = loop.start_model("story", "accept")
     loop.file("make calc better", "It is not good.")
 
@@ -54,6 +60,21 @@ def test_a_vague_issue_becomes_two_merged_pull_requests_and_is_closed(loop: Loop
     assert_nothing_was_said_twice(loop)
     assert_the_relay_has_a_commit_for_each_changed_cycle(loop)
     assert_idle_cycles_leave_no_trace(loop)
+    assert_every_cycle_runs_again(loop)
+
+
+def assert_every_cycle_runs_again(loop: Loop) -> None:
+    """Nothing differs in any of them; also in a copy that lies elsewhere."""
+    assert {int(path.parent.name) for path in loop.home.cycles.glob("*/tape.jsonl")} == {
+        *range(1, loop.world().cycle + 1)
+    }
+    assert loop.strayed() == []
+    copy = Home(loop.root / "copy")
+    for kept in (loop.home.journal, loop.home.cycles):
+        shutil.copytree(kept, copy.root / kept.relative_to(loop.home.root))
+    shutil.copy(loop.home.settings_file, copy.settings_file)
+    names = [str(number) for number in range(1, loop.world().cycle + 1)]
+    assert [name for name in names if not replay(copy, name).same] == []
 
 
 def assert_nothing_was_said_twice(loop: Loop) -> None:

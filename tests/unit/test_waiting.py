@@ -160,3 +160,14 @@ def test_what_waits_for_a_person_alone_needs_no_cycle() -> None:
     """A stopped loop is told beside it, but not as what to do."""
     found = _told("1", seen=_pull("open"), live=_live("stopped"))
     assert (found.do[0], found.loop and found.loop.state) == ("agentloop pr diff 2", "stopped")
+
+
+def test_a_task_behind_a_parked_one_waits_for_a_person_and_for_no_cycle() -> None:
+    """Whatever a cycle does, the task before it stands until the person sends it back or gives it up."""
+    found = _told("3", f.Parked(task="3.1", reason="twice the same"), live=_live("stopped"))
+    assert found.waits_for == (
+        "task 3.1: parked: twice the same",
+        "task 3.2 needs task 3.1, which is parked: twice the same",
+    )
+    assert found.do[0] == "agentloop retry 3.1"
+    assert "agentloop run" not in found.do

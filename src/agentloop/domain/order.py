@@ -17,6 +17,7 @@ from agentloop.domain.world import Closed, Stuck
 
 if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
+    from agentloop.domain.world import World
 
 
 def in_order(scene: Scene) -> tuple[TaskView, ...]:
@@ -74,6 +75,18 @@ def _needs(scene: Scene, task: str) -> str:
     if isinstance(needed.state, Parked | Cancelled):
         return f"needs task {task}, which is {type(needed.state).__name__.lower()}: {needed.state.reason}"
     return f"needs task {task} to be merged first"
+
+
+def needed_first(world: World, view: TaskView) -> tuple[TaskView, ...]:
+    """Return every task that must be finished before this one may start, those that they need included."""
+    found: dict[str, TaskView] = {}
+    left = list(view.task.needs)
+    while left:
+        needed = world.tasks.get(left.pop(0))
+        if needed is not None and needed.task.id not in found and not finished(needed.state):
+            found[needed.task.id] = needed
+            left += needed.task.needs
+    return tuple(found.values())
 
 
 def fruitless_words(scene: Scene) -> str:

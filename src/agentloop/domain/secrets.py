@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from math import log2
-from typing import Final
+from typing import Any, Final
 
 from agentloop.domain.valueclass import dataclass
 
@@ -90,14 +90,35 @@ def find_secrets(text: str) -> tuple[Secret, ...]:
     return tuple(found)
 
 
-def redact(text: str) -> str:
-    """Return `text` with every secret found replaced by "[secret removed: <kind>]"."""
+def redact(text: str, hide: tuple[str, ...] = ()) -> str:
+    """Return `text` with every secret found replaced by "[secret removed: <kind>]".
+
+    What `hide` names goes as "[key removed]", whatever shape it has; "" hides nothing.
+    """
+    for known in filter(None, hide):
+        text = text.replace(known, "[key removed]")
     parts: list[str] = []
     at = 0
     for secret in find_secrets(text):
         parts += [text[at : secret.start], f"[secret removed: {secret.kind}]"]
         at = secret.end
     return "".join([*parts, text[at:]])
+
+
+def redacted(value: Any, hide: tuple[str, ...] = (), names: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - of the same shape
+    """Return a plain value (as JSON has them) with every text in it redacted; fields called `names` stay."""
+    match value:
+        case str():
+            return redact(value, hide)
+        case list() | tuple():
+            return [redacted(item, hide, names) for item in value]
+        case dict():
+            return {
+                redact(str(name), hide): item if name in names else redacted(item, hide, names)
+                for name, item in value.items()
+            }
+        case _:
+            return value
 
 
 def mask(text: str) -> str:

@@ -8,7 +8,7 @@ from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.askable import unpaid_issue
 from agentloop.domain.limits import anew_words
-from agentloop.domain.order import held_back
+from agentloop.domain.order import held_back, needed_first
 from agentloop.domain.report import need_of_issue, need_of_task
 from agentloop.domain.signals import evidence_of, issue_matter, worn_out
 from agentloop.domain.telling import standing
@@ -154,14 +154,22 @@ def _of_task(scene: Scene, view: s.TaskView, runs: dict[tuple[str, str], Progres
         return
     match view.state:
         case s.Queued():
-            reasons = held_back(scene, view)
-            made.cycle(f"task {view.task.id} " + ("; ".join(reasons) or "starts in the next cycle"))
+            _of_queued(scene, view, made)
         case s.Working(attempt=attempt):
             _of_run(view, runs.get(("attempt", attempt)), made)
         case s.Judging(attempt=attempt, started=True):
             _of_run(view, runs.get(("gate", attempt)), made)
         case _:
             made.cycle(f"task {view.task.id}: {standing(view.state)}")
+
+
+def _of_queued(scene: Scene, view: s.TaskView, made: Waiting) -> None:
+    says = f"task {view.task.id} " + ("; ".join(held_back(scene, view)) or "starts in the next cycle")
+    asked = [need for one in needed_first(scene.world, view) if (need := need_of_task(one)) is not None]
+    if not asked:
+        made.cycle(says)
+    for need in asked:
+        made.person(says, need.do)  # however many cycles run: the person's turn comes first
 
 
 def _of_run(view: s.TaskView, run: Progress | None, made: Waiting) -> None:

@@ -45,6 +45,8 @@ KEPT_BYTES = 64_000_000
 """All records together, on disk; the oldest go first. A cycle takes 10 to 60 kB, an issue seen 1 to 4."""
 PRUNED_EACH = 20
 """Cycles between two looks at what is kept: looking costs a few milliseconds."""
+LONGEST_SECONDS = 3600
+"""No cycle takes longer."""
 POOLED_FROM = 4096
 """Characters of JSON from which a value goes into the pool: a line stays one that a person can look at."""
 IDLE_BYTES = 1_000_000
@@ -60,18 +62,24 @@ _Raw = tuple[str, object, object, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What a cycle was made of besides its ports: code, settings, and how many quiet ones came before."""
+    """What a cycle was made of besides its ports: code, settings, and how many quiet ones came before.
+
+    `code` names the sources (`edges.program`). `tracker_stands`: what the tracker holds has not been touched
+    since the cycle before looked at it.
+    """
 
     version: str
+    code: str
     quiet_cycles: int
     settings: Settings
+    tracker_stands: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A cycle as it was recorded.
 
-    `end` None: it was cut off. `header` holds v, cycle, version, quiet_cycles and settings.
+    `end` None: it was cut off. `header` holds v, cycle, version, code, quiet_cycles and settings.
     """
 
     name: str
@@ -155,17 +163,21 @@ class Recorder:
             "v": FORMAT,
             "cycle": cycle,
             "version": self._made.version,
+            "code": self._made.code,
             "quiet_cycles": self._made.quiet_cycles,
             "settings": self._pool.keep(self._made.settings),
         }
 
-    def _line(self, raw: _Raw) -> Plain:
+    def _line(self, raw: _Raw, as_before: Plain = None) -> Plain:
+        """Return a call as it is written; `as_before` is what the tracker is known to have answered, kept."""
         port, gave, got, raised = raw
         line: dict[str, Plain] = {"call": port}
         if gave is not None:
             line["gave"] = self._pool.spill(masked(encode(gave), self._known))
         if raised:
             line["raised"] = list(masked(list(raised), self._known))
+        elif port == "tracker.observe" and self._pool.holds(as_before):
+            line["got"] = as_before
         elif port in ITEMS and isinstance(got, tuple):
             line["got"] = self._pool.spill([self._pool.keep(item) for item in got])
         elif port == "baton.take":
@@ -181,8 +193,9 @@ class Recorder:
     def _add_look(self, ended: HasEnded, at: datetime) -> None:
         make_folder(self._pool.folder)
         path = self._home.looks
-        last = last_look(path)
-        number = last.number + 1 if last is not None and last.cycle == ended.cycle else 1
+        before = _last_line(path)
+        last = before[0] if before is not None and before[0].cycle == ended.cycle else None
+        number = last.number + 1 if last is not None else 1
         woken = next((raw[2] for raw in self._waiting if raw[0] == "wake"), ())
         look = Look(
             cycle=ended.cycle,
@@ -195,7 +208,9 @@ class Recorder:
             problems=masked(list(ended.problems), self._known),
             seconds=round(time.monotonic() - self._began, 4),
         )
-        tape = [self._line(raw) for raw in self._waiting]
+        stands = self._made.tracker_stands and last is not None and last.fingerprint == ended.fingerprint
+        as_before = _kept_list(before[1]) if stands and before is not None else None
+        tape = [self._line(raw, as_before) for raw in self._waiting]
         end = masked(end_of(ended), self._known)
         line = {"look": encode(look), "header": self._header(ended.cycle), "tape": tape, "end": end}
         _append_bounded(path, _json(line) + b"\n")
@@ -248,6 +263,10 @@ class _Pool:
             hidden["words"] = evidence_of(value)
         return hidden
 
+    def holds(self, plain: Plain) -> bool:
+        """Whether `plain` stands for a value that is kept here."""
+        return isinstance(plain, dict) and self._is_there(str(plain.get(POOLED)))
+
     def _is_there(self, key: str) -> bool:
         try:
             os.utime(self.folder / key)  # what is used again is not old
@@ -299,7 +318,8 @@ def prune(cycles: Path) -> None:
         shutil.rmtree(kept.pop(0), ignore_errors=True)
         sizes.pop(0)
     if kept:
-        oldest = min((path.stat().st_mtime for path in kept[0].glob("*")), default=0.0)
+        # What a cycle saw is older than the end of its record.
+        oldest = min((path.stat().st_mtime for path in kept[0].glob("*")), default=0.0) - LONGEST_SECONDS
         for path, found in pool.items():
             if found.st_mtime < oldest:
                 path.unlink(missing_ok=True)
@@ -315,13 +335,24 @@ def looks(path: Path) -> tuple[Look, ...]:
 
 def last_look(path: Path) -> Look | None:
     """Return the newest idle cycle, or None."""
+    found = _last_line(path)
+    return None if found is None else found[0]
+
+
+def _last_line(path: Path) -> tuple[Look, dict[str, Any]] | None:
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL_BYTES))
             found = list(_idle_lines(b"\n".join(stream.read().splitlines()[-1:])))
     except FileNotFoundError:
         return None
-    return found[-1][0] if found else None
+    return found[-1] if found else None
+
+
+def _kept_list(line: dict[str, Any]) -> Plain:
+    """Return the reference to what the tracker answered in an idle cycle, None when it was a short list."""
+    found = next((one.get("got") for one in line["tape"] if one["call"] == "tracker.observe"), None)
+    return found if isinstance(found, dict) else None
 
 
 def record(home: Home, name: str) -> Record:

@@ -28,7 +28,7 @@ class Events:
 
     def __init__(self, path: Path, *, hide: tuple[str, ...] = ()) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._hide = tuple(text for text in hide if text)
+        self._hide = hide
 
     def tell(self, event: str, fields: Mapping[str, object]) -> None:
         """Append one event. Raises OSError."""
@@ -48,9 +48,7 @@ class Events:
             return (
                 value if isinstance(value, (int, float, bool)) or value is None else self._clean(str(value))
             )
-        for text in self._hide:
-            value = value.replace(text, "[key removed]")
-        return _shortened(redact(value))
+        return _shortened(redact(value, self._hide))
 
 
 def _shortened(text: str) -> str:

@@ -21,7 +21,7 @@ from agentloop import exits, prompts
 from agentloop.domain.codec import CodecError, decode, encode
 from agentloop.domain.model import Limited
 from agentloop.domain.resets import SHORT, waits_until
-from agentloop.domain.secrets import redact
+from agentloop.domain.secrets import redact, redacted
 from agentloop.domain.stall import Bounds
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import (
@@ -156,7 +156,8 @@ class _Attempt:
             course,
         )
         events.tell("attempt.ends", {"outcome": type(outcome).__name__})
-        return outcome
+        clean: Outcome = decode(Outcome, redacted(encode(outcome), (key,), _NAMES))
+        return clean
 
     def _key(self, from_environment: str) -> str:
         """Return the model's key; one that comes with a unit which is being restarted is waited for."""
@@ -303,16 +304,8 @@ def commit_message(spec: AttemptSpec, outcome: Outcome) -> str:
 
 def write_end(folder: RunFolder, end: End) -> None:
     """Write the end record, without secrets; it is durable on return. Raises OSError."""
-    clean = _without_secrets(encode(end))
+    clean = redacted(encode(end), names=_NAMES)
     write_durable(folder.end, json.dumps(clean, ensure_ascii=False).encode("utf-8", "replace"))
-
-
-def _without_secrets(value: object) -> object:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: item if key in _NAMES else _without_secrets(item) for key, item in value.items()}
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _now() -> datetime:
