@@ -170,10 +170,12 @@ def run(parts: Parts) -> Ended:
     _follow_rules(parts, actor, scene, course)
     _alert(parts, actor, scene, course)
 
-    # 5. Nothing new and nothing due: no model, no tokens, no write.
+    # 5. Nothing new and nothing due: no model, no tokens, no write; but when something (a setting) changed why
+    # candidates wait, that is written down, so that the past is told as it was.
     matters = _to_ask_about(scene)
     if not (course.acted or matters):
-        return _idle(parts, actor, scene, course)
+        quiet = not_started(scene, tuple(course.problems))
+        return _end(parts, actor, scene, course, wakes) if quiet else _idle(parts, actor, scene, course)
 
     # 6. Decide: the admin looks at what only judgement can settle.
     if matters:
@@ -551,9 +553,7 @@ def _commit_message(cycle: int, relay: Relay) -> str:
 
 
 def _idle(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> Ended:
-    asked = actor.world.sleep
-    hibernating = d.Hibernate(until=asked.wake, rationale=asked.reason) if asked and asked.wake else None
-    found = nap(scene, quiet_cycles=parts.quiet_cycles, more=False, asked=hibernating)
+    found = nap(scene, quiet_cycles=parts.quiet_cycles, more=False, asked=_hibernation(actor.world))
     found = _said(found, course)
     fingerprint = signals.fingerprint(actor.world, scene.observed)
     parts.tell("cycle.idle", {"fingerprint": fingerprint, "until": found.until, "reason": found.reason})
@@ -565,6 +565,11 @@ def _idle(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> Ended:
         world=actor.world,
         problems=tuple(course.problems),
     )
+
+
+def _hibernation(world: World) -> d.Hibernate | None:
+    asked = world.sleep
+    return d.Hibernate(until=asked.wake, rationale=asked.reason) if asked and asked.wake else None
 
 
 def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple[str, ...]) -> Ended:
@@ -602,9 +607,9 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
 def _outcome(course: _Course, scene: Scene) -> Literal["acted", "quiet", "failed", "limited"]:
     if course.failed:
         return "failed"
-    if scene.limited():
-        return "limited"
-    return "acted" if course.acted else "quiet"
+    if not course.acted:
+        return "quiet"
+    return "limited" if scene.limited() else "acted"
 
 
 def _nap(parts: Parts, scene: Scene, course: _Course) -> Nap:
@@ -617,7 +622,7 @@ def _nap(parts: Parts, scene: Scene, course: _Course) -> Nap:
         scene,
         quiet_cycles=0 if course.acted else parts.quiet_cycles,
         more=to_do and not course.failed and not scene.limited(),
-        asked=rests[-1] if rests else None,
+        asked=rests[-1] if rests else None if course.acted else _hibernation(scene.world),
     )
 
 

@@ -68,6 +68,7 @@ class Player:
     def __init__(self, played: Record) -> None:
         self.differences: list[Difference] = []
         self.at = 0
+        self.end = played.end
         self._calls = played.calls
 
     def call(self, port: str, gave: object, do: Callable[[], T], read: Callable[[Plain], Any]) -> T:
@@ -105,15 +106,17 @@ class Player:
 
 
 @dataclass(frozen=True)
-class _Past:
+class Past:
     """The journal as it was before the cycle: what is written to it goes nowhere."""
 
     then: World
 
     def world(self) -> World:
+        """Return the fold over what was recorded before."""
         return self.then
 
     def append(self, entry: Entry) -> None:
+        """Record nothing."""
         del entry
 
 
@@ -129,14 +132,31 @@ def replay(home: Home, name: str) -> Replayed:
     parts = replace(
         parts,
         version=played.header["version"],
-        journal=TapedJournal(player, _Past(_world_before(home, name))),
+        journal=TapedJournal(player, Past(_world_before(home, name))),
         quiet_cycles=played.header["quiet_cycles"],
     )
+    differences = run_again(parts, player)
+    told = played.end or {}
+    return Replayed(
+        name=played.name,
+        same=not differences,
+        differences=differences,
+        cut_off=played.end is None,
+        calls=len(played.calls),
+        counts={port: sum(one.port == port for one in played.calls) for port in COUNTED},
+        outcome=told.get("outcome", ""),
+        fingerprint=told.get("fingerprint", ""),
+        notes=tuple(_notes(home, played, settings)),
+    )
+
+
+def run_again(parts: cycle.Parts, player: Player) -> tuple[Difference, ...]:
+    """Run a cycle of `parts`, whose ports are the player's, and return where it differs from the record."""
     try:
         end = masked(end_of(cycle.run(parts)))
     except StrayedError:
         end = None
-    return _compared(home, played, player, end, settings)
+    return tuple(_differences(player, end))
 
 
 def _world_before(home: Home, name: str) -> World:
@@ -159,33 +179,17 @@ def _without_secrets(entries: Iterator[Entry]) -> Iterator[Entry]:
         yield replace(entry, facts=facts)
 
 
-def _compared(home: Home, played: Record, player: Player, end: Plain, settings: Settings) -> Replayed:
-    differences = list(player.differences)
-    was_cut_off = played.end is None
-    if end is None and not differences and not was_cut_off:
-        what = "it goes on where the recorded cycle ended"
-        differences.append(Difference(number=player.at, what=what))
-    if end is not None:
-        missing = [f"{words_of(one)} is missing" for one in player.rest()]
-        differences += [Difference(number=player.at + n, what=what) for n, what in enumerate(missing, 1)]
-        if not was_cut_off and _text(end) != _text(played.end):
-            differences.append(
-                Difference(
-                    number=player.at + 1, what="its end differs", recorded=_text(played.end), now=_text(end)
-                )
-            )
-    told = played.end or {}
-    return Replayed(
-        name=played.name,
-        same=not differences,
-        differences=tuple(differences),
-        cut_off=was_cut_off,
-        calls=len(played.calls),
-        counts={port: sum(one.port == port for one in played.calls) for port in COUNTED},
-        outcome=told.get("outcome", ""),
-        fingerprint=told.get("fingerprint", ""),
-        notes=tuple(_notes(home, played, settings)),
-    )
+def _differences(player: Player, end: Plain) -> Iterator[Difference]:
+    yield from player.differences
+    was = player.end
+    if end is None:
+        if was is not None and not player.differences:
+            yield Difference(number=player.at, what="it goes on where the recorded cycle ended")
+        return
+    for number, one in enumerate(player.rest(), player.at + 1):
+        yield Difference(number=number, what=f"{words_of(one)} is missing")
+    if was is not None and _text(end) != _text(was):
+        yield Difference(number=player.at + 1, what="its end differs", recorded=_text(was), now=_text(end))
 
 
 def _notes(home: Home, played: Record, settings: Settings) -> Iterator[str]:

@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from agentloop import exits
-from agentloop.edges.tape import KEPT, prune
+from agentloop.edges.tape import KEPT, LONGEST_SECONDS, prune
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,7 @@ def test_records_are_bounded_in_number_and_the_pool_follows(tmp_path: Path) -> N
         (folder / "tape.jsonl").write_text(json.dumps({"v": 1}))
         for path in (folder / "tape.jsonl", pool / f"{number:024x}"):
             path.touch()
-            stamp(path, number)
+            stamp(path, number * 2 * LONGEST_SECONDS)
     prune(tmp_path)
     assert sorted(int(path.name) for path in tmp_path.glob("[0-9]*")) == list(range(6, KEPT + 6))
     assert len(list(pool.iterdir())) == KEPT

@@ -28,9 +28,10 @@ from agentloop.domain.work import (
     LimitedBy,
     NothingDone,
 )
-from agentloop.domain.world import Closed, Stuck, Waiting
+from agentloop.domain.world import Closed, Stuck, Waiting, fold
 from agentloop.errors import JournalError, TargetError
 from agentloop.ports import Outside
+from agentloop.testing.again import MemoryTape, behind, differences
 from agentloop.testing.doubles import MemoryForge, MemoryTracker
 from agentloop.testing.memory_parts import (
     Fuse,
@@ -215,10 +216,16 @@ class House:
         )
 
     def cycle(self, fuse: Fuse | None = None) -> Ended:
-        """Run one cycle."""
-        ended = cycle.run(self.parts(fuse or Fuse()))
+        """Run one cycle; one without a fuse runs again from what crossed its ports, and must do the same."""
+        ended = cycle.run(self.parts(fuse)) if fuse else self._twice(self.parts(Fuse()))
         self.quiet = self.quiet + 1 if ended.outcome in ("idle", "quiet") else 0
         self.cycles.append(ended)
+        return ended
+
+    def _twice(self, parts: Parts) -> Ended:
+        before, tape = fold(self.journal.entries()), MemoryTape()
+        ended = cycle.run(behind(parts, tape))
+        assert differences(parts, before, tape, ended) == ()
         return ended
 
     def sleep(self, minutes: float = 1) -> None:

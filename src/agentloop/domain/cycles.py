@@ -167,6 +167,8 @@ def what_it_did(cycle: Cycle) -> str:
 
 
 def _nothing(cycle: Cycle) -> str:
+    if cycle.outcome == "quiet":
+        return "wrote down why candidates wait now"
     return "asked the admin agent, and decided nothing" if cycle.asked else "took in what it saw"
 
 

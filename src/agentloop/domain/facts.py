@@ -25,7 +25,9 @@ class CycleBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleEnded:
-    """How it ended. `matters` are those the admin was shown.
+    """How it ended; "quiet": nothing was new or done but that reasons for waiting were written down.
+
+    `matters` are those the admin was shown.
 
     `fingerprint` is of what was observed after acting.
     """

@@ -224,7 +224,7 @@ class World:
     """Limits of the provider that were met one after the other, without anything done in between."""
     limited_why: str = ""
     outcome: str = ""
-    """How the last cycle that was not idle ended."""
+    """How the last cycle that was not idle or quiet ended."""
     next_actions: tuple[NextAction, ...] = ()
     refusals: tuple[RefusedOnce, ...] = ()
     last_refusals: dict[str, str] = field(default_factory=dict)
@@ -672,6 +672,8 @@ def _refused(world: World, fact: facts.Refused, entry: facts.Entry) -> None:
 
 
 def _cycle_ended(world: World, fact: facts.CycleEnded, entry: facts.Entry) -> None:
+    if fact.outcome == "quiet":
+        return  # it only wrote down why candidates wait: nothing was new, and nothing was done about it
     world.fingerprint = fact.fingerprint
     world.outcome = fact.outcome
     if fact.outcome == "failed":

@@ -110,7 +110,7 @@ class Recorder:
         try:
             got = do()
         except (AgentloopError, OSError) as error:
-            self._take_down((port, gave, None, _raised(error)))
+            self._take_down((port, gave, None, raised_by(error)))
             raise
         self._take_down((port, gave, got, ()))
         return got
@@ -278,7 +278,8 @@ class _Pool:
         write_plain(self.folder / key, zlib.compress(_json(plain), 1))
 
 
-def _raised(error: AgentloopError | OSError) -> tuple[str, ...]:
+def raised_by(error: AgentloopError | OSError) -> tuple[str, ...]:
+    """Return what `error_from` makes the error of again."""
     if isinstance(error, AgentloopError):
         return (type(error).__name__, error.what, error.fix, error.read)
     return ("OSError", str(error.errno or 0), error.strerror or str(error), str(error.filename or ""))
