@@ -170,7 +170,7 @@ def run(parts: Parts) -> Ended:
     _follow_rules(parts, actor, scene, course)
     _alert(parts, actor, scene, course)
 
-    # 5. Nothing new and nothing due: no model, no tokens, no write; but when something (a setting) changed why
+    # 5. Nothing new and nothing due: no model, no tokens, no write. But when a setting, say, changed why
     # candidates wait, that is written down, so that the past is told as it was.
     matters = _to_ask_about(scene)
     if not (course.acted or matters):

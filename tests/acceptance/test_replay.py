@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 KEY = "sk-ant-api03-" + "Zk4tQm7x" * 6
 TOKEN = "ghp_" + "a1B2c3D4" * 5
+ODD = "an-odd-key-without-any-shape"
+"""The model's own: known, and masked for that."""
 ASKS = f"""
 [[step]]
 name = "admin: the issue is vague, so ask"
@@ -25,7 +27,7 @@ when.has = "is new: plan, ask or answer"
 tool = "ask"
 [step.call.input]
 issue = "1"
-question = "Is {TOKEN} the one in use?"
+question = "Is {TOKEN} the one in use, or {ODD}?"
 choices = ["yes", "no"]
 rationale = "The key {KEY} is in the issue."
 """
@@ -34,12 +36,18 @@ rationale = "The key {KEY} is in the issue."
 def test_a_record_is_compared_byte_for_byte_and_holds_no_secret(loop: Loop) -> None:
     """Keys in an issue and in the model's answer are masked; what is altered afterwards is told exactly."""
     loop.start_model(ASKS, "accept")
-    loop.environment["ANTHROPIC_API_KEY"] = "an-odd-key-without-any-shape"
-    loop.file("rotate the key", f"It is {KEY}, and not an-odd-key-without-any-shape.\n\n" + "x" * 5000)
+    loop.environment["ANTHROPIC_API_KEY"] = ODD
+    loop.file("rotate the key", f"It is {KEY}, and not {ODD}.\n\n" + "x" * 5000)
     loop.cycle()
     loop.cycle()
     records = loop.home.cycles
-    assert secrets_in(records, KEY, TOKEN, "an-odd-key-without-any-shape") == []
+    assert secrets_in(records, KEY, TOKEN, ODD) == []
+    assert [one for one in loop.ours() for secret in (KEY, TOKEN, ODD) if secret in one] == []
+    assert "Is [secret removed: github token] the one in use, or [key removed]?" in loop.ours()[0]
+    assert secrets_in(loop.home.journal, KEY, TOKEN, ODD) == []
+    assert secrets_in(loop.home.memories, KEY, TOKEN, ODD) == []
+    history = loop.git("log", "-p", cwd=loop.home.root)
+    assert [secret for secret in (KEY, TOKEN, ODD) if secret in history] == []
 
     del loop.environment["ANTHROPIC_API_KEY"]
     said = loop.cli("replay", "1")

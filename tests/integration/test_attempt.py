@@ -353,6 +353,16 @@ def test_a_worker_may_say_what_blocks_it(stage: Stage) -> None:
         assert stage.outcome(stage.prepare(model.url)) == Blocked(reason="enough seen")
 
 
+def test_a_secret_in_a_worker_s_words_is_not_handed_over(stage: Stage) -> None:
+    """The model's key goes whatever its shape, others by theirs: what it says ends up where people read."""
+    token = "ghp_" + "a1B2c3D4" * 5
+    says = BLOCK.replace("enough seen", f"I saw {KEY} and {token}")
+    with ScriptedModel(shell("ls", then=says)) as model:
+        assert stage.outcome(stage.prepare(model.url)) == Blocked(
+            reason="I saw [key removed] and [secret removed: github token]"
+        )
+
+
 def test_a_refusal_is_nothing_done(stage: Stage) -> None:
     """When model and fallback refuse, the attempt says so."""
     script = '[[step]]\nname = "no"\nwhen.ever = "adds wrongly"\nfault = "refusal"\n'

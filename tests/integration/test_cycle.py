@@ -16,6 +16,7 @@ from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain.observed import Ground, RetryRequest
+from agentloop.domain.past import by_moment
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.settings import Layers, Limits, Settings, Target, micros
 from agentloop.domain.work import (
@@ -390,6 +391,30 @@ def test_an_idle_cycle_asks_no_model_and_writes_nothing() -> None:
     assert not [point for point in fuse.passed if ".act" in point or ".append" in point]
     house.sleep()
     assert house.cycle().fingerprint == ended.fingerprint
+
+
+def test_a_reason_that_only_a_setting_changed_is_written_down_once() -> None:
+    """No model, no effect, no commit: one line on why the candidate waits now, for who asks of that moment."""
+    house = House(settings=replace(SETTINGS, layers=Layers(workers=False)))
+    house.file()
+    house.cycle()
+    before = house.world.held["1.1"].why
+    entries, commits, asked = len(house.journal.entries()), list(house.baton.commits), len(house.shown)
+    house.settings = replace(SETTINGS, limits=Limits(open_pulls=0))
+    house.sleep()
+    changed_at = house.clock.now()
+    outcomes = [house.cycle().outcome for _ in range(3)]
+    assert (outcomes, house.world.outcome, house.quiet) == (["quiet", "idle", "idle"], "acted", 3)
+    assert (house.baton.commits, len(house.shown)) == (commits, asked)
+    assert len(house.journal.entries()) > entries
+    then = by_moment(house.journal.entries(), changed_at - timedelta(seconds=1))
+    assert before != house.world.held["1.1"].why
+    assert [
+        fold(each).held["1.1"].why for each in (then, by_moment(house.journal.entries(), changed_at))
+    ] == [
+        ("workers are switched off (layers.workers = false): the loop only plans",),
+        ("0 pull requests wait for a person (limits.open_pulls)",),
+    ]
 
 
 def test_sleep_is_told_with_its_reason_and_grows_over_idle_cycles() -> None:
