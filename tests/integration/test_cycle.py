@@ -394,7 +394,7 @@ def test_an_idle_cycle_asks_no_model_and_writes_nothing() -> None:
 
 
 def test_a_reason_that_only_a_setting_changed_is_written_down_once() -> None:
-    """No model, no effect, no commit: one line on why the candidate waits now, for who asks of that moment."""
+    """No model, no effect, no commit: why the candidate waits now, for who asks of that moment."""
     house = House(settings=replace(SETTINGS, layers=Layers(workers=False)))
     house.file()
     house.cycle()
@@ -407,11 +407,10 @@ def test_a_reason_that_only_a_setting_changed_is_written_down_once() -> None:
     assert (outcomes, house.world.outcome, house.quiet) == (["quiet", "idle", "idle"], "acted", 3)
     assert (house.baton.commits, len(house.shown)) == (commits, asked)
     assert len(house.journal.entries()) > entries
-    then = by_moment(house.journal.entries(), changed_at - timedelta(seconds=1))
+    told = house.journal.entries()
     assert before != house.world.held["1.1"].why
-    assert [
-        fold(each).held["1.1"].why for each in (then, by_moment(house.journal.entries(), changed_at))
-    ] == [
+    moments = (changed_at - timedelta(seconds=1), changed_at)
+    assert [fold(by_moment(told, each)).held["1.1"].why for each in moments] == [
         ("workers are switched off (layers.workers = false): the loop only plans",),
         ("0 pull requests wait for a person (limits.open_pulls)",),
     ]
