@@ -74,7 +74,8 @@ def differences(parts: Parts, before: World, tape: MemoryTape, ended: Ended | No
     """
     end = None if ended is None else json.loads(json.dumps(masked(end_of(ended))))
     player = Player(Record(name="", header={}, calls=tuple(tape.calls), end=end))
-    return run_again(replace(behind(parts, player), journal=TapedJournal(player, Past(before))), player)
+    silent = replace(parts, tell=lambda _event, _fields: None)
+    return run_again(replace(behind(silent, player), journal=TapedJournal(player, Past(before))), player)
 
 
 def _plain(value: object) -> Plain:
