@@ -14,8 +14,10 @@ from agentloop.domain.codec import decode, encode
 from agentloop.domain.facts import Entry
 from agentloop.domain.world import fold
 from agentloop.testing.sim.__main__ import main, play, shrunk
+from agentloop.testing.sim.broken import BrokenPromiseError
+from agentloop.testing.sim.mutants import MUTANTS, Mutant, broken, hunt
 from agentloop.testing.sim.play import Simulation, storm
-from agentloop.testing.sim.promises import BrokenPromiseError, Promises
+from agentloop.testing.sim.promises import Promises
 from agentloop.testing.sim.seeds import NAMED
 from agentloop.testing.sim.weather import KINDS
 
@@ -96,6 +98,22 @@ def test_a_broken_promise_names_itself_and_stops_the_play() -> None:
     simulation.promises = Strict(simulation.house, simulation.people)
     with pytest.raises(BrokenPromiseError, match="nobody acts: cycle 1 did"):
         simulation.run()
+
+
+@pytest.mark.parametrize("mutant", [one for one in MUTANTS if not one.slow], ids=lambda one: one.name)
+def test_a_rule_that_is_broken_on_purpose_is_caught(mutant: Mutant) -> None:
+    """Each promise sees what it is there for; the slower ones are tried by `--mutants`."""
+    caught = hunt(mutant, range(3))
+    assert caught.promise in mutant.breaks
+
+
+def test_a_broken_rule_is_whole_again_afterwards() -> None:
+    """What stood there stands there again, whatever happened meanwhile."""
+    before = [vars(owner)[name] for one in MUTANTS for owner, name, _ in one.changes]
+    for mutant in MUTANTS:
+        with broken(mutant):
+            pass
+    assert [vars(owner)[name] for one in MUTANTS for owner, name, _ in one.changes] == before
 
 
 def test_a_seed_is_played_again_and_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -129,6 +129,15 @@ def test_an_issue_bears_its_share_of_the_admin() -> None:
     assert [(one.micros, one.output_tokens) for one in parts] == [(500_001, 2), (500_000, 1)]
 
 
+def test_tokens_of_a_lost_ledger_count_at_all_that_was_set_aside() -> None:
+    """Nobody knows what they were: the limits of tokens hold as those of money do."""
+    told = Told().issue().planned("7.1").started("7.1.1")
+    told.add(f.Reserved(purse="attempt:7.1.1", micros=2_000_000, tokens=600))
+    told.add(f.AttemptLost(attempt="7.1.1"))
+    told.add(f.Settled(purse="attempt:7.1.1", micros=0, unresolved_micros=2_000_000))
+    assert (told.world.used_tokens(), in_all(told.world.tasks["7.1"].tries[0].shares).tokens) == (600, 600)
+
+
 def test_what_is_set_aside_leaves_room_for_the_review() -> None:
     """An attempt with the last of a day's money could not be looked at; it gets less, if that will do."""
     told = Told().issue().planned("7.1").add(f.Settled(purse="attempt:6.1.1", micros=17_700_000))

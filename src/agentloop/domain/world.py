@@ -580,9 +580,9 @@ def _reserved(world: World, fact: facts.Reserved, _entry: facts.Entry) -> None:
 
 def _settled(world: World, fact: facts.Settled, entry: facts.Entry) -> None:
     world.purses.pop(fact.purse, None)
-    world.token_purses.pop(fact.purse, None)
+    shares = _shares_of(fact, world.token_purses.pop(fact.purse, 0))
     spent = fact.micros + fact.unresolved_micros
-    tokens = in_all(fact.shares).tokens
+    tokens = in_all(shares).tokens
     day = entry.at.date()
     world.spent_by_day[day] += spent
     world.tokens_by_day[day] += tokens
@@ -593,12 +593,22 @@ def _settled(world: World, fact: facts.Settled, entry: facts.Entry) -> None:
     _remember(world, Recent(at=entry.at, micros=spent, tokens=tokens))
     kind, _, attempt = fact.purse.partition(":")
     if kind == "attempt":
-        _change_try(world, attempt, spent_micros=spent, shares=fact.shares)
+        _change_try(world, attempt, spent_micros=spent, shares=shares)
         _learn(world, attempt, fact)
     elif kind == "admin":
         times, _ = world.admin_models.get(fact.model, (0, 0))
         world.admin_models[fact.model] = (times + 1, entry.cycle)
         _share_out(world, fact)
+
+
+def _shares_of(fact: facts.Settled, tokens_aside: int) -> tuple[Share, ...]:
+    # With its ledger went the count of its tokens: they count as its money does, at all that was set aside.
+    if fact.shares or not (fact.unresolved_micros and tokens_aside):
+        return fact.shares
+    unknown = Share(
+        model=fact.model, unresolved_micros=fact.unresolved_micros, unresolved_tokens=tokens_aside
+    )
+    return (unknown,)
 
 
 def role_of(purse: str) -> str:

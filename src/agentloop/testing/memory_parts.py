@@ -70,12 +70,19 @@ class _Run:
     verdict: Verdict | GateBroken | None = None
     settled_micros: int = 0
     unresolved_micros: int = 0
+    tokens: int = 0
+    unresolved_tokens: int = 0
 
     @property
     def shares(self) -> tuple[Share, ...]:
         """What its ledger says, model by model."""
         share = Share(
-            model=MODEL, calls=1, micros=self.settled_micros, unresolved_micros=self.unresolved_micros
+            model=MODEL,
+            calls=1,
+            micros=self.settled_micros,
+            unresolved_micros=self.unresolved_micros,
+            input_tokens=self.tokens,
+            unresolved_tokens=self.unresolved_tokens,
         )
         return (share,) if share.most_micros else ()
 
@@ -135,10 +142,19 @@ class MemoryExecutor:
         """Return what the run `attempt:<id>` or `gate:<id>` was given."""
         return self._run(name).spec
 
-    def spend(self, attempt: str, *, settled_micros: int, unresolved_micros: int = 0) -> None:
+    def spend(
+        self,
+        attempt: str,
+        *,
+        settled_micros: int,
+        unresolved_micros: int = 0,
+        tokens: int = 0,
+        unresolved_tokens: int = 0,
+    ) -> None:
         """Say what the attempt's ledger holds now."""
         run = self._run(f"attempt:{attempt}")
         run.settled_micros, run.unresolved_micros = settled_micros, unresolved_micros
+        run.tokens, run.unresolved_tokens = tokens, unresolved_tokens
 
     def end(self, attempt: str, outcome: Outcome, *, turns: int = 3, sandboxed: bool = True) -> None:
         """Let an attempt end with its record."""
@@ -229,7 +245,10 @@ class MemoryExecutor:
         spent = run.settled_micros + run.unresolved_micros
         if run.end is not None:
             return AttemptEnded(
-                end=run.end, settled_micros=run.settled_micros, unresolved_micros=run.unresolved_micros
+                end=run.end,
+                settled_micros=run.settled_micros,
+                unresolved_micros=run.unresolved_micros,
+                shares=run.shares,
             )
         if run.alive:
             return Running(attempt=attempt, role="attempt", beat_at=run.began, spent_micros=spent)
@@ -294,7 +313,14 @@ class MemoryRepositories:
         tip = tip_of(end.outcome)
         commit = _commit(tip, message, *parents)
         self.taken[spec.id] = commit
-        return Taken(commit=commit)
+        # What a worker committed stands for its tree: the same again is the same change.
+        return Taken(commit=commit, tree=_commit("tree", tip))
+
+    def frozen(self) -> MemoryRepositories:
+        """Return a copy whose branches stay as they are now: what a fetch that lags behind brings."""
+        made = MemoryRepositories(dict(self._branches), branch=self._branch)
+        made.broken = self.broken
+        return made
 
     def diff(self, target: Target, base: str, commit: str, limit_bytes: int) -> str:
         """Return something that stands for the diff of the two."""

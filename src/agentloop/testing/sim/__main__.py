@@ -5,6 +5,7 @@
     --weeks W            simulated weeks a seed (default: 1); four quiet days follow
     --without KIND       leave a kind of fault out (again for more)
     --jobs N             processes to use (default: all cores)
+    --mutants            break rules on purpose, one at a time, and tell which promise sees it
 
 Ends with 1 when a promise was broken; then the smallest set of faults that still breaks it is told.
 """
@@ -12,6 +13,7 @@ Ends with 1 when a promise was broken; then the smallest set of faults that stil
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -21,8 +23,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, get_args
 
+from agentloop.testing.sim.broken import BrokenPromiseError
 from agentloop.testing.sim.play import Simulation, storm
-from agentloop.testing.sim.promises import BrokenPromiseError
 from agentloop.testing.sim.weather import KINDS, Kind
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Play what was asked for, and return the exit code."""
     asked = _parser().parse_args(argv)
     kinds = frozenset(KINDS) - frozenset(asked.without or ())
+    if asked.mutants:
+        return _hunt(range(*asked.seeds))
     if asked.seed is not None:
         played = play(asked.seed, weeks=asked.weeks, kinds=kinds, told=_say)
         _say(f"seed {played.seed}, step {played.steps}: {played.broken or 'every promise held'}")
@@ -88,8 +92,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     first, last = asked.seeds
     began = time.monotonic()
     one = partial(play, weeks=asked.weeks, kinds=kinds)
-    with ProcessPoolExecutor(max_workers=asked.jobs) as pool:
-        all_played = list(pool.map(one, range(first, last + 1), chunksize=4))
+    all_played: list[Played] = []
+    with ProcessPoolExecutor(max_workers=asked.jobs) as pool, contextlib.suppress(KeyboardInterrupt):
+        # Told at once, so that a long run may be watched; broken off with ^C, it tells of what it has played.
+        for each in pool.map(one, range(first, last + 1)):
+            all_played.append(each)
+            if each.broken:
+                _say(f"seed {each.seed}: {each.broken}")
     _report(all_played, weeks=asked.weeks, seconds=time.monotonic() - began)
     return 1 if any(each.broken for each in all_played) else 0
 
@@ -117,7 +126,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: the cores)"
     )
+    parser.add_argument("--mutants", action="store_true", help="break rules on purpose instead")
     return parser
+
+
+def _hunt(seeds: range) -> int:
+    from agentloop.testing.sim.mutants import MUTANTS, hunt
+
+    missed = 0
+    for mutant in MUTANTS:
+        caught = hunt(mutant, seeds)
+        good = caught.promise in mutant.breaks
+        missed += not good
+        how = "caught" if good else "MISSED"
+        _say(f"{how}  {mutant.name}: seed {caught.seed}, {caught.promise or 'nothing'}")
+    _say(f"missed    {missed} of {len(MUTANTS)} broken rules")
+    return 1 if missed else 0
 
 
 def _report(played: list[Played], *, weeks: float, seconds: float) -> None:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agentloop.errors import JournalError, TargetError
+from agentloop.errors import JournalError, NotFoundError, TargetError
 from agentloop.testing.memory_parts import KilledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentloop.testing.sim.house import Times
-    from agentloop.testing.sim.weather import Weather
+    from agentloop.testing.sim.weather import Kind, Weather
 
 WRITES: Final = frozenset({"act", "prepare", "take", "keep", "hand_on", "append"})
-LAGS: Final = frozenset({("tracker", "observe"), ("forge", "observe")})
+LAGS: Final[dict[tuple[str, str], Kind]] = {
+    ("tracker", "observe"): "lag",
+    ("forge", "observe"): "lag",
+    ("tracker", "find"): "late look",
+    ("forge", "find"): "late look",
+    ("repositories", "head"): "late look",
+}
+"""What may show an older state, and the fault by which it does."""
 
 
 class Gale:
@@ -27,7 +34,7 @@ class Gale:
         self._weather = weather
         self._times = times
         self._moment = moment
-        self._frozen: dict[str, tuple[float, Any]] = {}
+        self._frozen: dict[tuple[str, Kind], tuple[float, Any]] = {}
         self.passed = 0
         self.killed_at = ""
 
@@ -47,8 +54,8 @@ class Gale:
             self._kill(f"before {name}.{verb}")
         if weather.strikes("outage"):
             raise _unreachable(name)
-        lags = (name, verb) in LAGS
-        result = self._behind(name, inner, call, words) if lags else call(*words, **named)
+        lag = LAGS.get((name, verb))
+        result = self._behind((name, lag), inner, verb, words) if lag else call(*words, **named)
         if crash == "after":
             self._kill(f"after {name}.{verb}")
         if verb in WRITES and weather.strikes("lost answer"):
@@ -60,15 +67,19 @@ class Gale:
         self.killed_at = point
         raise KilledError(point)
 
-    def _behind(self, name: str, inner: Any, call: Callable[..., Any], words: Any) -> Any:  # noqa: ANN401 - a tracker or a forge
-        if self._weather.strikes("lag"):
-            span = self._weather.stream("lag").between(30, 1800)
-            self._frozen[name] = self._times.mono + span, inner.frozen()
-        until, frozen = self._frozen.get(name, (0.0, None))
-        if frozen is None or "lag" not in self._weather.kinds or self._times.mono >= until:
-            self._frozen.pop(name, None)
-            return call(*words)
-        return frozen.observe(*words)
+    def _behind(self, key: tuple[str, Kind], inner: Any, verb: str, words: Any) -> Any:  # noqa: ANN401 - a port that lags
+        lag = key[1]
+        if self._weather.strikes(lag):
+            span = self._weather.stream(lag).between(30, 1800)
+            self._frozen[key] = self._times.mono + span, inner.frozen()
+        until, frozen = self._frozen.get(key, (0.0, None))
+        if frozen is None or lag not in self._weather.kinds or self._times.mono >= until:
+            self._frozen.pop(key, None)
+            return getattr(inner, verb)(*words)
+        try:
+            return getattr(frozen, verb)(*words)
+        except NotFoundError:
+            return None  # it does not show yet what the effect is on
 
 
 class Windy:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agentloop.cycle import Spent
     from agentloop.domain.facts import Entry
+    from agentloop.domain.observed import RetryRequest
     from agentloop.domain.settings import Settings
     from agentloop.ports import HeldRelay
 
@@ -79,6 +80,21 @@ class Baton(MemoryBaton):
         return super().take()
 
 
+class Requests:
+    """What persons asked for with `agentloop retry`, until a cycle takes it away."""
+
+    def __init__(self) -> None:
+        self.left: dict[str, RetryRequest] = {}
+
+    def asked(self) -> tuple[RetryRequest, ...]:
+        """Return what nobody has taken away so far, oldest first."""
+        return tuple(self.left.values())
+
+    def heard(self, request: str) -> None:
+        """Take a request away."""
+        self.left.pop(request, None)
+
+
 @dataclass
 class House:
     """Ports' doubles, clocks, settings and bills of one simulated home."""
@@ -89,6 +105,11 @@ class House:
     """Entries of the journal that nobody has checked yet."""
     served_micros: int = 0
     """What the vendor will bill: nobody in the simulated world sees it."""
+    served_tokens: int = 0
+    was_woken: bool = False
+    """Whether a person had woken that cycle."""
+    clock_set: int = 0
+    """How often somebody set the wall's clock."""
     admin_ledger: dict[int, Spent] = field(default_factory=dict)
     pushed: set[str] = field(default_factory=set)
     quiet_cycles: int = 0
@@ -96,6 +117,8 @@ class House:
 
     def __post_init__(self) -> None:
         now = self.times.now
+        self.in_force = self.settings
+        """The settings that the cycle in hand, or the last one, was started with."""
         self.tracker = MemoryTracker(now)
         self.forge = MemoryForge(now)
         for target in self.settings.targets:
@@ -103,6 +126,7 @@ class House:
         self.executor = MemoryExecutor(now)
         self.repositories = MemoryRepositories(self.forge.branches)
         self.notes = MemoryNotes()
+        self.requests = Requests()
         self.baton = Baton()
         self.journal = Lines(self.heard.append)
 
@@ -120,5 +144,5 @@ class House:
 
     def take_wake(self) -> tuple[str, ...]:
         """Take the wake trigger away."""
-        woken, self.is_woken = self.is_woken, False
-        return ("a person",) if woken else ()
+        self.was_woken, self.is_woken = self.is_woken, False
+        return ("a person",) if self.was_woken else ()

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from agentloop.cycle import Spent
 from agentloop.domain import decisions as d
+from agentloop.domain.limits import WITHOUT_END
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.relay import NewDecision, RelayDelta
+from agentloop.domain.shares import Share
 from agentloop.domain.work import Check
 from agentloop.domain.world import Waiting
 from agentloop.testing.sim.workers import NO_PRICE
+from agentloop.testing.sim.workload import tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,13 +55,22 @@ class Mind:
         cycle = scene.world.cycle  # the purse was reserved a moment ago
         price = scene.settings.prices.get(scene.settings.models.admin, NO_PRICE)
         micros = min(purse_micros, self.workload.admin_micros(self.chance, price, len(matters)))
+        given = self.house.world.token_purses.get(f"admin:{cycle}", WITHOUT_END)
+        tokens = min(given, tokens_of(self.workload.admin_tokens) * len(matters))
         lost = self.weather.goes_wrong("admin")
-        half = Spent(micros=0, unresolved_micros=purse_micros, model=scene.settings.models.admin)
-        self.house.admin_ledger[cycle] = half
         self.house.served_micros += micros
+        self.house.served_tokens += tokens
         self.passes(self.chance.between(5, 60))
-        unresolved = min(micros, purse_micros - micros) if lost else 0
-        spent = Spent(micros=micros, unresolved_micros=unresolved, model=half.model)
+        share = Share(
+            model=scene.settings.models.admin,
+            calls=1,
+            micros=micros,
+            unresolved_micros=min(micros, purse_micros - micros) if lost else 0,
+            input_tokens=tokens,
+        )
+        spent = Spent(
+            micros=micros, unresolved_micros=share.unresolved_micros, model=share.model, shares=(share,)
+        )
         self.house.admin_ledger[cycle] = spent
         shown = tuple(one.id for one in matters)
         return self._reply(scene, matters, stall), spent, shown

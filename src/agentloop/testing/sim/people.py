@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentloop.domain import states as s
 from agentloop.domain import world as w
+from agentloop.domain.observed import RetryRequest
 from agentloop.domain.settings import Layers
 from agentloop.errors import AgentloopError
 from agentloop.testing.sim.mind import HOSTILE, RESEARCH, VAGUE
@@ -46,12 +47,15 @@ class People:
         self._workload = workload
         self._chance = chance
         self._filing = chance.apart("filing")
+        self._targets = chance.apart("targets")
         self._later = later
         self._due: set[str] = set()
         self.wrote: list[str] = []
         """Words that a person wrote in the relay: each must stay there for ever."""
         self.pushed: set[str] = set()
         """Commits that a person put onto a branch of ours."""
+        self.asked: list[str] = []
+        """Ids of the retries that they asked for."""
         self.filed: dict[str, float] = {}
         """When each issue was filed, in seconds."""
         self.kind = False
@@ -93,7 +97,8 @@ class People:
     def file(self, title: str, *, trusted: bool = True, body: str = "It should say what is wrong.") -> None:
         """File an issue."""
         author = ANA if trusted else "mallory"
-        issue = self._house.tracker.new(title, body, author=author, trusted=trusted)
+        target = self._targets.pick(("", *(one.name for one in self._house.settings.targets)))
+        issue = self._house.tracker.new(title, body, author=author, target=target, trusted=trusted)
         self.filed[issue] = self._house.times.mono
 
     def notice(self) -> None:
@@ -275,6 +280,9 @@ class People:
             replace(limits, attempt_usd=chance.pick((0.5, 2.0))),
             replace(limits, open_pulls=chance.number(1, 6)),
             replace(limits, attempts_per_task=chance.number(1, 5)),
+            replace(limits, hour_usd=chance.pick((0.0, 2.5, 5.0))),
+            replace(limits, task_usd=chance.pick((0.0, 2.0, 6.0))),
+            replace(limits, day_tokens=chance.pick((0, 4_000_000))),
         )
         layers = Layers(workers=not chance.happens(0.2), memory=not chance.happens(0.2))
         house.settings = replace(house.settings, limits=chance.pick(changes), layers=layers)
@@ -283,10 +291,27 @@ class People:
     def break_target(self, mend_after: float) -> str:
         """Put a target out of reach for `mend_after` seconds."""
         broken = self._house.repositories.broken
-        name = self._house.settings.targets[0].name
+        name = self._weather.stream("target").pick(self._house.settings.targets).name
         broken[name] = f"target {name}: it cannot be fetched from"
         self._later(mend_after, lambda: broken.pop(name, "") and "")
         return ""
+
+    def ask_retry(self) -> str:
+        """Leave a request (`agentloop retry`): for a parked task, else for any, or for none."""
+        chance, house = self._weather.stream("retry"), self._house
+        parked = [one.task.id for one in house.world.live_tasks() if isinstance(one.state, s.Parked)]
+        task = chance.pick(parked or (*house.world.tasks, "9.9"))
+        request = f"r{len(self.asked) + 1}"
+        self.asked.append(request)
+        house.requests.left[request] = RetryRequest(
+            id=request,
+            task=task,
+            by=ANA,
+            at=house.times.now(),
+            reason=chance.pick(("", f"the machine was full ({chance.number(1, 99)})")),
+            from_scratch=chance.happens(0.2),
+        )
+        return "fact"
 
     def pause_for(self) -> timedelta:
         """Return how long a person pauses the loop."""

@@ -16,12 +16,13 @@ from agentloop.errors import AgentloopError, JournalError
 from agentloop.ports import Outside
 from agentloop.supervision import pacing, rest
 from agentloop.testing.memory_parts import KilledError
+from agentloop.testing.sim.broken import BrokenPromiseError
 from agentloop.testing.sim.chance import Chance
 from agentloop.testing.sim.gale import Gale
 from agentloop.testing.sim.house import FIRST_COMMIT, House
 from agentloop.testing.sim.mind import Mind
 from agentloop.testing.sim.people import People
-from agentloop.testing.sim.promises import BrokenPromiseError, Promises
+from agentloop.testing.sim.promises import Promises
 from agentloop.testing.sim.weather import HOURS_BETWEEN, KINDS, Kind, Weather
 from agentloop.testing.sim.workers import Workers
 from agentloop.testing.sim.workload import Workload
@@ -37,6 +38,14 @@ DAY: Final = 86_400.0
 WEEK: Final = 7 * DAY
 QUIET: Final = 4 * DAY
 """How long the world is quiet at the end: longer than any limit of the provider's, and than a day's limit."""
+WIDE: Final[dict[str, Any]] = {
+    "total_usd": 10_000.0,
+    "day_usd": 1_000.0,
+    **dict.fromkeys(("hour_usd", "task_usd", "issue_usd", "admin_day_usd", "worker_day_usd"), 0.0),
+    **dict.fromkeys(("attempt_tokens", "task_tokens", "issue_tokens"), 0),
+    **dict.fromkeys(("hour_tokens", "day_tokens", "total_tokens"), 0),
+}
+"""What a person sets the limits to in the end, so that none of them holds anything up."""
 CYCLE_SECONDS: Final = 1.0
 """What a cycle takes, the admin agent's thinking aside."""
 
@@ -120,7 +129,7 @@ class Simulation:
         house.times.set_by = max(house.times.set_by, 0.0)
         self.people.turn_kind()
         self._pause = None
-        limits = replace(house.settings.limits, total_usd=10_000.0, day_usd=1_000.0)
+        limits = replace(house.settings.limits, **WIDE)
         house.settings = replace(house.settings, limits=limits, layers=self.plot.settings.layers)
 
     def _later(self, seconds: float, deed: Callable[[], str]) -> None:
@@ -251,6 +260,7 @@ class Simulation:
 
     def _parts(self) -> Parts:
         house = self.house
+        house.in_force = house.settings
         return Parts(
             version="sim",
             settings=house.settings,
@@ -268,16 +278,22 @@ class Simulation:
 
     def _ports(self) -> Outside:
         house, around = self.house, self._gale.around
+        requests = around("requests", house.requests)
         return Outside(
-            tracker=around("tracker", Watched(house.tracker, self._watch, self._look)),
-            forge=around("forge", Watched(house.forge, self._watch)),
+            tracker=around("tracker", Watched(house.tracker, self._watch, self._look, self._took_place)),
+            forge=around("forge", Watched(house.forge, self._watch, None, self._took_place)),
             executor=around("executor", Watched(house.executor, self._watch)),
             repositories=around("repositories", house.repositories),
             notes=around("notes", house.notes),
             sweep=lambda _keep: None,
+            asked=requests.asked,
+            heard=requests.heard,
             attempt_folder=lambda attempt: f"/nowhere/attempts/{attempt}",
             gate_folder=lambda gate: f"/nowhere/gates/{gate}",
         )
+
+    def _took_place(self, op: str) -> None:
+        self.promises.after_effect(op)
 
     def _watch(self, effect: Effect) -> None:
         self.promises.before_effect(effect)
@@ -327,7 +343,10 @@ class Simulation:
             case "wipe":
                 self.house.wipe()
                 return "fact"
+            case "retry":
+                return self.people.ask_retry()
             case "clock":
+                self.house.clock_set += 1
                 self.house.times.set_by += 3600 * stream.pick((-30.0, -2.0, -0.02, 0.02, 2.0, 30.0))
                 return ""
             case _:
@@ -347,12 +366,14 @@ class Watched:
         inner: Any,  # noqa: ANN401 - any of the three ports with effects
         watch: Callable[[Effect], None],
         look: Callable[[Iterable[Any]], None] | None = None,
+        took_place: Callable[[str], None] | None = None,
     ) -> None:
         self.inner = inner
         self.find = inner.find
         self.frozen = getattr(inner, "frozen", None)
         self._watch = watch
         self._look = look
+        self._took_place = took_place
 
     def observe(self, known: frozenset[str]) -> Any:  # noqa: ANN401 - as the port says
         """Look as the port does."""
@@ -363,9 +384,13 @@ class Watched:
 
     def act(self, op: str, effect: Any, *spec: Any) -> str:  # noqa: ANN401 - as the port says
         """Do it; only what is not there already is an effect."""
-        if self.inner.find(op, effect) is None:
-            self._watch(effect)
-        return str(self.inner.act(op, effect, *spec))
+        if self.inner.find(op, effect) is not None:
+            return str(self.inner.act(op, effect, *spec))
+        self._watch(effect)
+        made = str(self.inner.act(op, effect, *spec))
+        if self._took_place is not None:
+            self._took_place(op)
+        return made
 
 
 def _said(ended: Ended) -> SleepRecord:
@@ -396,15 +421,31 @@ def storm(seed: int, *, weeks: float = 1.0, kinds: Iterable[Kind] = KINDS) -> Pl
         attempts_per_task=chance.number(2, 4),
         retries_per_task=chance.number(0, 3),
     )
-    target = Target(name="calc", repository="/nowhere/calc", verify=("python -m pytest -q",))
+    limits = _narrow(limits, Chance(seed, "limits"))
+    targets = tuple(
+        Target(name=name, repository=f"/nowhere/{name}", verify=("python -m pytest -q",))
+        for name in ("calc", "docs", "site")[: Chance(seed, "targets").pick((1, 1, 2, 3))]
+    )
     load = Workload(issues_per_day=chance.pick((0.4, 0.8, 1.5)), working_hours=(0, 24))
     return Plot(
         seed=seed,
         weeks=weeks,
         kinds=frozenset(kinds),
-        settings=Settings(targets=(target,), limits=limits),
+        settings=Settings(targets=targets, limits=limits),
         workload=load,
     )
+
+
+def _narrow(limits: Limits, chance: Chance) -> Limits:
+    """Return the limits with some of the rarer ones set so that a week meets them."""
+    limits = replace(limits, attempts_without_result=chance.number(3, 8))
+    usd = {"hour_usd": 3.0, "task_usd": 4.0, "issue_usd": 6.0, "admin_day_usd": 2.0, "worker_day_usd": 4.0}
+    tokens = {"attempt_tokens": 900_000, "task_tokens": 2_000_000, "issue_tokens": 4_000_000}
+    tokens |= {"hour_tokens": 1_500_000, "day_tokens": 6_000_000, "total_tokens": 60_000_000}
+    for name, most in (*usd.items(), *(tokens.items() if chance.happens(0.5) else ())):
+        if chance.happens(0.3):
+            limits = replace(limits, **{name: most})
+    return limits
 
 
 __all__ = ["BrokenPromiseError", "Plot", "Simulation", "storm", "timedelta"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import world as w
@@ -14,35 +16,29 @@ from agentloop.domain.observed import Observed
 from agentloop.domain.order import held_back
 from agentloop.domain.relay import CAP_TOKENS, core_tokens, lint
 from agentloop.domain.scene import Scene
-from agentloop.domain.settings import micros
 from agentloop.domain.waiting import waiting
+from agentloop.domain.work import Delivered
+from agentloop.testing.sim.books import Books
+from agentloop.testing.sim.broken import hold
+from agentloop.testing.sim.house import FIRST_COMMIT
 
 if TYPE_CHECKING:
     from agentloop.cycle import Ended
     from agentloop.domain.effects import Effect
+    from agentloop.domain.work import Verdict
     from agentloop.domain.world import World
     from agentloop.testing.sim.house import House
     from agentloop.testing.sim.people import People
 
 HOT_CYCLES: Final = 12
 """Cycles in a row within a minute, without anything new from outside, that are one too many."""
+RECORDED: Final = 80_000
+"""Characters of findings in one fact, at most: 20 of 4,000."""
+FEW: Final = 2
+ALL: Final = frozenset(map(str, range(1, 10_000)))
+"""Every pull request there can be."""
 LINTED: Final = 10
 """Of so many versions of the relay one is linted: looking for secrets takes longer than a cycle."""
-
-
-class BrokenPromiseError(Exception):
-    """A promise was broken: which, and how. No rule may catch it."""
-
-    def __init__(self, promise: str, says: str) -> None:
-        super().__init__(f"{promise}: {says}")
-        self.promise = promise
-        self.says = says
-
-
-def hold(promise: str, held: object, says: str) -> None:
-    """Raise BrokenPromiseError unless `held`."""
-    if not held:
-        raise BrokenPromiseError(promise, says)
 
 
 @dataclass
@@ -50,6 +46,10 @@ class Tally:
     """What the promises are counted on."""
 
     starts: Counter[str] = field(default_factory=Counter)
+    retries: Counter[str] = field(default_factory=Counter)
+    took_place: Counter[str] = field(default_factory=Counter)
+    fruitless: int = 0
+    """Attempts in a row that came to nothing."""
     pulls_of_task: Counter[str] = field(default_factory=Counter)
     green: set[tuple[str, str]] = field(default_factory=set)
     closed_at_look: frozenset[str] = frozenset()
@@ -70,6 +70,9 @@ class Promises:
         self._people = people
         self._read = 0
         self._relay_seen = ""
+        self._clock_set = 0
+        self._uncounted = False
+        self.books = Books()
         self.tally = Tally()
 
     # Before and after an effect.
@@ -80,6 +83,7 @@ class Promises:
         match effect:
             case Push(branch=branch, commit=commit):
                 task = _task_of(branch)
+                self._in_its_target(effect.target, task)
                 self._still_wanted(task, f"a push to {branch}")
                 verdicts = [
                     one for one in self._house.world.verdicts.values() if one.commit == commit and one.green
@@ -90,6 +94,7 @@ class Promises:
                     f"{branch} is set to {commit[:10]} without a green verdict",
                 )
             case OpenPull(branch=branch):
+                self._in_its_target(effect.target, _task_of(branch))
                 self._still_wanted(_task_of(branch), f"a pull request for {branch}")
                 self.tally.pulls_of_task[branch] += 1
                 hold("one pull request a task", self.tally.pulls_of_task[branch] == 1, branch)
@@ -97,6 +102,7 @@ class Promises:
                 self._still_wanted(attempt.rpartition(".")[0], f"attempt {attempt}")
             case StartGate(attempt=attempt):
                 self._still_wanted(attempt.rpartition(".")[0], f"the gate on {attempt}")
+                self._another_change(attempt)
             case (
                 Say(issue=where, body=body)
                 | SayOnPull(pull=where, body=body)
@@ -123,6 +129,24 @@ class Promises:
             f"{what}: issue {issue} is closed",
         )
 
+    def after_effect(self, op: str) -> None:
+        """Look at an effect in the tracker or the forge that has just taken place."""
+        self.tally.took_place[op] += 1
+        hold("no effect takes place twice", self.tally.took_place[op] == 1, op)
+
+    def _in_its_target(self, target: str, task: str) -> None:
+        view = self._house.world.tasks.get(task)
+        mine = view is not None and view.task.target == target
+        hold("work stays in its target", mine, f"{task} is published in {target}")
+
+    def _another_change(self, attempt: str) -> None:
+        world = self._house.world
+        view = world.tasks[attempt.rpartition(".")[0]]
+        this = next(one for one in view.tries if one.attempt == attempt)
+        refused = [one for one in view.tries if one.held and one.commit and one.tree == this.tree]
+        before = [one.attempt for one in refused if one.attempt != attempt and one.round == this.round]
+        hold("the same change is not judged twice", not before, f"{attempt} is what {before} was refused for")
+
     def looked(self, closed: frozenset[str]) -> None:
         """Take in which issues the cycle in hand has seen closed, looking first since it took the relay."""
         if self._house.baton.is_taken:
@@ -134,9 +158,12 @@ class Promises:
     def step(self) -> None:
         """Look at everything that one step may have broken."""
         house = self._house
+        if house.clock_set > self._clock_set:
+            self._clock_set = house.clock_set
+            self.books.clock_was_set()
         for entry in house.heard:
             for fact in entry.facts:
-                self._fact(fact)
+                self._fact(fact, entry)
         house.heard.clear()
         self._money()
         alive = [name for name in house.executor.alive() if name.startswith("attempt:")]
@@ -146,10 +173,21 @@ class Promises:
     most_at_once: int = 2
     """The highest attempts_at_once there was while any of them was started."""
 
-    def _fact(self, fact: f.Fact) -> None:
+    def _fact(self, fact: f.Fact, entry: f.Entry) -> None:
+        self._count_fruitless(fact)
         match fact:
             case f.AttemptStarted():
                 self._dispatch(fact)
+                self._goes_on(fact)
+                self._gets_somewhere(fact)
+            case f.Decided(decision=d.TryAgain(request=request)):
+                self.tally.retries[request] += 1
+                hold("a retry counts once", self.tally.retries[request] == 1, f"request {request}")
+            case (
+                f.SentBack(findings=found) | f.ResultRejected(findings=found) | f.WorkRefused(findings=found)
+            ):
+                size = sum(len(one.says) for one in found)
+                hold("what is recorded is bounded", size <= RECORDED, f"{size} characters of findings")
             case f.HandsOff(pull=pull, head=head):
                 theirs = head in self._people.pushed
                 hold(
@@ -158,7 +196,9 @@ class Promises:
                     f"pull request {pull}: nobody pushed {head[:10]}",
                 )
             case f.Reserved():
-                self._reservation()
+                self.books.reserve(fact, entry.at, self._house.in_force.limits)
+            case f.Settled():
+                self.books.settle(fact, entry.at)
             case _:
                 return
 
@@ -170,24 +210,75 @@ class Promises:
         self.tally.starts[fact.attempt] += 1
         hold("no attempt twice", self.tally.starts[fact.attempt] == 1, fact.attempt)
 
-    def _reservation(self) -> None:
+    def _goes_on(self, fact: f.AttemptStarted) -> None:
         house = self._house
-        limits, now = house.settings.limits, house.times.now()
-        total = house.world.spent_micros()
-        # A limit that a person lowered a moment ago holds for what comes next.
-        hold("limits hold", total <= max(micros(limits.total_usd), self.most_total), f"{total} in all")
-        self.most_total = max(self.most_total, micros(limits.total_usd))
-        del now
+        view = house.world.tasks[fact.task]
+        number = next(n for n, one in enumerate(view.tries) if one.attempt == fact.attempt)
+        before = view.tries[:number]
+        merged = (one.merge_commit for one in house.forge.observe(ALL) if one.target == view.task.target)
+        ours = {FIRST_COMMIT, *merged, *(commit for one in before for commit in (one.commit, one.work))}
+        hold(
+            "an attempt begins from our own commits",
+            fact.base in ours,
+            f"{fact.attempt} from {fact.base[:10]}",
+        )
+        state = view.state
+        if not (
+            before and before[-1].work and isinstance(state, s.Working) and state.attempt == fact.attempt
+        ):
+            return
+        anew = state.was.from_scratch or any(one.kind == "conflict" for one in state.was.findings)
+        work = before[-1].work
+        gone = work in house.repositories.lost or (view.head and view.head not in before[-1].parents)
+        kept = anew or gone or fact.base == work
+        hold("unfinished work is handed on", kept, f"{fact.attempt} begins from {fact.base[:10]}")
 
-    most_total: int = 0
+    def _gets_somewhere(self, fact: f.AttemptStarted) -> None:
+        tally, house = self.tally, self._house
+        limit = house.in_force.limits.attempts_without_result
+        started = house.was_woken or tally.fruitless < limit
+        hold("the breaker holds", started, f"{fact.attempt} after {tally.fruitless} that came to nothing")
+        view = house.world.tasks[fact.task]
+        before = [one for one in view.tries if one.attempt != fact.attempt and one.round == view.round]
+        if len(before) < FEW or view.tries[-1].attempt != fact.attempt or view.tries[-1].guidance:
+            return
+        failures = [_failures(house.world.verdicts.get(one.attempt)) for one in before]
+        again = failures[-1] & set().union(*failures[:-1])
+        hold("the same failure starts nothing", not again, f"{fact.attempt}: {again}")
+
+    def _count_fruitless(self, fact: f.Fact) -> None:
+        match fact:
+            case f.AttemptEnded(outcome=outcome):
+                self.tally.fruitless += s.own_verdict(outcome) and not isinstance(outcome, Delivered)
+            case f.ResultRejected():
+                self.tally.fruitless += 1
+            case f.Judged(verdict=verdict):
+                self.tally.fruitless = 0 if verdict.green else self.tally.fruitless + 1
+            case f.SentBack(heard=heard):
+                people = [one for one in heard if not one.startswith(("check:", "conflict:"))]
+                self.tally.fruitless = 0 if people else self.tally.fruitless
+            case f.IssueSeen() | f.IssueReopened() | f.NoteTaken() | f.Merged():
+                self.tally.fruitless = 0
+            case _:
+                return
 
     def _money(self) -> None:
+        self._tokens()
         world, served = self._house.world, self._house.served_micros
         spent = sum(world.spent_by_day.values())
         settled = spent - world.unresolved_micros
         most = spent + sum(world.purses.values())
         hold("settled ≤ served", settled <= served, f"{settled} settled, {served} served")
         hold("served ≤ settled + unresolved", served <= most, f"{served} served, at most {most} known")
+
+    def _tokens(self) -> None:
+        world, served = self._house.world, self._house.served_tokens
+        aside = world.token_purses
+        if world.purses.keys() != aside.keys():
+            self._uncounted = True  # tokens are set aside only where a limit counts them
+        known = sum(world.tokens_by_day.values()) + sum(aside.values())
+        held = self._uncounted or served <= known
+        hold("tokens served ≤ tokens known", held, f"{served} served, {known} known")
 
     def _relay(self) -> None:
         baton = self._house.baton
@@ -261,9 +352,10 @@ class Promises:
         running = set(house.executor.alive())
         purses = [name for name in world.purses if name not in running]
         hold("no money is left set aside", not purses, f"{purses}")
+        hold("every request is taken away", not house.requests.left, f"{list(house.requests.left)}")
         for issue in house.tracker.observe(frozenset(self._people.filed)):
             self._answered_for(world, issue.id, issue.state, trusted=issue.trusted)
-        for pull in house.forge.observe(frozenset(map(str, range(1, 10_000)))):
+        for pull in house.forge.observe(ALL):
             task = world.tasks.get(_task_of(pull.branch))
             over = task is not None and isinstance(task.state, s.Merged | s.Cancelled)
             hold("what is merged is over", pull.state != "merged" or over, f"pull request {pull.id}")
@@ -285,6 +377,11 @@ class Promises:
         waits = waiting(scene, view, tasks)
         stands = [type(one.state).__name__ for one in tasks]
         hold("every issue is answered for", not waits.for_cycle, f"issue {issue}, {stands}: {waits.reasons}")
+
+
+def _failures(verdict: Verdict | None) -> set[tuple[str, str]]:
+    found = verdict.findings if verdict is not None else ()
+    return {(one.about, re.sub(r"[0-9.]+", "#", one.says)) for one in found if one.kind == "check"}
 
 
 def _task_of(branch: str) -> str:

@@ -26,6 +26,8 @@ Kind = Literal[
     "settings",
     "pause",
     "target",
+    "late look",
+    "retry",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -35,6 +37,7 @@ CALLS_BETWEEN: Final[dict[Kind, float]] = {
     "outage": 250,
     "lag": 15,
     "bad moment": 150,
+    "late look": 60,
 }
 """Calls of a port from one fault of this kind to the next, on average; by seed a third or thrice of it."""
 
@@ -46,6 +49,7 @@ HOURS_BETWEEN: Final[dict[Kind, float]] = {
     "settings": 30,
     "pause": 40,
     "target": 50,
+    "retry": 10,
 }
 RATES: Final[dict[Kind, float]] = {"worker": 0.4, "gate": 0.3, "admin": 0.25, "limit": 0.06}
 """Of so many attempts, verdicts and answers is one bad."""

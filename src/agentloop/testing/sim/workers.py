@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
@@ -19,8 +19,10 @@ from agentloop.domain.work import (
     LimitedBy,
     NothingDone,
     Outcome,
+    Stalled,
     Stopped,
 )
+from agentloop.testing.sim.workload import tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,13 +47,20 @@ Fate = Literal[
     "hostile",
     "empty",
     "limited",
+    "stalled",
+    "huge",
 ]
 BAD: Final[tuple[Fate, ...]] = (
     *("killed", "killed", "hangs", "too long", "blocked", "nothing", "gives up", "broken", "orphaned"),
-    *("same again", "same again", "hostile", "empty", "red"),
+    *("same again", "same again", "hostile", "empty", "red", "stalled", "huge"),
 )
 FAILING: Final[tuple[tuple[Fate, float], ...]] = (("red", 6), ("nothing", 2), ("blocked", 1), ("gives up", 1))
 """How an ordinary attempt fails, with weights."""
+REFUSED: Final[dict[Fate, tuple[Finding, ...]]] = {
+    "hostile": (Finding(kind="hostile", about="link", says="a symbolic link out of the tree"),),
+    "huge": tuple(Finding(kind="size", about=f"file {n}", says="x" * 50_000) for n in range(60)),
+}
+"""What is held against results that do not come in."""
 STEPS: Final = 3
 """Model calls are told in so many steps."""
 NO_PRICE: Final = Price(input=3_000_000, output=15_000_000, cache_write=3_750_000, cache_read=300_000)
@@ -65,7 +74,11 @@ class Work:
     name: str
     fate: Fate
     micros: int
+    tokens: int = 0
     told: int = 0
+    tokens_told: int = 0
+    tip: str = ""
+    """What it commits of unfinished work, "" = nothing."""
 
     @property
     def attempt(self) -> str:
@@ -88,6 +101,7 @@ class Workers:
         self._weather = weather
         self._workload = workload
         self._chance = chance
+        self._unfinished = chance.apart("unfinished")
         self._later = later
         self._fates: dict[str, Fate] = {}
         self._known = 0
@@ -115,8 +129,15 @@ class Workers:
         if fate == "too long" or (fate != "hangs" and seconds > left):
             fate, seconds = "too long", max(1.0, left)
         price = settings.prices.get(settings.models.worker, NO_PRICE)
-        cost = min(self._workload.attempt_micros(self._chance, price), spec.slice_micros)
-        work = Work(name=name, fate=fate, micros=cost)
+        calls = self._workload.attempt_calls(self._chance)
+        tokens = calls * tokens_of(self._workload.turn_tokens)
+        work = Work(
+            name=name,
+            fate=fate,
+            micros=min(calls * self._workload.call_micros(price), spec.slice_micros),
+            tokens=min(tokens, spec.slice_tokens or tokens),
+            tip=_id(f"unfinished {name}") if self._unfinished.happens(0.6) else "",
+        )
         self._fates[work.attempt] = fate
         for step in range(1, STEPS):
             self._later(seconds * step / STEPS, partial(self._goes_on, work, step))
@@ -137,15 +158,26 @@ class Workers:
         if not self._house.executor.lives(work.name):
             return ""
         # The call in hand has cost what it has; its bill is known when it is answered, its ceiling now.
+        spec = self._house.executor.spec(work.name)
         before, now = work.micros * (step - 1) // STEPS, work.micros * step // STEPS
-        self._serve(work, now)
-        unresolved = min(3 * (now - before) + 1, self._house.executor.spec(work.name).slice_micros - before)
-        self._house.executor.spend(work.attempt, settled_micros=before, unresolved_micros=unresolved)
+        tokens_before, tokens_now = work.tokens * (step - 1) // STEPS, work.tokens * step // STEPS
+        self._serve(work, now, tokens_now)
+        tokens = 3 * (tokens_now - tokens_before) + 1
+        if spec.slice_tokens:
+            tokens = min(tokens, spec.slice_tokens - tokens_before)
+        self._house.executor.spend(
+            work.attempt,
+            settled_micros=before,
+            unresolved_micros=min(3 * (now - before) + 1, spec.slice_micros - before),
+            tokens=tokens_before,
+            unresolved_tokens=tokens,
+        )
         return ""
 
-    def _serve(self, work: Work, micros: int) -> None:
+    def _serve(self, work: Work, micros: int, tokens: int) -> None:
         self._house.served_micros += max(0, micros - work.told)
-        work.told = max(work.told, micros)
+        self._house.served_tokens += max(0, tokens - work.tokens_told)
+        work.told, work.tokens_told = max(work.told, micros), max(work.tokens_told, tokens)
 
     def _ends(self, work: Work) -> str:
         executor = self._house.executor
@@ -154,30 +186,31 @@ class Workers:
         if work.fate == "killed":
             executor.kill(work.name)
             return "fact"
-        self._serve(work, work.micros)
-        executor.spend(work.attempt, settled_micros=work.micros)
-        if work.fate == "hostile":
-            finding = Finding(kind="hostile", about="link", says="a symbolic link out of the tree")
-            self._house.repositories.hostile[work.attempt] = (finding,)
+        self._serve(work, work.micros, work.tokens)
+        executor.spend(work.attempt, settled_micros=work.micros, tokens=work.tokens)
+        if work.fate in REFUSED:
+            self._house.repositories.hostile[work.attempt] = REFUSED[work.fate]
         executor.end(work.attempt, self._outcome(work))
         return "fact"
 
     def _outcome(self, work: Work) -> Outcome:
         match work.fate:
             case "blocked":
-                return Blocked(reason="the contract asks for what the issue forbids")
+                return Blocked(reason="the contract asks for what the issue forbids", tip=work.tip)
             case "nothing":
                 return NothingDone(reason="it says that all is done, and changed nothing")
             case "gives up":
-                return GaveUp(reason="its turns were used up")
+                return GaveUp(reason="its turns were used up", tip=work.tip)
+            case "stalled":
+                return Stalled(reason="the same call, the same answer", tip=work.tip)
             case "broken":
                 return Broken(reason="the sandbox could not be made", fix="agentloop doctor")
             case "orphaned":
-                return Stopped(why="orphaned")
+                return Stopped(why="orphaned", tip=work.tip)
             case "too long":
-                return Stopped(why="deadline")
+                return Stopped(why="deadline", tip=work.tip)
             case "limited":
-                return self._limit()
+                return replace(self._limit(), tip=work.tip)
             case _:
                 return _delivered(work)
 
@@ -209,7 +242,11 @@ class Workers:
         elif how == "red" or fate in ("red", "same again"):
             wrong = 1 if fate == "same again" else self._chance.number(1, 9)
             name = f"test_{wrong if fate == 'same again' else chr(96 + wrong)}"
-            executor.judge(run, Finding(kind="check", about="tests", says=f"{name} failed in 0.{wrong} s"))
+            found = [Finding(kind="check", about="tests", says=f"{name} failed in 0.{wrong} s")]
+            if self._chance.happens(0.3):
+                says = f"{chr(96 + self._chance.number(1, 26))} is not sorted"
+                found.append(Finding(kind="check", about="lint", says=says))
+            executor.judge(run, *found)
         elif fate == "empty":
             executor.judge(run, Finding(kind="empty", about="diff", says="nothing was changed"))
         else:
@@ -219,5 +256,8 @@ class Workers:
 
 def _delivered(work: Work) -> Delivered:
     of = work.attempt.rpartition(".")[0] if work.fate == "same again" else work.attempt
-    tip = hashlib.sha1(of.encode(), usedforsecurity=False).hexdigest()
-    return Delivered(tip=tip, summary=f"done in {work.attempt}", note="Errors are caught in main().")
+    return Delivered(tip=_id(of), summary=f"done in {work.attempt}", note="Errors are caught in main().")
+
+
+def _id(words: str) -> str:
+    return hashlib.sha1(words.encode(), usedforsecurity=False).hexdigest()

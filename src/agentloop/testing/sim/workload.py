@@ -53,9 +53,13 @@ class Workload:
     working_hours: tuple[int, int] = (9, 18)
     """UTC, Monday to Friday."""
 
-    def attempt_micros(self, chance: Chance, price: Price) -> int:
-        """Return what an attempt costs, in micro-dollars: turns times the tokens of one."""
-        return round(chance.spread(*self.attempt_turns)) * cost_micros(self.turn_tokens, price)
+    def attempt_calls(self, chance: Chance) -> int:
+        """Return how many model calls an attempt makes."""
+        return round(chance.spread(*self.attempt_turns))
+
+    def call_micros(self, price: Price) -> int:
+        """Return what one model call of a worker costs, in micro-dollars."""
+        return cost_micros(self.turn_tokens, price)
 
     def admin_micros(self, chance: Chance, price: Price, matters: int) -> int:
         """Return what an answer of the admin agent on so many matters costs, in micro-dollars."""
@@ -80,6 +84,11 @@ class Workload:
                 return moment + left
             left -= end - moment
             moment = end
+
+
+def tokens_of(usage: Usage) -> int:
+    """Return the tokens of every kind in `usage`."""
+    return usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens + usage.output_tokens
 
 
 def _next_start(moment: datetime, low: int) -> datetime:
