@@ -38,6 +38,8 @@ class Source:
     size: int
     mtime_ns: int
     sha256: str
+    ctime_ns: int = 0
+    """Unlike the other, nobody can set it: an edit whose mtime was put back is seen as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,11 @@ def _unchanged(source: Source, compiled_at_ns: int) -> bool:
         stat = path.stat()
     except OSError:
         return source.size == -1
-    same = (stat.st_size, stat.st_mtime_ns) == (source.size, source.mtime_ns)
+    same = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) == (
+        source.size,
+        source.mtime_ns,
+        source.ctime_ns,
+    )
     if same and stat.st_mtime_ns + _RACY_NS < compiled_at_ns:
         return True
     return stat.st_size == source.size and look_at(path).sha256 == source.sha256
@@ -129,7 +135,13 @@ def look_at(path: Path) -> Source:
         data = path.read_bytes()
     except FileNotFoundError:
         return Source(path=str(path), size=-1, mtime_ns=0, sha256="")
-    return Source(path=str(path), size=len(data), mtime_ns=stat.st_mtime_ns, sha256=sources.digest(data))
+    return Source(
+        path=str(path),
+        size=len(data),
+        mtime_ns=stat.st_mtime_ns,
+        sha256=sources.digest(data),
+        ctime_ns=stat.st_ctime_ns,
+    )
 
 
 def write(home: Home, compiled: Compiled) -> None:

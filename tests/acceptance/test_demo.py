@@ -63,7 +63,7 @@ def test_without_bubblewrap_the_demo_says_so_and_how_to_get_it(
     """It still comes to its end, and the pull request names what was missing."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("git", "sh", "cat", "tail", "env"):
+    for name in ("git", "sh", "cat", "tail", "env", "cp", "rm", "grep"):
         (programs / name).symlink_to(shutil.which(name) or f"/usr/bin/{name}")
     (programs / "python3").symlink_to(Path(sys.executable).resolve())
     monkeypatch.setenv("PATH", str(programs))

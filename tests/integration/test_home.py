@@ -81,7 +81,7 @@ def test_a_new_home_has_everything_and_is_committed(home: Home) -> None:
         path.is_dir() for path in (home.archive, home.notes, home.closed_issues, home.closed_pulls, home.run)
     ] == [True] * 5
     assert home.relay.read_text() == render(FIRST)
-    assert home.gitignore.read_text() == "/.agentloop/\n/journal/\n/tracker/\n/pause.json\n"
+    assert home.gitignore.read_text() == "/.agentloop/\n/journal/\n/tracker/\n/requests/\n/pause.json\n"
     assert git(home.root, "ls-files").split() == [".gitignore", "agentloop.toml", "memories/consensus.md"]
     assert git(home.root, "status", "--porcelain") == ""
     assert git(home.root, "log", "--format=%an %s") == "agentloop Make a home for agentloop"
@@ -138,7 +138,9 @@ def test_a_person_s_repository_is_respected(target: Path) -> None:
 
     assert made.returncode == exits.OK
     assert (git(target, "rev-parse", "HEAD"), git(target, "ls-files", "--stage")) == (head, index)
-    assert (target / ".gitignore").read_text() == "*.pyc\n/journal\n/.agentloop/\n/tracker/\n/pause.json\n"
+    assert (target / ".gitignore").read_text() == (
+        "*.pyc\n/journal\n/.agentloop/\n/tracker/\n/requests/\n/pause.json\n"
+    )
     assert (target / "agentloop.toml").read_text() == "# mine\n"
     assert "nothing was committed" in made.stdout
 
@@ -340,7 +342,9 @@ def test_doctor_names_what_is_wrong_with_a_home(home: Home, target: Path, tmp_pa
 
     assert code == exits.FAILED
     assert checks["key"] == [("warn", f"found in {key}, which others may read")]
-    assert checks["repository"] == [("warn", ".gitignore does not name /.agentloop/ /tracker/ /pause.json")]
+    assert checks["repository"] == [
+        ("warn", ".gitignore does not name /.agentloop/ /tracker/ /requests/ /pause.json")
+    ]
     assert {name for name, found in checks.items() if found[0][0] == "fail"} >= {
         "clock",
         "journal",

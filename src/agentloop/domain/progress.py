@@ -43,7 +43,11 @@ def same_change(view: TaskView) -> str:
     if last is None or not last.tree:
         return ""
     twin = next((one for one in tries[:-1] if one.tree == last.tree and _refused(one)), None)
-    return f"attempt {last.attempt} made the very change that {twin.attempt} was refused for" if twin else ""
+    if twin is None:
+        return ""
+    held = "; ".join(f"{one.kind}: {one.about}" for one in twin.held[:5])
+    said = f" ({held})" if held else ""
+    return f"attempt {last.attempt} made the very change that {twin.attempt} was refused for{said}"
 
 
 def same_failure(view: TaskView) -> str:
