@@ -73,9 +73,9 @@ def test_the_change_that_was_refused_is_not_judged_again() -> None:
     told.add(f.ResultTaken(attempt="7.1.2", commit="d" * 40, tree="t1"))
     found = only(told)
     assert isinstance(found, d.Park)
-        assert found.rationale == (
-            "no progress: attempt 7.1.2 made the very change that 7.1.1 was refused for (check: tests)"
-        )
+    assert found.rationale == (
+        "no progress: attempt 7.1.2 made the very change that 7.1.1 was refused for (check: tests)"
+    )
 
 
 def test_another_change_is_judged() -> None:
