@@ -84,6 +84,11 @@ class Home:
         return self.tracker / "issues"
 
     @property
+    def issue_cache(self) -> Path:
+        """`.agentloop/issues.json`: what the files of open issues said; a cache."""
+        return self.runtime / "issues.json"
+
+    @property
     def closed_issues(self) -> Path:
         """`tracker/issues/closed/`."""
         return self.issues / "closed"

@@ -58,6 +58,7 @@ def _forgotten(home: Home) -> Iterator[str]:
     caches = (
         home.baselines,
         home.fold_index,
+        home.issue_cache,
         home.run / "standing.json",
         *home.mirrors.glob("*.merges.json"),
     )

@@ -296,6 +296,9 @@ class Supervisor:
         """Look at everything that may end the rest; return why it ends, or None."""
         if rest_now.wake == "any" and self._is_woken(rest_now):
             return WOKEN  # before anything that takes time: somebody waits for this one
+        self._attempts.notice()
+        if rest_now.facts and (ended := self._attempts.news()):
+            return _ended_words(ended)
         self._renew_watches()
         if self._has_new_settings() and rest_now.settings:
             return "the settings changed"
@@ -330,7 +333,7 @@ class Supervisor:
     def _news(self) -> str:
         """Return what happened that the last cycle cannot know of, or ""."""
         if ended := self._attempts.news():
-            return f"{', '.join(ended[:3])} ended"
+            return _ended_words(ended)
         if not edits.differing(self._home, self._seen):
             return ""
         self._settle()
@@ -393,3 +396,7 @@ class Supervisor:
         if self._ears.is_blind() or self._attempts.is_blind():
             seconds = min(seconds, self._settings.rules.poll_seconds)
         return mono + max(0.0, seconds)
+
+
+def _ended_words(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:3])} ended"

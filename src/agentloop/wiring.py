@@ -52,7 +52,7 @@ def outside(home: Home, settings: Settings) -> Outside:
     executor = LocalExecutor(home.root)
     requests = FileRequests(home)
     return Outside(
-        tracker=FileTracker(home.tracker),
+        tracker=FileTracker(home.tracker, cache=home.issue_cache),
         forge=FileForge(home, settings),
         executor=executor,
         repositories=GitRepositories(home.root),
@@ -81,16 +81,17 @@ def parts(
     *,
     tape: Tape = UNRECORDED,
     ports: Outside | None = None,
+    journal: Journal | None = None,
 ) -> Parts:
     """Return what a cycle on `home` is made of, every port (`ports`, else the home's own) behind `tape`."""
-    ports = ports or outside(home, settings)
+    ports, journal = ports or outside(home, settings), journal or Journal(home)
     last = runtime.read_sleep(home.root)
     admin = Admin(home, settings, taped_outside(ports, tape), tape=tape)
     made = Parts(
         version=__version__,
         settings=settings,
         clock=SystemClock(),
-        journal=mended_journal(home, settings, ports, number=last.journal if last else 0),
+        journal=mended_journal(home, settings, ports, number=last.journal if last else 0, journal=journal),
         outside=ports,
         baton=FileBaton(home),
         ask_admin=admin,
@@ -103,7 +104,9 @@ def parts(
     return taped(made, tape)
 
 
-def mended_journal(home: Home, settings: Settings, ports: Outside, *, number: int) -> MendedJournal:
+def mended_journal(
+    home: Home, settings: Settings, ports: Outside, *, number: int, journal: Journal | None = None
+) -> MendedJournal:
     """Return the journal of `home`, which mends itself; its last entry is known to have had `number`."""
     witnesses = Witnesses(
         tracker=FileTracker(home.tracker),
@@ -113,7 +116,7 @@ def mended_journal(home: Home, settings: Settings, ports: Outside, *, number: in
         facts=lambda: RelayFile(home).read().relay.facts,
         number=number,
     )
-    return MendedJournal(Journal(home), home, settings, SystemClock(), witnesses)
+    return MendedJournal(journal or Journal(home), home, settings, SystemClock(), witnesses)
 
 
 def ground(ports: Outside, settings: Settings, target: Target) -> Ground:
@@ -164,15 +167,16 @@ def run_cycle(root: Path) -> str:
         # the next.
         saw = _saw(home)
         _mend_commits(home)
-        ports, tape = outside(home, settings), _recorder(home, settings, saw)
-        ended = cycle.run(parts(home, settings, Log().tell, tape=tape, ports=ports))
+        ports, tape, journal = outside(home, settings), _recorder(home, settings, saw), Journal(home)
+        ended = cycle.run(parts(home, settings, Log().tell, tape=tape, ports=ports, journal=journal))
         tape.end(ended, datetime.now(UTC))
         beside = (*_left_out(ports.tracker)[:3], *([tape.trouble] if tape.trouble else []))
-        _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, beside)
+        number = journal.last_number()
+        _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, beside, number)
         if lightstatus.snapshot(str(root)) is None:
             seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
             looking.keep_snapshot(seen, ended.world)
-        Journal(home).keep(ended.world)
+        journal.keep(ended.world)
     return ended.failed
 
 
@@ -240,7 +244,7 @@ def _left_out(tracker: Tracker) -> tuple[str, ...]:
 
 
 def _tell_supervisor(
-    home: Home, ended: Ended, saw: dict[str, runtime.Stamp], beside: tuple[str, ...]
+    home: Home, ended: Ended, saw: dict[str, runtime.Stamp], beside: tuple[str, ...], number: int
 ) -> None:
     last = runtime.read_sleep(home.root)
     quiet = _quiet_cycles(last) + 1 if ended.outcome in ("idle", "quiet") else 0
@@ -253,7 +257,7 @@ def _tell_supervisor(
         problems=(*([ended.failed] if ended.failed else []), *ended.problems),
         notices=(*ended.notices, *beside),
         outcome=ended.outcome,
-        journal=Journal(home).last_number(),
+        journal=number,
     )
     runtime.write_sleep(home.root, record)
 

@@ -220,3 +220,23 @@ def test_an_appended_line_never_joins_a_torn_one(tmp_path: Path) -> None:
     append_durable(path, b"whole")
     append_durable(path, b"next\n")
     assert path.read_bytes() == b"torn\nwhole\nnext\n"
+
+
+def test_an_older_journal_is_counted_once(tmp_path: Path) -> None:
+    """Its lines have no numbers: the one reading also says how many there are, with an index or not."""
+    home = Home(tmp_path)
+    home.journal.mkdir()
+    home.runtime.mkdir()
+    written(home).write_bytes(line_of(SEEN) + b"\n" + line_of(RICH) + b"\n")
+    size = written(home).stat().st_size
+    for _ in ("folded", "from the index"):
+        journal = Journal(home)
+        world = journal.world()
+        kept = written(home).read_bytes()
+        written(home).write_bytes(b"x" * size)  # whoever reads it again does not get far
+        assert journal.last_number() == 2
+        written(home).write_bytes(kept)
+        journal.keep(world, lag_bytes=0)
+    journal = Journal(home)
+    journal.append(SEEN)
+    assert (journal.last_number(), Journal(home).world().cycle) == (3, 2)

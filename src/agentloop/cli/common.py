@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.main import get_command
 
 from agentloop import exits, light
+from agentloop.cli.values import plainly
 from agentloop.edges import runfolder
 from agentloop.errors import AgentloopError, ConflictError, HomeError, NotFoundError
 
@@ -266,7 +268,9 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     as_json = light.wants_json(words)
     try:
-        app(args=words, prog_name="agentloop")
+        command = get_command(app)
+        plainly(command)
+        command(args=words, prog_name="agentloop")
     except AgentloopError as error:
         return show_error(error, as_json=as_json)
     except OSError as error:

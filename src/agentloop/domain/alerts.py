@@ -63,9 +63,9 @@ def _near(scene: Scene) -> list[Alert]:
 
 
 def _waiting(scene: Scene) -> list[Alert]:
-    found = []
+    found, common = [], scene.common()
     for view in in_order(scene):
-        rest = scene.unpaid(view)
+        rest = scene.unpaid(view, common)
         if rest is not None and _is_reached(rest, scene.needed(view)):
             says = f"task {view.task.id} waits: {left_words(rest, scene.needed(view))}"
             found.append(Alert(key=_key(scene, rest, "reached", view), says=says, issue=view.task.issue))

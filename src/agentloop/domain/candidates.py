@@ -19,7 +19,7 @@ from agentloop.domain.wording import count, one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentloop.domain.scene import Scene
+    from agentloop.domain.scene import Common, Scene
     from agentloop.domain.states import TaskView
     from agentloop.domain.world import IssueView
 
@@ -46,9 +46,10 @@ def candidates(scene: Scene, problems: Sequence[str] = ()) -> tuple[Candidate, .
 
     `problems` is what went wrong in the cycle that has just tried.
     """
+    common = scene.common()
     return (
         *(_issue(view, unread_why(scene, view)) for view in unread(scene)),
-        *(_task(scene, view, _task_why(scene, view, problems)) for view in in_order(scene)),
+        *(_task(scene, view, _task_why(scene, view, problems, common)) for view in in_order(scene)),
     )
 
 
@@ -68,10 +69,10 @@ def unread_why(scene: Scene, view: IssueView) -> tuple[str, ...]:
     return (*found, when_asked(scene, view))
 
 
-def _task_why(scene: Scene, view: TaskView, problems: Sequence[str]) -> tuple[str, ...]:
+def _task_why(scene: Scene, view: TaskView, problems: Sequence[str], common: Common) -> tuple[str, ...]:
     starts = (f"start {view.task.id}: ", f"assign {view.task.id}: ")
     failed = [one_line(text.partition(": ")[2], 300) for text in problems if text.startswith(starts)]
-    reasons = (*held_back(scene, view), *(f"it could not be started: {text}" for text in failed))
+    reasons = (*held_back(scene, view, common), *(f"it could not be started: {text}" for text in failed))
     return reasons or (NEXT,)
 
 

@@ -19,16 +19,27 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_
 from agentloop.domain.valueclass import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Plain = Any
 """What json.dumps takes: dict, list, str, int, float, bool, None."""
+_AS_IT_IS = frozenset({str, int, bool, float, type(None)})
 
-_Decoder: TypeAlias = "Callable[[Plain, str], object]"
+_Decoder: TypeAlias = "Callable[[Plain], Any]"
 
 
 class CodecError(ValueError):
     """A value that does not have the shape its type asks for; the message holds the path to it."""
+
+    def __init__(self, what: str, *, path: str = "", root: str = "value") -> None:
+        """`root` stands for the path of the outermost value."""
+        super().__init__(f"{path.removeprefix('.') or root}: {what}")
+        self._parts = what, path, root
+
+    def inside(self, step: str) -> CodecError:
+        """Return the same error as seen from around the value, which is at `step` (`.name`, `[0]`) there."""
+        what, path, root = self._parts
+        return type(self)(what, path=f"{step}{path}", root=root)
 
 
 class NewerError(CodecError):
@@ -50,9 +61,11 @@ def encode(value: object) -> Plain:
 
     Every dataclass is written with its tag, which readers that know the type ignore.
     """
+    kind: Any = type(value)
+    if kind in _AS_IT_IS:
+        return value
     if isinstance(value, date):
         return stamp(value) if isinstance(value, datetime) else value.isoformat()
-    kind: Any = type(value)
     if (names := _names_of(kind)) is not None:
         return {"is": tag_of(kind), **{name: encode(getattr(value, name)) for name in names}}
     if isinstance(value, (tuple, list)):
@@ -69,7 +82,7 @@ def decode(kind: Any, data: Plain) -> Any:
 
     Raises CodecError, naming the path, when the data does not fit.
     """
-    return _decoder(kind)(data, "")
+    return _decoder(kind)(data)
 
 
 def stamp(moment: datetime) -> str:
@@ -84,7 +97,7 @@ def moment(text: str) -> datetime:
         msg = f"{text!r} names no time zone"
         raise ValueError(msg)
     try:
-        return found.astimezone(UTC)
+        return found if found.tzinfo is UTC else found.astimezone(UTC)
     except OverflowError as error:
         msg = f"{text!r} is beyond the years that can be told"
         raise ValueError(msg) from error
@@ -122,67 +135,67 @@ def _decoder(kind: Any) -> _Decoder:
 
 def _plain_decoder(kind: Any) -> _Decoder:
     if kind is None:
-        return lambda data, path: _expect((type(None),), data, path)
+        return lambda data: _expect((type(None),), data)
     if kind is datetime:
-        return _decode_moment
+        return lambda data: _moment_of(moment, data)
     if kind is date:
-        return lambda data, path: _moment_of(date.fromisoformat, data, path)
+        return lambda data: _moment_of(date.fromisoformat, data)
     if kind in (Any, object):
-        return lambda data, _path: data
+        return lambda data: data
     if kind is float:
-        return lambda data, path: float(_expect((int, float), data, path))
-    return lambda data, path: _expect((kind,), data, path)
+        return lambda data: float(_expect((int, float), data))
+    return lambda data: data if type(data) is kind else _expect((kind,), data)
 
 
-def _expect(kinds: tuple[type, ...], data: Plain, path: str) -> Any:
+def _expect(kinds: tuple[type, ...], data: Plain) -> Any:
     # bool is an int to Python, never to a person who wrote the file.
     if not isinstance(data, kinds) or (isinstance(data, bool) and bool not in kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
-        msg = f"{path or 'value'}: expected {wanted}, found {type(data).__name__}"
+        msg = f"expected {wanted}, found {type(data).__name__}"
         raise CodecError(msg)
     return data
 
 
-def _decode_moment(data: Plain, path: str) -> object:
-    return _moment_of(moment, data, path)
-
-
-def _moment_of(read: Callable[[str], object], data: Plain, path: str) -> object:
-    text = _expect((str,), data, path)
+def _moment_of(read: Callable[[str], object], data: Plain) -> object:
+    text = _expect((str,), data)
     try:
         return read(text)
     except ValueError as error:
-        msg = f"{path or 'value'}: {error}"
-        raise CodecError(msg) from error
+        raise CodecError(str(error)) from error
 
 
 def _dataclass_decoder(cls: type, shape_of_it: dict[str, bool]) -> _Decoder:
     hints = get_type_hints(cls)
-    fields = [(name, hints[name]) for name in shape_of_it]
     required = {name for name, needed in shape_of_it.items() if needed}
+    newest = getattr(cls, "FORMAT", None)
+    readers: list[tuple[str, _Decoder]] = []
 
-    def decode_fields(data: Plain, path: str) -> object:
-        given = _expect((dict,), data, path)
-        _refuse_newer(cls, given, path)
-        values = {
-            name: _decoder(kind)(given[name], f"{path}.{name}" if path else name)
-            for name, kind in fields
-            if name in given
-        }
-        missing = required - values.keys()
-        if missing:
-            msg = f"{path or tag_of(cls)}: missing {', '.join(sorted(missing))}"
-            raise CodecError(msg)
+    def decode_fields(data: Plain) -> object:
+        given = data if type(data) is dict else _expect((dict,), data)
+        if newest is not None:
+            _refuse_newer(cls, newest, given)
+        if not readers:  # found when they are needed: a class may hold itself
+            readers.extend((name, _decoder(hints[name])) for name in shape_of_it)
+        values: dict[str, object] = {}
+        for name, read in readers:
+            if name in given:
+                try:
+                    values[name] = read(given[name])
+                except CodecError as error:
+                    raise error.inside(f".{name}") from error.__cause__
+        if missing := required - values.keys():
+            msg = f"missing {', '.join(sorted(missing))}"
+            raise CodecError(msg, root=tag_of(cls))
         return cls(**values)
 
     return decode_fields
 
 
-def _refuse_newer(cls: type, given: dict[str, Plain], path: str) -> None:
-    known, found = getattr(cls, "FORMAT", None), given.get("v", 0)
-    if known is not None and isinstance(found, int) and found > known:
-        msg = f"{path or tag_of(cls)}: format {found}, and {known} is the newest known here"
-        raise NewerError(msg)
+def _refuse_newer(cls: type, newest: int, given: dict[str, Plain]) -> None:
+    found = given.get("v", 0)
+    if isinstance(found, int) and found > newest:
+        msg = f"format {found}, and {newest} is the newest known here"
+        raise NewerError(msg, root=tag_of(cls))
 
 
 def _union_decoder(members: tuple[Any, ...]) -> _Decoder:
@@ -190,23 +203,28 @@ def _union_decoder(members: tuple[Any, ...]) -> _Decoder:
     tagged = {tag_of(m): m for m in members if shape(m) is not None}
     plain = tuple(m for m in members if m not in tagged.values() and m is not type(None))
     optional = type(None) in members
+    readers: dict[str, _Decoder] = {}
 
-    def decode_member(data: Plain, path: str) -> object:
+    def decode_member(data: Plain) -> object:
         if data is None and optional:
             return None
-        member = _tagged(data, tagged)
-        if member is not None:
-            return _decoder(member)(data, path)
-        if isinstance(data, dict) and len(tagged) == 1 and "is" not in data:
-            return _decoder(next(iter(tagged.values())))(data, path)
-        return _first_that_fits(plain, data, path)
+        tag = _tag_in(data, tagged)
+        if tag is None:
+            return _first_that_fits(plain, data)
+        if tag not in readers:
+            readers[tag] = _decoder(tagged[tag])
+        return readers[tag](data)
 
     return decode_member
 
 
-def _tagged(data: Plain, tagged: dict[str, type]) -> type | None:
-    tag = data.get("is") if isinstance(data, dict) else None
-    return tagged.get(tag) if isinstance(tag, str) else None
+def _tag_in(data: Plain, tagged: dict[str, type]) -> str | None:
+    if not isinstance(data, dict):
+        return None
+    if "is" not in data and len(tagged) == 1:
+        return next(iter(tagged))
+    tag = data.get("is")
+    return tag if isinstance(tag, str) and tag in tagged else None
 
 
 def _flattened(members: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -218,50 +236,70 @@ def _flattened(members: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(flat)
 
 
-def _first_that_fits(kinds: tuple[Any, ...], data: Plain, path: str) -> object:
+def _first_that_fits(kinds: tuple[Any, ...], data: Plain) -> object:
     for kind in kinds:
         try:
-            return _decoder(kind)(data, path)
+            return _decoder(kind)(data)
         except CodecError:
             continue
     found = data.get("is", "object without a tag") if isinstance(data, dict) else type(data).__name__
-    msg = f"{path or 'value'}: {found!r} is none of the kinds known here"
+    msg = f"{found!r} is none of the kinds known here"
     raise CodecError(msg)
 
 
 def _sequence_decoder(build: Any, item: Any) -> _Decoder:
-    def decode_items(data: Plain, path: str) -> object:
-        given = _expect((list, tuple), data, path)
-        return build(_decoder(item)(value, f"{path}[{i}]") for i, value in enumerate(given))
+    readers: list[_Decoder] = []
+
+    def decode_items(data: Plain) -> object:
+        given = _expect((list, tuple), data)
+        if not readers:
+            readers.append(_decoder(item))
+        return build(_read_each(given, readers * len(given)))
 
     return decode_items
 
 
 def _fixed_decoder(items: tuple[Any, ...]) -> _Decoder:
-    def decode_items(data: Plain, path: str) -> object:
-        given = _expect((list, tuple), data, path)
+    def decode_items(data: Plain) -> object:
+        given = _expect((list, tuple), data)
         if len(given) != len(items):
-            msg = f"{path or 'value'}: expected {len(items)} items, found {len(given)}"
+            msg = f"expected {len(items)} items, found {len(given)}"
             raise CodecError(msg)
-        pairs = zip(items, given, strict=True)
-        return tuple(_decoder(item)(value, f"{path}[{i}]") for i, (item, value) in enumerate(pairs))
+        return tuple(_read_each(given, [_decoder(item) for item in items]))
 
     return decode_items
 
 
+def _read_each(given: Sequence[Plain], readers: Sequence[_Decoder]) -> list[Any]:
+    found: list[Any] = []
+    for read, value in zip(readers, given, strict=True):
+        try:
+            found.append(read(value))
+        except CodecError as error:
+            raise error.inside(f"[{len(found)}]") from error.__cause__
+    return found
+
+
 def _dict_decoder(name: Any, item: Any, build: Callable[[dict[Any, Any]], object] = dict) -> _Decoder:
-    def decode_items(data: Plain, path: str) -> object:
-        given = _expect((dict,), data, path)
-        pairs = ((key, _decoder(item)(value, f"{path}.{key}")) for key, value in given.items())
-        return build({_decoder(name)(key, path) if name is date else key: value for key, value in pairs})
+    def decode_items(data: Plain) -> object:
+        given = _expect((dict,), data)
+        read_name = _decoder(name) if name is date else str
+        read = _decoder(item)
+        found = {}
+        for key, value in given.items():
+            try:
+                found[read_name(key)] = read(value)
+            except CodecError as error:
+                raise error.inside(f".{key}") from error.__cause__
+        return build(found)
 
     return decode_items
 
 
 def _literal_decoder(choices: tuple[Any, ...]) -> _Decoder:
-    def decode_choice(data: Plain, path: str) -> object:
+    def decode_choice(data: Plain) -> object:
         if data not in choices:
-            msg = f"{path or 'value'}: {data!r} is none of {', '.join(map(str, choices))}"
+            msg = f"{data!r} is none of {', '.join(map(str, choices))}"
             raise CodecError(msg)
         return data
 

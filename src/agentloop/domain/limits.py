@@ -89,15 +89,21 @@ def house(world: World, limits: Limits, now: datetime, role: Role | None = None)
     return tuple(rest for rest in found if rest is not None)
 
 
-def of_task(world: World, limits: Limits, now: datetime, view: TaskView) -> tuple[Rest, ...]:
-    """Return what every limit leaves for an attempt at the task; the longest-lasting first."""
+def of_task(
+    world: World, limits: Limits, now: datetime, view: TaskView, wide: tuple[Rest, ...] | None = None
+) -> tuple[Rest, ...]:
+    """Return what every limit leaves for an attempt at the task; the longest-lasting first.
+
+    `wide` is what `house` says for workers, where the caller asks about many tasks and knows it.
+    """
     mine = _taken(world, (view,))
     own = (
         _usd("task_usd", limits.task_usd, mine.micros, aside=mine.aside),
         _count("task_tokens", limits.task_tokens, mine.tokens, aside=mine.tokens_aside),
     )
     wider = of_issue(world, limits, view.task.issue)
-    return (*wider, *(rest for rest in own if rest is not None), *house(world, limits, now, "worker"))
+    wide = house(world, limits, now, "worker") if wide is None else wide
+    return (*wider, *(rest for rest in own if rest is not None), *wide)
 
 
 def of_issue(world: World, limits: Limits, issue: str) -> tuple[Rest, ...]:

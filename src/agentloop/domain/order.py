@@ -16,7 +16,7 @@ from agentloop.domain.states import Cancelled, Parked, Queued, TaskView, finishe
 from agentloop.domain.world import Closed, Stuck
 
 if TYPE_CHECKING:
-    from agentloop.domain.scene import Scene
+    from agentloop.domain.scene import Common, Scene
     from agentloop.domain.world import World
 
 
@@ -41,11 +41,14 @@ def place(scene: Scene, view: TaskView) -> str:
     return f"{position} of {len(queue)} in the queue ({', '.join(why)}, issue {view.task.issue})"
 
 
-def held_back(scene: Scene, view: TaskView) -> tuple[str, ...]:
-    """Return every reason why the task may not be started now; empty = it may."""
+def held_back(scene: Scene, view: TaskView, common: Common | None = None) -> tuple[str, ...]:
+    """Return every reason why the task may not be started now; empty = it may.
+
+    Who asks about many tasks gives what they have in `common`, so that it is not worked out for each.
+    """
     if not isinstance(view.state, Queued):
         return (f"it is not queued but {type(view.state).__name__.lower()}",)
-    return (*own_reasons(scene, view), *_house_reasons(scene, view))
+    return (*own_reasons(scene, view), *_house_reasons(scene, view, common or scene.common()))
 
 
 def own_reasons(scene: Scene, view: TaskView) -> tuple[str, ...]:
@@ -94,20 +97,20 @@ def fruitless_words(scene: Scene) -> str:
     return f"{scene.world.fruitless} attempts in a row came to nothing (limits.attempts_without_result)"
 
 
-def _house_reasons(scene: Scene, view: TaskView) -> list[str]:
+def _house_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
     limits = scene.settings.limits
     reasons: list[str] = []
     if scene.settings.target(view.task.target) is None:
         reasons.append(f"target {view.task.target!r} is not in the settings any more")
     if not scene.settings.layers.workers:
         reasons.append("workers are switched off (layers.workers = false): the loop only plans")
-    if scene.working() >= limits.attempts_at_once:
-        reasons.append(f"{scene.working()} attempts run already (limits.attempts_at_once)")
-    if not view.pull and scene.in_review() >= limits.open_pulls:
-        reasons.append(f"{scene.in_review()} pull requests wait for a person (limits.open_pulls)")
+    if common.working >= limits.attempts_at_once:
+        reasons.append(f"{common.working} attempts run already (limits.attempts_at_once)")
+    if not view.pull and common.in_review >= limits.open_pulls:
+        reasons.append(f"{common.in_review} pull requests wait for a person (limits.open_pulls)")
     if scene.limited():
         reasons.append(f"the provider's limit lasts until {scene.world.limited_until:%H:%M} UTC")
-    unpaid = scene.unpaid(view)
+    unpaid = scene.unpaid(view, common)
     if unpaid is not None:
         reasons.append(left_words(unpaid, scene.needed(view)))
     if scene.observed.disk_mb > limits.disk_mb:

@@ -334,7 +334,8 @@ def _reasons(tasks: tuple[s.TaskView, ...]) -> str:
 
 
 def _start_next(scene: Scene) -> Iterator[d.Start]:
+    common = scene.common()
     for view in in_order(scene):
-        if not held_back(scene, view):
+        if not held_back(scene, view, common):
             yield d.Start(task=view.task.id, rationale="first in the order of work that may start")
             return

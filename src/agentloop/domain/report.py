@@ -339,7 +339,8 @@ def _progress_needed(scene: Scene) -> list[Need]:
 
 
 def _money_needed(scene: Scene) -> list[Need]:
-    unpaid = [(rest, view) for view in in_order(scene) if (rest := scene.unpaid(view)) is not None]
+    common = scene.common()
+    unpaid = [(rest, view) for view in in_order(scene) if (rest := scene.unpaid(view, common)) is not None]
     first = {rest.name: (rest, view) for rest, view in reversed(unpaid)}
     return [
         Need(
@@ -430,12 +431,13 @@ def _next_look(issue: IssueView) -> str:
 
 
 def _queue(scene: Scene) -> tuple[Waits, ...]:
+    common = scene.common()
     return tuple(
         Waits(
             task=view.task.id,
             title=one_line(view.task.title, 100),
             priority=_priority(scene.world, view.task.issue),
-            reasons=held_back(scene, view),
+            reasons=held_back(scene, view, common),
         )
         for view in in_order(scene)
     )

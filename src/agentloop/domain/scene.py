@@ -39,6 +39,19 @@ def gate_minutes(settings: Settings, task: Task, target: Target) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What holds back all queued tasks alike, until something is recorded.
+
+    How many attempts run, how many pull requests wait for a person, and what the limits of the whole house
+    leave for workers.
+    """
+
+    working: int
+    in_review: int
+    rests: tuple[Rest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """The whole input of admission, reconciliation, sleep and explanation.
 
@@ -66,9 +79,15 @@ class Scene:
         """How many pull requests wait for a person."""
         return sum(isinstance(view.state, InReview) for view in self.world.live_tasks())
 
-    def unpaid(self, view: TaskView) -> Rest | None:
+    def common(self) -> Common:
+        """Return what all queued tasks have in common: for who asks about many of them."""
+        rests = house(self.world, self.settings.limits, self.now, "worker")
+        return Common(working=self.working(), in_review=self.in_review(), rests=rests)
+
+    def unpaid(self, view: TaskView, common: Common | None = None) -> Rest | None:
         """Return the limit that keeps an attempt at the task from being paid for, or None."""
-        rests = of_task(self.world, self.settings.limits, self.now, view)
+        wide = None if common is None else common.rests
+        rests = of_task(self.world, self.settings.limits, self.now, view, wide)
         return short(rests, self.needed(view))
 
     def needed(self, view: TaskView) -> Wanted:

@@ -110,8 +110,9 @@ def _due(scene: Scene) -> Nap | None:
 
 
 def _out_of_money(scene: Scene) -> Nap | None:
-    unpaid = [(view, rest) for view in in_order(scene) if (rest := scene.unpaid(view)) is not None]
-    waiting = [(view, rest) for view, rest in unpaid if len(held_back(scene, view)) == 1]
+    common = scene.common()
+    unpaid = [(view, rest) for view in in_order(scene) if (rest := scene.unpaid(view, common)) is not None]
+    waiting = [(view, rest) for view, rest in unpaid if len(held_back(scene, view, common)) == 1]
     if not waiting:
         rest = scene.admin_unpaid()
         matters = askable(scene) if rest else ()

@@ -15,7 +15,7 @@ from agentloop.domain.valueclass import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agentloop.domain.scene import Scene
+    from agentloop.domain.scene import Common, Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +48,12 @@ def rows(scene: Scene, *, over: bool = False, issue: str = "") -> tuple[TaskRow,
     done = [view for view in scene.world.tasks.values() if s.over(view.state)] if over else []
     done.sort(key=lambda view: view.since, reverse=True)
     views = [*live, *in_order(scene), *done]
-    return tuple(_row(scene, view) for view in views if issue in ("", view.task.issue))
+    common = scene.common()
+    return tuple(_row(scene, view, common) for view in views if issue in ("", view.task.issue))
 
 
-def _row(scene: Scene, view: s.TaskView) -> TaskRow:
-    reasons = held_back(scene, view) if isinstance(view.state, s.Queued) else ()
+def _row(scene: Scene, view: s.TaskView, common: Common) -> TaskRow:
+    reasons = held_back(scene, view, common) if isinstance(view.state, s.Queued) else ()
     says = standing(view.state)
     if isinstance(view.state, s.Queued):
         says = "; ".join(reasons) or "starts in the next cycle"

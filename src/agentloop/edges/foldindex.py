@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 WAIT_SECONDS: Final = 1.0
 """How long a writer waits for those who only look."""
 _TABLES: Final = """
@@ -50,12 +50,13 @@ class Stamp:
 class Mark:
     """A place between two lines of the journal: `files` up to the one it is in, `offset` in bytes in that.
 
-    `tail` is the hash of what stands before it.
+    `tail` is the hash of what stands before it, `number` that of the last entry before it.
     """
 
     files: tuple[Stamp, ...]
     offset: int
     tail: str
+    number: int
 
 
 class _Rows:

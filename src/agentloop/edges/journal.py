@@ -35,8 +35,6 @@ TAIL_BYTES: Final = 4096
 LAG_BYTES: Final = 16_384
 """So much of the journal may come after what the index holds before that is made anew: some 40 entries."""
 ASIDE: Final = "aside"
-UNKNOWN: Final = -1
-"""In the place of a number that is not known: where the reading of an older journal goes on in its middle."""
 _MONTH: Final = re.compile(r"\d{4}-\d{2}\.jsonl")
 _SEAL: Final = re.compile(
     rb',"n":(?P<n>\d{1,18})(?:,"from":(?P<first>\d{1,18}))?,"sum":"(?P<sum>[0-9a-f]{8})"\}\Z'
@@ -84,6 +82,8 @@ class Journal:
         self._home = home
         self._index = FoldIndex(home.fold_index)
         self._known = 0  # the number of the last entry that was read for `world`, or written here
+        self._counted: tuple[str, int, int] | None = None
+        """The number of the entry before a place, where all of them were read: (file, offset, number)."""
 
     def entries(self, after: Mark | None = None) -> Iterator[Entry]:
         """Yield every entry, or those after a mark, oldest first.
@@ -147,11 +147,17 @@ class Journal:
     def last_number(self) -> int:
         """Return the number of the last entry; 0 when there is none. Raises JournalError."""
         newest = max(self._files(), default=None)
-        number = 0 if newest is None else _number_at(newest, _stamp(newest).size)
-        if number != UNKNOWN:
+        if newest is None:
+            return 0
+        size = _stamp(newest).size
+        number = _number_at(newest, size)
+        if number is not None:
             return number
-        # An older journal, whose lines have no numbers, or a new month: counted from the beginning.
-        return max((line.number for line in self._lines() if isinstance(line, _Good)), default=0)
+        # Lines of an older journal have no numbers, nor has a torn one: counted, from the first if need be.
+        if self._counted is None or self._counted[:2] != (newest.name, size):
+            for _ in self._lines():
+                continue
+        return self._counted[2] if self._counted else 0
 
     def mend(self, at: datetime) -> None:
         """Put every damaged file aside, whole, and a line `JournalLost` in the place of what is lost.
@@ -186,7 +192,9 @@ class Journal:
         if not files:
             return None
         stamps = tuple(map(_stamp, files))
-        return Mark(files=stamps, offset=stamps[-1].size, tail=_digest(_tail(files[-1], stamps[-1].size)))
+        size = stamps[-1].size
+        tail = _digest(_tail(files[-1], size))
+        return Mark(files=stamps, offset=size, tail=tail, number=self.last_number())
 
     def _holds(self, mark: Mark) -> bool:
         """Whether everything before `mark` is as it was."""
@@ -204,14 +212,16 @@ class Journal:
     def _lines(self, after: Mark | None = None) -> Iterator[_Line]:
         newest, offset = (after.files[-1].name, after.offset) if after else ("", 0)
         files = [path for path in self._files() if path.name >= newest]
-        number = _number_at(files[0], offset) if after and files else 0
+        number = after.number if after else 0
         for path in files:
-            start = offset if path.name == newest else 0
+            start = end = offset if path.name == newest else 0
             for place, raw in enumerate(_raw_lines(path, start), 1):
+                end += len(raw) + 1
                 if raw:
                     line = _line(raw, number, _Place(path, start, place))
                     number = line.number if isinstance(line, _Good) else number
                     yield line
+            self._counted = (path.name, end - 1, number)
 
     def _file_for(self, entry: Entry) -> Path:
         # When the clock was set back over the end of a month, the newest file goes on: order is what counts.
@@ -295,13 +305,13 @@ def _behind(mark: Mark | None, now: Mark) -> int:
     return sum(each.size for each in now.files[len(mark.files) - 1 :]) - mark.offset
 
 
-def _number_at(path: Path, offset: int) -> int:
-    """The number of the last entry before `offset`; UNKNOWN when that is of an older agentloop, or torn."""
+def _number_at(path: Path, offset: int) -> int | None:
+    """The number of the last entry before `offset`; None when that is of an older agentloop, or torn."""
     try:
         seal = _SEAL.search(_tail(path, offset).removesuffix(b"\n"))
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error.strerror}", fix="make it readable") from error
-    return UNKNOWN if seal is None else int(seal["n"])
+    return None if seal is None else int(seal["n"])
 
 
 def _raw_lines(path: Path, start: int = 0) -> list[bytes]:
@@ -324,10 +334,9 @@ def _line(raw: bytes, before: int, where: _Place) -> _Line:
     found = _parsed(raw, where, sure=whole)
     if not isinstance(found, Entry) or seal is None:
         # Lines of an older agentloop have no number: they count all the same.
-        counted = before if before == UNKNOWN else before + 1
-        return _Good(entry=found, number=counted) if isinstance(found, Entry) else found
+        return _Good(entry=found, number=before + 1) if isinstance(found, Entry) else found
     good = _Good(entry=found, number=int(seal["n"]), first=int(seal["first"] or seal["n"]))
-    missing = 0 if before == UNKNOWN else good.first - before - 1
+    missing = good.first - before - 1
     if missing < 0:
         return _Bad(what=f"{where} is not an entry of the journal: {good.first} came before")
     return good if not missing else _Bad(what=f"{missing} entries before {where} are missing", good=good)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import pwd
 import re
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from agentloop.edges.issuecache import FileStamp
     from agentloop.edges.records import Record, Value
 
 FILE_LIMIT_BYTES: Final = 64_000_000
@@ -56,6 +58,8 @@ class Entry:
     changed_at: datetime
     owner: str
     whole: bool = True
+    stamp: FileStamp | None = None
+    """Its file's, from before it was read; None when that could not be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,11 @@ class Marks:
     def there(self) -> bool:
         """Return whether there is a key: without one no mark was ever made, or none can be proved."""
         return bool(self._read())
+
+    def name(self) -> str:
+        """Return what tells this key from another without giving it away; "" when there is none."""
+        key = self._read()
+        return hashlib.sha256(key).hexdigest()[:16] if key else ""
 
     def of(self, *parts: str) -> str:
         """Return the mark for `parts`; the first one ever makes the key. Raises OSError."""
@@ -123,11 +132,24 @@ class RecordFolder:
 
     def open(self) -> tuple[Entry, ...]:
         """Return the open records, lowest number first."""
-        entries = self._entries(self._open)
+        return self.changed({})[0]
+
+    def changed(self, known: Mapping[str, FileStamp]) -> tuple[tuple[Entry, ...], frozenset[str]]:
+        """Return the open records whose files are not as `known`, lowest number first, and the ids of others.
+
+        Only settled records may be `known`.
+        """
+        same = self._unchanged(known)
+        entries = self._entries(self._open, but=same)
         if any(map(self._needs_settling, entries)) or self._is_littered() or any(self._unnumbered()):
             self._settle()
-            entries = self._entries(self._open)
-        return tuple(entry for entry in entries if not entry.closed)
+            same = self._unchanged(known)
+            entries = self._entries(self._open, but=same)
+        return tuple(entry for entry in entries if not entry.closed), same
+
+    def is_settled(self, entry: Entry) -> bool:
+        """Return whether nothing has to be done about what people wrote into the record by hand."""
+        return entry.whole and not entry.record.problems and not self._needs_settling(entry)
 
     def closed(self) -> tuple[Entry, ...]:
         """Return the closed records, lowest number first."""
@@ -228,8 +250,13 @@ class RecordFolder:
         files.write_durable(counter, f"{record}\n".encode())
         return str(record)
 
-    def _entries(self, folder: Path) -> tuple[Entry, ...]:
-        paths = [folder / _name(str(number)) for number in _numbers(folder)]
+    def _unchanged(self, known: Mapping[str, FileStamp]) -> frozenset[str]:
+        folder = str(self._open)
+        return frozenset(one for one in known if _file_stamp(f"{folder}/{_name(one)}") == known[one])
+
+    def _entries(self, folder: Path, but: frozenset[str] = frozenset()) -> tuple[Entry, ...]:
+        names = (name for name in map(str, _numbers(folder)) if name not in but)
+        paths = [folder / _name(name) for name in names]
         found = [_read(path, closed=folder == self._closed) for path in paths]
         return tuple(entry for entry in found if entry is not None)
 
@@ -465,6 +492,7 @@ def _read(path: Path, *, closed: bool) -> Entry | None:
         changed_at=datetime.fromtimestamp(int(status.st_mtime), UTC),
         owner=_user(status.st_uid),
         whole=not cut,
+        stamp=_stamp_in(status),
     )
 
 
@@ -536,6 +564,17 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _file_stamp(path: str) -> FileStamp | None:
+    try:
+        return _stamp_in(os.stat(path))  # noqa: PTH116 -- thousands of them are looked at, by their names
+    except OSError:
+        return None
+
+
+def _stamp_in(status: os.stat_result) -> FileStamp:
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
 
 
 def _encoded(text: str) -> bytes:

@@ -7,6 +7,7 @@ the home is trusted: these are the words of people with an account on this machi
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
@@ -15,6 +16,7 @@ from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comme
 from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges import records
+from agentloop.edges.issuecache import IssueCache, Known, is_steady
 from agentloop.edges.recordfolder import (
     Entry,
     Marks,
@@ -27,7 +29,7 @@ from agentloop.edges.recordfolder import (
 from agentloop.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from agentloop.domain.effects import TrackerEffect
@@ -58,8 +60,16 @@ class FileTracker:
     Every method raises OSError when the disk refuses, and NotFoundError for an issue that is not there.
     """
 
-    def __init__(self, folder: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        cache: Path | None = None,
+    ) -> None:
+        """`cache` is a file for what `observe` has read before; None: it reads everything at each look."""
         self._now = now
+        self._cache = None if cache is None else IssueCache(cache)
         self._marks = Marks(folder)
         self._issues = RecordFolder(folder / "issues", what="issue", lock=folder / ".lock", fill=_missing)
         self._unusable: tuple[str, ...] = ()
@@ -71,18 +81,36 @@ class FileTracker:
 
         An open one whose file makes no sense is left out until a person has mended it: `filed` tells why.
         """
-        entries = {entry.id: entry for entry in self._issues.open()}
-        for issue in known - entries.keys():
+        began_ns, key = time.time_ns(), self._marks.name()
+        kept = self._cache.load(key) if self._cache else {}
+        open_, same = self._issues.changed({name: one.stamp for name, one in kept.items()})
+        entries = {entry.id: entry for entry in open_}
+        for issue in known - entries.keys() - same:
             try:
                 entries[issue] = self._issues.get(issue)
             except NotFoundError:
                 continue  # a person deleted the file: there is nothing to say about it
-        filed = [self._filed(entries[issue]) for issue in sorted(entries, key=int)]
-        broken = [each for each in filed if each.problems and each.issue.state == "open"]
+        seen = {name: kept[name].issue for name in same} | self._read_anew(entries)
+        if self._cache:
+            steady = {
+                entry.id: Known(stamp=entry.stamp, issue=seen[entry.id])
+                for entry in open_
+                if entry.id in seen
+                and entry.stamp
+                and is_steady(entry.stamp, began_ns)
+                and self._issues.is_settled(entry)
+            }
+            self._cache.keep(key, {name: kept[name] for name in same} | steady)
+        return tuple(seen[name] for name in sorted(seen, key=int))
+
+    def _read_anew(self, entries: Mapping[str, Entry]) -> dict[str, Issue]:
+        filed = {name: self._filed(entries[name]) for name in sorted(entries, key=int)}
+        broken = {name: each for name, each in filed.items() if each.problems and each.issue.state == "open"}
         self._unusable = tuple(
-            f"issue {each.issue.id} is left alone until it is mended: {each.problems[0]}" for each in broken
+            f"issue {name} is left alone until it is mended: {each.problems[0]}"
+            for name, each in broken.items()
         )
-        return tuple(_within_limits(each) for each in filed if each not in broken)
+        return {name: _within_limits(each) for name, each in filed.items() if name not in broken}
 
     def left_out(self) -> tuple[str, ...]:
         """Return what the last `observe` did not take for an issue, and why, a sentence each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from typing import TYPE_CHECKING
 
 from agentloop.edges import runfolder
@@ -39,6 +40,15 @@ class Attempts:
         for path, is_gate in present.items():
             if path not in self._ended:
                 self._look_at(path, is_gate=is_gate)
+
+    def notice(self) -> None:
+        """Find out which of those that were alive have ended, by their pidfds alone: no file is looked at."""
+        by_fd = {fd: path for path, (_, fd) in self._alive.items() if fd is not None}
+        poll = select.poll()
+        for fd in by_fd:
+            poll.register(fd, select.POLLIN)
+        for fd, _ in poll.poll(0):
+            self._end(by_fd[fd])
 
     def all_told(self) -> None:
         """A cycle starts now, and will find what has ended so far."""
