@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agentloop import __version__
 from agentloop.domain import codec
@@ -23,6 +22,9 @@ from agentloop.edges.files import make_folder, write_durable
 from agentloop.errors import AgentloopError, HomeError, SettingsError
 from agentloop.home import Home
 from agentloop.settings import sources
+
+if TYPE_CHECKING:
+    import subprocess
 
 FORMAT: Final = 1
 _COMPILE_SECONDS: Final = 60
@@ -157,6 +159,8 @@ def compile_in_child(home: Home, environ: Mapping[str, str] | None = None) -> Se
     The child's answer is used as it comes, not what stands in the file then: another process with another
     environment may have compiled in between. Raises HomeError and SettingsError as the child says.
     """
+    import subprocess
+
     given = dict(os.environ if environ is None else environ)
     # -P: what lies in the folder we happen to be in is never imported.
     command = [

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agentloop.cycle import Parts, Spent
 from agentloop.domain.codec import Plain, decode, moment
 from agentloop.domain.issue import Issue, Pull
-from agentloop.domain.model import Answer
 from agentloop.domain.observed import Ground, RetryRequest, Seen
 from agentloop.domain.relay import Relay
 from agentloop.domain.shares import Share
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from agentloop.domain.effects import ExecutorEffect, ForgeEffect, TrackerEffect
     from agentloop.domain.facts import Entry
-    from agentloop.domain.model import Request
+    from agentloop.domain.model import Answer, Request
     from agentloop.domain.settings import Target
     from agentloop.domain.taping import Tape
     from agentloop.domain.work import AttemptSpec, End, GateSpec
@@ -133,6 +132,8 @@ class TapedModel:
 
     def ask(self, request: Request) -> Answer:
         """Return the model's answer. Raises what making it raises."""
+        from agentloop.domain.model import Answer
+
         new, self.told = request.messages[self.told :], len(request.messages)
         gave = {
             **{name: getattr(request, name) for name in ("model", "max_output_tokens", "continues")},

@@ -7,10 +7,8 @@ counts at its ceiling.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Literal, TypeAlias, assert_never
 
 from agentloop.domain.model import OutOfBudget, Request, Usage, message_bytes, request_bytes
@@ -70,6 +68,9 @@ def parse_prices(text: str) -> PriceTable | BadPrices:
     Anything missing, unknown, negative or finer than a micro-dollar makes the whole table unusable: a guessed
     price is a limit that does not hold.
     """
+    import tomllib
+    from decimal import Decimal
+
     try:
         table = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -94,6 +95,8 @@ def _price(entry: object) -> Price | None:
 
 
 def _micros(amount: object) -> int | None:
+    from decimal import Decimal
+
     if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
         return None
     micros = Decimal(amount) * MICROS

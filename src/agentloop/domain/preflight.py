@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from agentloop.domain.globs import matches
@@ -81,6 +80,8 @@ def _unchecked(task: PlannedTask, target: Target) -> list[str]:
 
 
 def _not_runnable(command: str, ground: Ground) -> list[str]:
+    import shlex
+
     try:
         words = shlex.split(command, comments=True)
     except ValueError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from agentloop.domain.codec import Plain, encode
+from agentloop.domain.codec import Plain, encode, moment
 from agentloop.domain.valueclass import dataclass
 
 if TYPE_CHECKING:
@@ -85,11 +85,18 @@ def _opened(packed: Plain) -> Plain:
 def _masked(text: str, known: tuple[str, ...]) -> str:
     for secret in known:
         text = text.replace(secret, "*" * len(secret))
-    if len(text) < SHORTEST_SECRET:
+    if len(text) < SHORTEST_SECRET or _is_moment(text):
         return text
     from agentloop.domain.secrets import mask  # its patterns take longer to compile than an idle cycle has
 
     return mask(text)
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return bool(moment(text))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -75,5 +74,7 @@ def _row(scene: Scene, view: s.TaskView, common: Common) -> TaskRow:
 
 def meant(typed: str, known: Iterable[str]) -> str:
     """Return "did you mean …" for an id that is not there, or "" when none is near."""
+    import difflib
+
     near = difflib.get_close_matches(typed, list(known), n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else ""

@@ -177,9 +177,12 @@ def _field(**options: Any) -> Any:  # noqa: ANN401 -- of the field's type
 
 
 def _replace(value: Any, /, **changes: Any) -> Any:  # noqa: ANN401 -- of the same class
-    names = value.__plan__.fields if hasattr(value, "__plan__") else value.__dataclass_fields__
     cls = type(value)
-    return cls(**{name: getattr(value, name) for name in names if name not in changes}, **changes)
+    plan: _Plan | None = cls.__dict__.get("__plan__")
+    if plan is None or len(plan.fields) < 2:  # noqa: PLR2004 -- of a single field, `values` is its value
+        names = value.__dataclass_fields__ if plan is None else plan.fields
+        return cls(**{**{name: getattr(value, name) for name in names}, **changes})
+    return cls(**{**dict(zip(plan.fields, plan.values(value), strict=True)), **changes})
 
 
 def _eq(self: Any, other: Any) -> Any:  # noqa: ANN401 -- NotImplemented, too

@@ -8,7 +8,6 @@ had it open for writing may still write into it afterwards: a lease tells when n
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -78,6 +77,8 @@ def read_settled(path: Path, patience_seconds: float) -> bytes:
 
 def sync_file_system(path: Path) -> None:
     """Make everything written to the file system of `path` durable (syncfs(2)). Raises OSError."""
+    import ctypes
+
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
@@ -90,6 +91,8 @@ def sync_file_system(path: Path) -> None:
 
 
 def _exchange(a: Path, b: Path) -> bool:
+    import ctypes
+
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if call is None:
         return False
@@ -101,6 +104,8 @@ def _exchange(a: Path, b: Path) -> bool:
 
 
 def _raise_errno(path: Path) -> bool:
+    import ctypes
+
     code = ctypes.get_errno()
     raise OSError(code, os.strerror(code), str(path))
 

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -381,6 +380,8 @@ def marked(folder: Path) -> Iterator[int]:
 
 def _detach(words: tuple[str, ...], folder: RunFolder, env: dict[str, str]) -> None:
     """Start `words` in a session of their own, as nobody's child; return once it is noted which process."""
+    import subprocess
+
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         # The shell starts it and is gone: no zombie of ours, and no exit status that anybody could rely on.

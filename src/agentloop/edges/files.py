@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ def write_durable(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     Readers see the old bytes or the new, never a mixture. Raises OSError and leaves the old file when the new
     one could not be made durable; the temp file is taken away.
     """
-    temp = path.with_name(f"{TEMP_PREFIX}{secrets.token_hex(6)}")
+    temp = path.with_name(f"{TEMP_PREFIX}{os.urandom(6).hex()}")
     try:
         fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
@@ -47,7 +46,7 @@ def write_durable(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 def write_plain(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace the file at `path` atomically but without fsync: for caches and heartbeats that may be lost."""
-    temp = path.with_name(f"{TEMP_PREFIX}{secrets.token_hex(6)}")
+    temp = path.with_name(f"{TEMP_PREFIX}{os.urandom(6).hex()}")
     try:
         fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:

@@ -20,7 +20,6 @@ from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges import files, records
 from agentloop.edges.git import Git, GitError
-from agentloop.edges.merge import Merged, land
 from agentloop.edges.origin import Origin, is_within, merge_commit, merging, origin_of
 from agentloop.edges.recordfolder import Entry, Marks, RecordFolder, appended, refuse_long
 from agentloop.edges.tracker import OURS, cut_words
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from agentloop.domain.effects import ForgeEffect
     from agentloop.domain.settings import Settings
+    from agentloop.edges.merge import Merged
     from agentloop.edges.records import Block, Value
     from agentloop.home import Home
 
@@ -351,6 +351,8 @@ class FileForge:
         Raises ConflictError, with nothing changed, when it is not open, is in conflict with its base, or the
         base is checked out somewhere that is not clean.
         """
+        from agentloop.edges.merge import land
+
         with self._merging():
             proposed = self._open(pull)
             if not proposed.head:

@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import os
 import re
-import selectors
-import subprocess
-import tempfile
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -24,6 +21,8 @@ from agentloop.domain.valueclass import dataclass
 from agentloop.errors import AgentloopError
 
 if TYPE_CHECKING:
+    import selectors
+    import subprocess
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -230,6 +229,8 @@ def _text(data: bytes) -> str:
 
 def _stdin(given: bytes | BinaryIO | None) -> BinaryIO:
     """A file git reads from: a pipe that nobody reads would block us."""
+    import tempfile
+
     if given is None:
         return open(os.devnull, "rb")  # noqa: PTH123 -- the caller closes it
     if not isinstance(given, bytes):
@@ -241,6 +242,8 @@ def _stdin(given: bytes | BinaryIO | None) -> BinaryIO:
 
 
 def _plainly(call: _Call, stdin: BinaryIO) -> subprocess.Popen[bytes]:
+    import subprocess
+
     try:
         return subprocess.Popen(
             call.argv,
@@ -293,6 +296,9 @@ def _outcome(call: _Call, process: subprocess.Popen[bytes]) -> bytes:
 
 def _collect(process: subprocess.Popen[bytes], out: bytearray, err: bytearray, call: _Call) -> bool:
     """Read both pipes to their end; False when the time was up first."""
+    import selectors
+    import subprocess
+
     deadline = time.monotonic() + call.timeout_seconds
     with selectors.DefaultSelector() as waiting:
         for pipe, into in ((process.stdout, out), (process.stderr, err)):
@@ -323,6 +329,8 @@ def _take_in(key: selectors.SelectorKey, waiting: selectors.BaseSelector, err: b
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM first: git then takes its lock files away and ends its children."""
+    import subprocess
+
     process.terminate()
     try:
         process.wait(2)

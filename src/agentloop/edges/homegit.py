@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from agentloop.domain.secrets import find_secrets
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.exchange import sync_file_system
 from agentloop.edges.files import make_folder, write_plain
@@ -103,6 +102,8 @@ class HomeGit:
         failed.
         Raises OSError when the commit cannot be made durable.
         """
+        from agentloop.domain.secrets import find_secrets
+
         left_out = tuple(
             (path, f"holds a secret ({found[0].kind}) on line {found[0].line}")
             for path, data in files.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,8 @@ CREDENTIAL: Final = "anthropic-key"
 
 def take_key_from_environment() -> str:
     """Return the environment's API key ("" = none) and wipe it there: no child and no /proc shows it."""
+    import ctypes
+
     key = os.environ.get(KEY_VARIABLE, "")
     libc = ctypes.CDLL(None)
     libc.getenv.restype = ctypes.c_void_p

@@ -10,8 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
-import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,11 +168,13 @@ class Mirror:
             git.run("fetch", "--prune", *words, *source, timeout_seconds=FETCH_SECONDS)
 
     def _make(self, lock: int) -> None:
+        import shutil
+
         if self.folder.exists():
             self._set_aside()
         for left in self.folder.parent.glob(f".new-{self.target}-*"):
             shutil.rmtree(left)
-        made = self.folder.parent / f".new-{self.target}-{secrets.token_hex(4)}"
+        made = self.folder.parent / f".new-{self.target}-{os.urandom(4).hex()}"
         made.mkdir()
         git = Git(self.folder.parent, keep=(lock,))
         git.run("init", "--quiet", "--bare", str(made))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentloop.domain.secrets import redact
 from agentloop.edges.files import make_folder, write_durable
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ class FileNotes:
 
     def keep(self, task: str, text: str) -> str:
         """Write the note durably and return its path in the home. Raises OSError."""
+        from agentloop.domain.secrets import redact  # its patterns take long to compile
+
         path = self._home.note_of(task)
         make_folder(path.parent)
         write_durable(path, redact(text).encode("utf-8", "replace"))

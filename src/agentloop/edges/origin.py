@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -67,6 +66,8 @@ class Origin:
     @contextmanager
     def bench(self, branches: Iterable[str]) -> Iterator[Git]:
         """Yield a throw-away bare repository that has `branches` of the origin. Raises TargetError."""
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="agentloop-bench-") as temp:
             folder = Path(temp) / "bench.git"
             Git(Path(temp), durable=False).look("init", "--quiet", "--bare", str(folder))

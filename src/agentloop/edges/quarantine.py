@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +53,8 @@ def take_result(
     The same result gives the same commit: its author is us, its date the end of the attempt. Raises GitError
     and OSError when the machine fails; whatever is wrong with the result is Rejected.
     """
+    import shutil
+
     ref = f"refs/agentloop/results/{spec.id}"
     known = mirror.git.text("for-each-ref", "--format=%(objectname)", ref)
     if known:
@@ -79,6 +80,8 @@ def _finding(kind: str, about: str, says: str) -> Finding:
 
 @contextmanager
 def _quarantine(mirror: Mirror, attempt: str) -> Iterator[Git]:
+    import shutil
+
     folder = _folder(mirror, attempt)
     shutil.rmtree(folder, ignore_errors=True)
     make_git_directory(folder, lender=mirror.folder, branch="result", commit="", worker="quarantine")

@@ -11,10 +11,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import hmac
 import os
 import pwd
 import re
-import secrets
 import signal
 import stat
 from contextlib import contextmanager, suppress
@@ -100,7 +100,7 @@ class Marks:
         """Return whether `mark` was made for `parts` with our key."""
         if not self._key:
             self._key = self._read()
-        return bool(mark and self._key) and secrets.compare_digest(mark, records.mark_for(self._key, *parts))
+        return bool(mark and self._key) and hmac.compare_digest(mark, records.mark_for(self._key, *parts))
 
     def _read(self) -> bytes:
         try:
@@ -110,7 +110,7 @@ class Marks:
 
     def _make(self) -> bytes:
         files.make_folder(self._path.parent)
-        create_durable(self._path, f"{secrets.token_hex(32)}\n".encode(), mode=0o600)
+        create_durable(self._path, f"{os.urandom(32).hex()}\n".encode(), mode=0o600)
         return self._read()
 
 
@@ -400,7 +400,7 @@ def create_durable(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
     Raises OSError when the disk refuses; then it is not there: who is told of a failure tries again.
     """
-    temp = path.with_name(f"{files.TEMP_PREFIX}{secrets.token_hex(6)}")
+    temp = path.with_name(f"{files.TEMP_PREFIX}{os.urandom(6).hex()}")
     try:
         files.write_durable(temp, data, mode=mode)
         path.hardlink_to(temp)

@@ -114,7 +114,8 @@ class RelayFile:
         text = self._text()
         last = self._versions.last(text)
         late = self._displaced.waiting(self._stored)
-        theirs = (text, *(_decoded(one.data) for one in late))
+        found = (text, *(_decoded(one.data) for one in late))
+        theirs = [one for one in found if last is None or one != last.text]  # no edit, and nothing to merge
         relay, moved = self._with_edits(_first_guess(text) if last is None else last.relay, theirs, last)
         return Snapshot(
             text=text,

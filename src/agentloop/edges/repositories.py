@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentloop.edges.git import Git, GitError
-from agentloop.edges.mirror import Mirror, Remote, mirror_of
-from agentloop.edges.quarantine import take_result
-from agentloop.edges.slots import Slots, Wanted
-from agentloop.edges.worktree import furnish
 from agentloop.errors import TargetError
 from agentloop.home import Home
 
 if TYPE_CHECKING:
     from agentloop.domain.settings import Target
     from agentloop.domain.work import AttemptSpec, End
+    from agentloop.edges.mirror import Mirror, Remote
     from agentloop.ports import Rejected, Taken
 
 
@@ -32,6 +29,8 @@ class GitRepositories:
 
         Raises TargetError with the fix, and BusyError when another process holds the mirror.
         """
+        from agentloop.edges.slots import Slots
+
         mirror = self._mirror(target)
         remote = mirror.look()
         branch = _branch(target, remote)
@@ -67,6 +66,9 @@ class GitRepositories:
         says why in the mirror's log of that pin. Raises TargetError when the base cannot be had, and
         GitError and OSError.
         """
+        from agentloop.edges.slots import Slots, Wanted
+        from agentloop.edges.worktree import furnish
+
         attempt = _name(spec.id)
         mirror = self._mirror(spec.target)
         base = self._present(mirror, spec.base)
@@ -92,6 +94,8 @@ class GitRepositories:
         Taken already = the same commit again. Raises TargetError when base or parents cannot be had, and
         GitError and OSError when the machine fails: try again.
         """
+        from agentloop.edges.quarantine import take_result
+
         _name(spec.id)
         mirror = self._mirror(spec.target)
         for commit in (spec.base, *((spec.origin,) if spec.origin else ()), *parents):
@@ -131,6 +135,8 @@ class GitRepositories:
         return self._home.mirror_of(target.name)
 
     def _mirror(self, target: Target) -> Mirror:
+        from agentloop.edges.mirror import mirror_of
+
         return mirror_of(target, self._home.root, self._home.mirror_of(_name(target.name)))
 
     def _present(self, mirror: Mirror, commit: str) -> str:

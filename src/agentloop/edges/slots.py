@@ -11,7 +11,7 @@ for it one goes without. All of it is a cache: a slot that does not fit in every
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -132,7 +132,7 @@ class Slots:
         """Return a new, empty folder to make a slot of `target` in. Raises OSError."""
         folder = self._home.slots_of(target)
         make_folder(folder)
-        place = folder / f"{_MAKING}{secrets.token_hex(4)}"
+        place = folder / f"{_MAKING}{os.urandom(4).hex()}"
         place.mkdir()
         return place
 
@@ -144,7 +144,7 @@ class Slots:
 
     def reopen(self, slot: Path) -> Path | None:
         """Take a ready slot back, to work on it; None when it was claimed first. Raises OSError."""
-        place = slot.with_name(f"{_MAKING}{secrets.token_hex(4)}")
+        place = slot.with_name(f"{_MAKING}{os.urandom(4).hex()}")
         try:
             return slot.rename(place)
         except FileNotFoundError:
@@ -163,7 +163,7 @@ class Slots:
         try:
             if path.is_dir() and not path.is_symlink():
                 path.chmod(0o700)  # a worker may have closed it, and then it could not be moved
-            path.rename(self._home.trash / secrets.token_hex(8))
+            path.rename(self._home.trash / os.urandom(8).hex())
         except FileNotFoundError:
             return
 

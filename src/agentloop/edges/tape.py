@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import time
 import zlib
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -306,6 +305,8 @@ def _json(plain: Plain) -> bytes:
 
 def prune(cycles: Path) -> None:
     """Take away records beyond KEPT and KEPT_BYTES, the oldest first, and what only they had in the pool."""
+    import shutil
+
     folders = sorted(
         (path for path in cycles.glob("*") if path.name.isdigit()), key=lambda path: int(path.name)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ class Version:
         return dict(self.relay.facts).get("cycle")
 
 
+@lru_cache(maxsize=4)
 def version_in(text: str) -> Version | None:
     """Return `text` as a version when it is, to the byte, what was written; else None."""
     if not untouched(text):

@@ -7,7 +7,7 @@ that are made ahead.
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import TYPE_CHECKING, Final
 
 from agentloop.home import RunFolder
@@ -108,7 +108,7 @@ def _make_bare(
     for left in (*work.glob(".new-*"), *(work / name for name in PARTS)):
         if left.exists():
             discard(left)
-    new = work / f".new-{secrets.token_hex(4)}"
+    new = work / f".new-{os.urandom(4).hex()}"
     new.mkdir()
     make_place(new, lender=lender, branch=branch, commit=commit)
     for name in ("git", "tree"):

@@ -41,11 +41,13 @@ def differing(home: Home, seen: Mapping[str, Stamp]) -> tuple[str, ...]:
 
 
 def _editable(home: Home) -> Iterator[str]:
-    yield str(home.relay.relative_to(home.root))
-    for folder in (home.issues, home.pulls):
-        inside = folder.relative_to(home.root)
+    # Text, not paths: somebody waits for the wake that they sent, and there may be thousands of issues.
+    above = len(str(home.root)) + 1
+    yield str(home.relay)[above:]
+    for folder in (str(home.issues), str(home.pulls)):
+        inside = folder[above:]
         try:
-            names = os.listdir(folder)  # noqa: PTH208 -- thousands of issues are looked at while a wake waits
+            names = os.listdir(folder)  # noqa: PTH208 -- see above
         except OSError:
             continue
         yield from (f"{inside}/{name}" for name in names if name.endswith(".md") and name[0] != ".")

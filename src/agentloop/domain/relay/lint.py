@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from agentloop.domain.relay.size import CAP_TOKENS, core_tokens
 from agentloop.domain.relay.text import HEADINGS, HUMAN, lines_of, salvage, section_of
 from agentloop.domain.relay.values import Problem, Relay
-from agentloop.domain.secrets import find_secrets
 
 
 def lint(text: str) -> tuple[Problem, ...]:
@@ -35,6 +34,8 @@ def _plan(text: str, relay: Relay) -> Iterator[Problem]:
 
 
 def _secrets(text: str) -> Iterator[Problem]:
+    from agentloop.domain.secrets import find_secrets
+
     for secret in find_secrets(text):
         yield Problem(
             line=secret.line,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
 from typing import Final
 
 from agentloop.domain.relay.text import (
@@ -148,6 +147,10 @@ class _Compared:
 
 
 def _compare(old: list[str], new: list[str]) -> _Compared:
+    if old == new:
+        return _Compared((), ())
+    from difflib import SequenceMatcher  # an idle cycle has no use for it
+
     if len(new) > _COMPARED_LINES:
         return _Compared(tuple(_not_in_bag(old, new)), ())
     steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from agentloop.domain.relay.text import clean
 from agentloop.domain.relay.values import KeyDecision, Relay
-from agentloop.domain.secrets import redact
 from agentloop.domain.valueclass import replace
 
 
 def without_secrets(relay: Relay) -> Relay:
     """Return `relay` cleaned, every secret in facts and plan redacted; the human's text stays as it is."""
+    from agentloop.domain.secrets import redact
+
     relay = clean(relay)
     plan = relay.plan
     safe = replace(
@@ -26,6 +27,8 @@ def without_secrets(relay: Relay) -> Relay:
 
 
 def _fact(name: str, value: str | None) -> tuple[str, str | None]:
+    from agentloop.domain.secrets import redact
+
     if value is None:
         return redact(name), None
     # Together, because it is often the name that says that the value is a secret.
@@ -38,10 +41,14 @@ def _fact(name: str, value: str | None) -> tuple[str, str | None]:
 
 
 def _each(texts: tuple[str, ...]) -> tuple[str, ...]:
+    from agentloop.domain.secrets import redact
+
     return tuple(redact(text) for text in texts)
 
 
 def _decision(decision: KeyDecision) -> KeyDecision:
+    from agentloop.domain.secrets import redact
+
     return replace(
         decision, what=redact(decision.what), why=redact(decision.why), off_limits=_each(decision.off_limits)
     )
