@@ -51,7 +51,7 @@ NOT_WHEN_IDLE = frozenset(
         *("subprocess", "selectors", "tempfile", "shutil", "random", "secrets", "ctypes", "lzma", "bz2"),
         *("tomllib", "decimal", "difflib", "shlex", "argparse", "uuid", "socket", "http", "asyncio"),
         *("agentloop.domain.secrets", "agentloop.edges.mirror", "agentloop.edges.quarantine"),
-        *("agentloop.edges.merge", "agentloop.edges.worktree", "agentloop.admin.agent", "agentloop.prompts"),
+        *("agentloop.edges.merge", "agentloop.admin.agent", "agentloop.prompts"),
         *(
             "agentloop.edges.metered",
             "agentloop.worker.harness",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from typing import TYPE_CHECKING
 
 from agentloop.domain.codec import encode
@@ -28,7 +28,7 @@ def forestall(path: Path, why: str) -> bool:
 
 def _make(path: Path, said: Plain) -> bool:
     # A link to a finished file: it appears whole, and fails when there is one already.
-    temp = path.with_name(f"{TEMP_PREFIX}{secrets.token_hex(6)}")
+    temp = path.with_name(f"{TEMP_PREFIX}{os.urandom(6).hex()}")
     write_durable(temp, json.dumps(said).encode())
     try:
         path.hardlink_to(temp)
