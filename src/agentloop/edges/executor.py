@@ -192,6 +192,8 @@ class LocalExecutor:
 
         Not after a reboot: what was not synced may be torn. When it fails, the attempt is lost as it was.
         """
+        import subprocess
+
         owner = _claimant(folder)
         if owner is None or owner.boot_id != boot_id() or not (folder.root / "tree").is_dir():
             return
