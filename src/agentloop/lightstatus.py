@@ -6,7 +6,7 @@ is as it was: the journal's newest file, the settings and their files, the envir
 times it mentions. Otherwise `agentloop.looking` reads the whole journal and leaves a new one. Values here are
 plain JSON; a test holds them to the classes in `agentloop.domain.report`.
 """
-# ruff: noqa: PTH110, PTH116, PTH118, PTH123, PTH208, T201
+# ruff: noqa: PTH110, PTH116, PTH118, PTH123, T201
 # (pathlib alone takes half of the time that this command has; what it prints is its result)
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def write_snapshot(
 
 def marks(home: str, files: Iterable[str]) -> list[Any]:
     """Return what tells whether journal and settings are as they were: [mtime in ns, size, inode] each."""
-    newest = _newest(os.path.join(home, "journal"))
+    newest = runfolder.newest_journal(home)
     return [newest, *(_mark(path) for path in (os.path.join(home, "journal", newest), *files))]
 
 
@@ -159,13 +159,6 @@ def overrides(environ: Mapping[str, str]) -> list[list[str]]:
     """Return every variable that could be a setting."""
     ours = [name for name in environ if name.upper().startswith("AGENTLOOP_") and name not in BOOKKEEPING]
     return [[name, environ[name]] for name in sorted(ours)]
-
-
-def _newest(folder: str) -> str:
-    try:
-        return max((name for name in os.listdir(folder) if name.endswith(".jsonl")), default="")
-    except OSError:
-        return ""
 
 
 def _mark(path: str) -> list[int] | None:

@@ -20,6 +20,7 @@ from agentloop.domain.states import Queued
 from agentloop.domain.tasklist import meant
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.world import World
+from agentloop.edges import runfolder
 from agentloop.edges.journal import Journal
 from agentloop.errors import AgentloopError, NotFoundError
 from agentloop.home import Home
@@ -89,7 +90,8 @@ def keep_snapshot(seen: Sight, world: World, made_from: list[Any] | None = None)
     """
     root = str(seen.home.root)
     files = _files(seen.home)
-    warnings = (seen.complaint,) if seen.complaint else ()
+    gone = runfolder.GONE if runfolder.journal_gone(root) else ""
+    warnings = tuple(one for one in (seen.complaint, gone) if one)
     standing: dict[str, Any] = report.plain(report.stand(world, seen.settings, seen.now, warnings))
     marks = lightstatus.marks(root, files) if made_from is None else made_from
     with contextlib.suppress(OSError):

@@ -119,6 +119,7 @@ class Supervisor:
         self._wake_before: Stamp | None = None
         self._pause_before: Stamp | None = None
         self._is_run_folder_new = False
+        self._had_journal = False
         self._why = "start"
         self._code = exits.OK
 
@@ -218,6 +219,7 @@ class Supervisor:
         self._is_run_folder_new = False
         outcome = self._run_cycle()
         self._pace = pacing.ended(self._pace, outcome)
+        self._had_journal = bool(runfolder.newest_journal(str(self._home.root)))
         # Its word counts only if it ended well, and only if it is this cycle's word.
         spoke = isinstance(outcome, pacing.Fine) and runtime.stamp_of(self._home.sleep_file) != slept_before
         said = runtime.read_sleep(self._home.root) if spoke else None
@@ -304,8 +306,8 @@ class Supervisor:
             return "the settings changed"
         if runtime.stamp_of(self._home.pause_file) != self._pause_before:
             return "the pause changed"
-        if rest_now.facts and self._is_run_folder_new:
-            return "the run folder was gone"
+        if rest_now.facts and (loss := self._loss()):
+            return loss
         if self._is_woken(rest_now):
             return WOKEN
         if rest_now.facts and (news := self._news()):
@@ -313,6 +315,13 @@ class Supervisor:
         if rest_now.is_due(time.monotonic(), datetime.now(UTC)):
             return f"{rest_now.state} is over: {rest_now.reason}"
         return None
+
+    def _loss(self) -> str:
+        """Return what went away that the next cycle makes anew, or ""."""
+        if self._is_run_folder_new:
+            return "the run folder was gone"
+        gone = self._had_journal and not runfolder.newest_journal(str(self._home.root))
+        return "the journal is gone" if gone else ""
 
     def _has_new_settings(self) -> bool:
         if not self._settings.changed():

@@ -572,3 +572,19 @@ def test_a_retry_of_what_is_not_parked_is_refused_with_the_reason(
     assert done.returncode == code
     assert says in " ".join(done.stderr.split())
     assert FileRequests(Home(lived)).waiting() == ()
+
+
+def test_a_journal_that_is_gone_is_not_a_home_without_a_past(fresh: Path) -> None:
+    """The key that came with the first mark shows it: status and doctor say what brings it back."""
+    before = agentloop("status", cwd=fresh).stdout
+    (fresh / "tracker").mkdir(exist_ok=True)
+    (fresh / "tracker" / "key").write_text("ab" * 32)
+    (fresh / ".agentloop/run/standing.json").unlink()
+    after = agentloop("status", cwd=fresh).stdout
+    checks = json.loads(agentloop("doctor", "--json", cwd=fresh).stdout)["checks"]
+    assert ("no cycle has run yet" in before, "no cycle has run yet" in after) == (True, False)
+    assert "the journal is gone" in " ".join(after.split())
+    assert "nothing to do" not in after
+    assert [(one["state"], one["fix"]) for one in checks if one["name"] == "journal"] == [
+        ("warn", "agentloop cycle reads it back")
+    ]

@@ -234,6 +234,20 @@ def test_the_run_folder_may_be_deleted_and_replaced(den: Den) -> None:
         assert den.stop(process) == exits.OK
 
 
+def test_a_journal_that_vanishes_starts_a_cycle(den: Den) -> None:
+    """What it held is read back at once, not when the sleep is over; a home that has none sleeps on."""
+    journal = den.root / "journal"
+    journal.mkdir()
+    (journal / "2026-11.jsonl").write_text("{}\n")
+    with den.supervised():
+        eventually(den.is_asleep, "asleep")
+        shutil.rmtree(journal)
+        eventually(lambda: den.is_asleep(2), "a cycle looks without being asked")
+        runfolder.append_wake(str(den.root), "and it sleeps on without one")
+        eventually(lambda: den.is_asleep(3), "the trigger is heard")
+    assert den.cycles() == 3
+
+
 def test_the_run_folder_may_be_moved_away(den: Den) -> None:
     """A folder under the same name is watched, not the one that was moved."""
     with den.supervised():

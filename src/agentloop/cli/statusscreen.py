@@ -16,7 +16,7 @@ from agentloop.domain.report import lease_end
 from agentloop.domain.settings import KEPT
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import count, dollars
-from agentloop.edges.runfolder import without
+from agentloop.edges.runfolder import GONE, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,6 +88,8 @@ def screen(standing: Standing, live: Live, *, width: int, height: int | None = N
 def _nothing(standing: Standing, live: Live) -> str:
     if live.woken_by:
         return "nothing in hand yet: the next cycle looks at what asked for it"
+    if GONE in standing.warnings:
+        return "what there is to do is known when the next cycle has read the journal back"
     if standing.open_issues:
         return f"nothing to do: {count(standing.open_issues, 'issue')} open, none waits for the loop"
     return 'nothing to do; file an issue with: agentloop issue new "…"'
@@ -196,7 +198,7 @@ def _facts(standing: Standing, live: Live) -> list[str]:
         facts.append(f"running for {span(live.at - loop.started_at)} (pid {loop.pid})")
     if standing.cycle_at:
         facts.append(f"cycle {standing.cycle} wrote {_ago(standing.cycle_at, live.at)}")
-    else:
+    elif GONE not in standing.warnings:
         facts.append("no cycle has run yet")
     if loop.do and loop.state != "stopped":
         facts.append({"agentloop resume": "go on: "}.get(loop.do, "sooner: ") + loop.do)

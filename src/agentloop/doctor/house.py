@@ -13,6 +13,7 @@ from agentloop.doctor.check import Check, fail, ok, warn
 from agentloop.edges import runtime
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.journal import Journal
+from agentloop.edges.runfolder import journal_gone
 from agentloop.errors import AgentloopError, JournalError
 from agentloop.initialise import IGNORED
 
@@ -133,6 +134,10 @@ def journal(home: Home) -> Check:
             count, last = count + 1, entry.at
     except JournalError as error:
         return fail("journal", error.what, error.fix)
+    if last is None and journal_gone(str(home.root)):
+        return warn(
+            "journal", "it is gone, and the tracker has marks of its past", "agentloop cycle reads it back"
+        )
     if last is None:
         return ok("journal", "empty: no cycle has found anything yet")
     if last > datetime.now(tz=UTC) + timedelta(minutes=2):

@@ -4,7 +4,7 @@ These commands promise to take little longer than the interpreter's start, so no
 typing or dataclasses, which would double it. Paths are spelled here a second time for the same reason; a
 test holds them to `agentloop.home`. The typed half, for everybody else, is `agentloop.edges.runtime`.
 """
-# ruff: noqa: PTH102, PTH104, PTH105, PTH108, PTH116, PTH118, PTH120, PTH123
+# ruff: noqa: PTH102, PTH104, PTH105, PTH108, PTH110, PTH116, PTH118, PTH120, PTH123, PTH208
 # (pathlib alone takes half of the time that these commands have)
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ SUPERVISOR = f"{RUN}/supervisor.json"
 PAUSE = "pause.json"
 READ_LIMIT_BYTES = 4_000_000
 REASON_LIMIT = 300
+GONE = "the journal is gone; the next cycle reads it back from the marks (agentloop cycle)"
 
 
 def now_text() -> str:
@@ -46,6 +47,19 @@ def without(text: str, told: str) -> str:
     """Return `text` up to where it repeats `told`, which is said already; a cut off repetition counts too."""
     start = one_line(told)[:80].rstrip("…")
     return text.partition(start)[0].rstrip(" ;:,") if start else text
+
+
+def newest_journal(home: str) -> str:
+    """Return the name of the journal's newest file, "" when there is none."""
+    try:
+        return max((name for name in os.listdir(f"{home}/journal") if name.endswith(".jsonl")), default="")
+    except OSError:
+        return ""
+
+
+def journal_gone(home: str) -> bool:
+    """Return whether the journal is lost as a whole: the tracker's key came with its first mark."""
+    return not newest_journal(home) and os.path.exists(f"{home}/tracker/key")
 
 
 def read_object(path: str) -> dict[str, Any] | None:
