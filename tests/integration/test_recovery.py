@@ -286,7 +286,7 @@ def test_rebuild_says_what_it_did_and_waits_for_nobody(tmp_path: Path) -> None:
     done = agentloop("rebuild", "--home", str(home.root))
     assert (done.returncode, done.stderr) == (0, "")
     assert "settings compiled: 1 target\n" in done.stdout
-    assert "target calc: the mirror was damaged or missing, and is new; main is at" in done.stdout
+    assert "target calc: the mirror is new; main is at" in done.stdout
     assert home.compiled_settings.exists()
     assert (home.mirror_of("calc") / "HEAD").exists()
     assert (home.run / "standing.json").exists()

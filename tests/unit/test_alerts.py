@@ -10,8 +10,10 @@ from agentloop.domain import facts as f
 from agentloop.domain import receipt
 from agentloop.domain.alerts import due, standing
 from agentloop.domain.costs import About, charged, costs
+from agentloop.domain.order import held_back
+from agentloop.domain.report import stand
 from agentloop.domain.runway import runway, runway_lines
-from agentloop.domain.settings import Settings
+from agentloop.domain.settings import Price, Settings
 from agentloop.domain.shares import Share
 from agentloop.testing.samples import SETTINGS, Told, delivered
 
@@ -92,14 +94,43 @@ def test_the_runway_says_what_fits_today() -> None:
     told = spend(Told().issue().planned(*(f"7.{n}" for n in range(1, 31))), 17)
     told.world.history["change calc"] = (400_000,) * 46
     found = runway(told.scene(settings()))
-    assert (found.queued, found.today, found.tomorrow) == (30, 7, 23)
+    assert (found.queued, found.today, found.tomorrow) == (30, 5, 25)
     lines = runway_lines(found)
     assert lines[:2] == (
         "limits.total_usd: $183.00 left of $200.00",
         "limits.day_usd: $3.00 left of $20.00",
     )
     assert len(lines) == 3
-    assert lines[2].endswith("7 fit today; 23 wait for tomorrow")
+    assert lines[2].endswith("5 may start today; 25 wait for tomorrow")
+
+
+def test_the_runway_and_the_queue_say_the_same() -> None:
+    """The expectation fits, all that the attempt may need does not: it waits for tomorrow in both."""
+    told = spend(Told().issue().planned("7.1"), 18.5)
+    scene = told.scene(settings())
+    assert runway_lines(runway(scene))[-1].endswith("0 may start today; 1 waits for tomorrow")
+    assert "it waits for tomorrow" in held_back(scene, told.world.tasks["7.1"])[-1]
+
+
+def test_a_slice_that_pays_for_no_call_holds_back_what_is_queued() -> None:
+    """No attempt is started that could not make one call; a person is told the least that works."""
+    price = Price(input=2_000_000, output=10_000_000, cache_write=2_500_000, cache_read=200_000)
+    told = Told().issue().planned("7.1")
+
+    def held(dollars: float) -> tuple[str, ...]:
+        given = replace(settings(attempt_usd=dollars), prices={"claude-sonnet-5-5": price})
+        return held_back(told.scene(given), told.world.tasks["7.1"])
+
+    says = (
+        "limits.attempt_usd = $0.05 does not pay for one call to claude-sonnet-5-5: raise it to $0.11 or more"
+    )
+    assert (held(0.05), held(0.11)) == ((says,), ())
+    needs = stand(
+        told.world, replace(settings(attempt_usd=0.05), prices={"claude-sonnet-5-5": price}), told.now
+    )
+    assert [(one.kind, one.about, one.says) for one in needs.needs_you] == [
+        ("money", "limits.attempt_usd", says)
+    ]
 
 
 def worked() -> Told:

@@ -45,3 +45,11 @@ def test_compact_json_is_one_line_without_what_is_empty(capsys: pytest.CaptureFi
     assert capsys.readouterr().out == '{"schema":1,"b":false,"c":0,"d":[{"f":"é"}]}\n'
     common.print_json({"a": None})
     assert json.loads(capsys.readouterr().out) == {"schema": 1, "a": None}
+
+
+def test_a_pipe_gets_no_character_that_turns_words_around(capsys: pytest.CaptureFixture[str]) -> None:
+    """It often ends on a screen; `--json` gives every character."""
+    common.print_markdown(common.console(), "safe \u202eevil", raw=True)
+    common.print_json({"body": "safe \u202eevil"}, compact=True)
+    shown, said = capsys.readouterr().out.splitlines()
+    assert (shown, json.loads(said)["body"]) == ("safe \ufffdevil", "safe \u202eevil")

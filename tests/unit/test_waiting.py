@@ -16,7 +16,10 @@ from agentloop.domain.scene import Scene
 from agentloop.domain.settings import Settings, Target
 from agentloop.domain.signals import evidence_of
 from agentloop.domain.story import Story, follow, story
+from agentloop.domain.waiting import Waiting, blocks, waiting
 from agentloop.testing.night import night
+from agentloop.testing.samples import SETTINGS as SAMPLE
+from agentloop.testing.samples import Told
 
 NOW = datetime(2026, 11, 20, 12, 12, tzinfo=UTC)
 SETTINGS = Settings(targets=(Target(name="repo", repository="/srv/repo"),))
@@ -171,3 +174,21 @@ def test_a_task_behind_a_parked_one_waits_for_a_person_and_for_no_cycle() -> Non
     )
     assert found.do[0] == "agentloop retry 3.1"
     assert "agentloop run" not in found.do
+
+
+def _queued(told: Told, settings: Settings = SAMPLE) -> Waiting:
+    scene = told.scene(settings)
+    return waiting(scene, scene.world.issues["7"], scene.world.tasks_of("7"))
+
+
+def test_no_wake_is_offered_where_it_changes_nothing() -> None:
+    """A task that waits for its time or for money starts no sooner; one that is due does."""
+    due = _queued(Told().issue().planned("7.1"))
+    later = Told().issue().planned("7.1").started("7.1.1").add(f.AttemptLost(attempt="7.1.1"))
+    later.add(f.Requeued(task="7.1", not_before=later.now + timedelta(hours=1), why="killed"))
+    poor = replace(SAMPLE, limits=replace(SAMPLE.limits, hour_usd=0, day_usd=20))
+    unpaid = Told().issue().planned("7.1").add(f.Settled(purse="attempt:6.1.1", micros=19_000_000))
+    found = [due, _queued(later), _queued(unpaid, poor)]
+    assert [blocks(_live("sleeping"), one) for one in found] == [("agentloop wake",), (), ()]
+    assert [blocks(_live("stopped"), one) for one in found] == [("agentloop run",)] * 3
+    assert [one.do for one in found] == [(), (), ("agentloop cost",)]

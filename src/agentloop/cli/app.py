@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentloop import __version__
 from agentloop.cli import common
 from agentloop.cli.catalogue import ABOUT, COMMANDS, EPILOG
 from agentloop.cli.grouped import Grouped
@@ -41,9 +42,14 @@ def joined(names: Iterable[str] = tuple(COMMANDS)) -> typer.Typer:
     return app
 
 
-def _itself() -> None:
+def _itself(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
     # Without it, a typer with a single command would be that command.
-    return
+    if version:
+        typer.echo(f"agentloop {__version__}")
+        raise typer.Exit
 
 
 def run(args: Sequence[str]) -> int:

@@ -75,6 +75,7 @@ GROUPS = {
 }
 COMMANDS = {name: found for group in GROUPS.values() for name, found in group.items()}
 _OPTIONS = {
+    "--version": "Show the version and exit.",
     "--install-completion": "Install completion for the current shell.",
     "--show-completion": "Show completion for the current shell, to copy it or customize the installation.",
     "--help": "Show this message and exit.",

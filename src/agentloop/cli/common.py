@@ -125,7 +125,7 @@ def table(*columns: str, shrinking: Sequence[str] = ("title",)) -> Table:
 
 def cell(words: str, style: str = "") -> Text:
     """Return words that stay on one line, cut where there is no room."""
-    return Text(words, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(harmless(words), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def harmless(text: str) -> str:
@@ -136,10 +136,11 @@ def harmless(text: str) -> str:
 def print_markdown(to: Console, text: str, *, raw: bool = False, breaks: bool = True) -> None:
     """Print Markdown rendered; with `raw`, and wherever no terminal reads, as it was written.
 
-    `breaks` keeps the ends of lines.
+    `breaks` keeps the ends of lines. What could deceive a reader is shown as U+FFFD in a pipe as well, which
+    often ends on a screen; `--json` gives every character.
     """
     if raw or not to.is_terminal:
-        to.print(Text(text), soft_wrap=True)
+        to.print(Text(harmless(text)), soft_wrap=True)
         return
     from agentloop.cli.markdown import rendered  # a parser and a highlighter: for this alone
 

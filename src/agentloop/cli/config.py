@@ -99,6 +99,7 @@ def _row(said: str, where: str, width: int, columns: int) -> str:
 @app.command()
 def check(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Look for mistakes in the settings; change nothing."""
+    from agentloop.domain.limits import too_narrow
     from agentloop.settings.loading import load
     from agentloop.settings.problems import InvalidSettingsError
 
@@ -110,11 +111,14 @@ def check(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
         found = [{"where": each.where, "what": each.what, "fix": each.fix} for each in error.problems]
         print_json({"ok": False, "problems": found})
         raise typer.Exit(exits.SETTINGS) from error
+    narrow = too_narrow(loaded.settings)
     if as_json:
-        print_json({"ok": True, "problems": []})
+        print_json({"ok": True, "problems": [], "warnings": [narrow] if narrow else []})
         return
     read = [str(path) for path in loaded.files if path.exists()]
     typer.echo(f"the settings are right ({', '.join(read)})")
+    if narrow:
+        typer.echo(f"but {narrow}")
 
 
 @app.command(name="compile")

@@ -191,7 +191,7 @@ def show(
 
 def _print_head(to: Console, filed: Filed, *, raw: bool) -> None:
     issue = filed.issue
-    to.print(Text.assemble((f"#{issue.id} ", "dim"), (issue.title, "bold")))
+    to.print(Text.assemble((f"#{issue.id} ", "dim"), (common.harmless(issue.title), "bold")))
     facts = [
         Text(issue.state, style=_STATE_STYLE[issue.state]),
         *(

@@ -75,7 +75,7 @@ def stop(
 def cycle(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[show N]", help="Show cycle N instead of running one.", show_default=False),
+        typer.Argument(metavar="show N", help="Show cycle N instead of running one.", show_default=False),
     ] = None,
     *,
     dry_run: Annotated[

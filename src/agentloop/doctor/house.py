@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentloop import __version__
 from agentloop.doctor.check import Check, fail, ok, warn
+from agentloop.domain.limits import too_narrow
 from agentloop.edges import runtime
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.journal import Journal
@@ -99,6 +100,9 @@ def settings(home: Home) -> tuple[Settings | None, list[Check]]:
 
 def _odd_limits(found: Settings) -> Iterator[Check]:
     limits = found.limits
+    if narrow := too_narrow(found):
+        what, _, fix = narrow.partition(": ")
+        yield warn("settings", what, fix)
     pairs = (
         ("attempt_usd", limits.attempt_usd, "task_usd", limits.task_usd or limits.attempt_usd),
         ("attempt_usd", limits.attempt_usd, "hour_usd", limits.hour_usd or limits.attempt_usd),

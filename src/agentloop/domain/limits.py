@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from agentloop.domain.settings import micros
+from agentloop.domain.settings import MICROS, micros
 from agentloop.domain.shares import in_all
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import dollars
@@ -18,12 +18,15 @@ from agentloop.domain.world import AN_HOUR, role_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agentloop.domain.settings import Limits
+    from agentloop.domain.settings import Limits, Settings
     from agentloop.domain.states import TaskView
     from agentloop.domain.world import World
 
 WITHOUT_END = 2**62
 """More micro-dollars, or tokens, than any limit allows."""
+FIRST_CALL_TOKENS = 8_000
+"""Bound of a worker's first call, a byte a token: prompt, tools and a short task; measured: 7,990."""
+CENT = 10_000
 Role: TypeAlias = Literal["admin", "worker"]
 
 
@@ -131,6 +134,25 @@ def tokens_given(limits: Limits) -> int:
 def tokens_needed(limits: Limits) -> int:
     """Return the tokens that must be left for it to be started; 0 = tokens are not counted."""
     return limits.attempt_tokens or min(1, tokens_given(limits))
+
+
+def too_narrow(settings: Settings) -> str:
+    """Return that an attempt could not make one single call, and the least that works; "" when it can.
+
+    A first call costs at most `FIRST_CALL_TOKENS` at the dearest way to be charged for input, and the longest
+    answer. A model without a price is never called.
+    """
+    limits, model = settings.limits, settings.models.worker
+    price = settings.prices.get(model)
+    if price is None:
+        return ""
+    dearest = max(price.input, price.cache_write, price.cache_read)
+    most = FIRST_CALL_TOKENS * dearest + settings.models.max_output_tokens * price.output
+    least = -(-most // (MICROS * CENT)) * CENT
+    if micros(limits.attempt_usd) >= least:
+        return ""
+    says = f"limits.attempt_usd = {dollars(micros(limits.attempt_usd))} does not pay for one call to {model}"
+    return f"{says}: raise it to {dollars(least)} or more"
 
 
 def short(rests: tuple[Rest, ...], wanted: Wanted) -> Rest | None:

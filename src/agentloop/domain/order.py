@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentloop.domain.issue import urgency
-from agentloop.domain.limits import left_words
+from agentloop.domain.limits import left_words, too_narrow
 from agentloop.domain.signals import evidence_for, used_up
 from agentloop.domain.states import Cancelled, Parked, Queued, TaskView, finished
 from agentloop.domain.world import Closed, Stuck
@@ -97,6 +97,12 @@ def fruitless_words(scene: Scene) -> str:
     return f"{scene.world.fruitless} attempts in a row came to nothing (limits.attempts_without_result)"
 
 
+def _money_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
+    unpaid, narrow = scene.unpaid(view, common), too_narrow(scene.settings)
+    left = left_words(unpaid, scene.needed(view)) if unpaid is not None else ""
+    return [says for says in (narrow, left) if says]
+
+
 def _house_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
     limits = scene.settings.limits
     reasons: list[str] = []
@@ -110,9 +116,7 @@ def _house_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
         reasons.append(f"{common.in_review} pull requests wait for a person (limits.open_pulls)")
     if scene.limited():
         reasons.append(f"the provider's limit lasts until {scene.world.limited_until:%H:%M} UTC")
-    unpaid = scene.unpaid(view, common)
-    if unpaid is not None:
-        reasons.append(left_words(unpaid, scene.needed(view)))
+    reasons += _money_reasons(scene, view, common)
     if scene.observed.disk_mb > limits.disk_mb:
         reasons.append(f"{scene.observed.disk_mb} MB of disk are used (limits.disk_mb)")
     if scene.fruitless():

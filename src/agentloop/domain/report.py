@@ -15,7 +15,7 @@ from agentloop.domain import alerts
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.issue import PRIORITIES
-from agentloop.domain.limits import left_words
+from agentloop.domain.limits import left_words, too_narrow
 from agentloop.domain.observed import Observed
 from agentloop.domain.order import fruitless_words, held_back, in_order
 from agentloop.domain.runway import runway, runway_lines
@@ -342,17 +342,21 @@ def _money_needed(scene: Scene) -> list[Need]:
     common = scene.common()
     unpaid = [(rest, view) for view in in_order(scene) if (rest := scene.unpaid(view, common)) is not None]
     first = {rest.name: (rest, view) for rest, view in reversed(unpaid)}
-    return [
-        Need(
-            kind="money",
-            about=name,
-            title="raise it in agentloop.toml",
-            says=left_words(rest, scene.needed(view)),
-            since=None,
-            do=("agentloop cost",),
-        )
-        for name, (rest, view) in sorted(first.items())
-    ]
+    narrow = too_narrow(scene.settings) if in_order(scene) else ""
+    least = [_raise("limits.attempt_usd", narrow)] if narrow else []
+    others = [(name, left_words(rest, scene.needed(view))) for name, (rest, view) in sorted(first.items())]
+    return [*least, *(_raise(name, says) for name, says in others)]
+
+
+def _raise(name: str, says: str) -> Need:
+    return Need(
+        kind="money",
+        about=name,
+        title="raise it in agentloop.toml",
+        says=says,
+        since=None,
+        do=("agentloop cost",),
+    )
 
 
 def lease_end(run: Run, loop: Loop, grace_seconds: int) -> datetime | None:

@@ -23,24 +23,33 @@ class Runway:
     expected_micros: int
     high_micros: int
     today: int
-    """How many of the queue, in its order, fit into what is left today."""
+    """How many of the queue, in its order, may be started with what is left today."""
     tomorrow: int
 
 
 def runway(scene: Scene) -> Runway:
-    """Return how far the money reaches. A task counts with the median of its estimate, once."""
-    rests = house(scene.world, scene.settings.limits, scene.now)
-    day = [rest.left for rest in rests if not rest.tokens and "hour" not in rest.name]
+    """Return how far the money reaches.
+
+    A task counts with the median of its estimate, once; it is started only where all that an attempt may need
+    is left (`Scene.needed`): one after the other, each pays what it is expected to.
+    """
+    limits = scene.settings.limits
     queue = in_order(scene)
-    costs = [estimate_for(scene.world, scene.settings.limits, view.task) for view in queue]
-    left, today = min(day), 0
-    for cost in costs:
-        if cost.micros > left:
+    costs = [estimate_for(scene.world, limits, view.task) for view in queue]
+    lasting = [
+        rest
+        for rest in house(scene.world, limits, scene.now, "worker")
+        if not rest.tokens and "hour" not in rest.name
+    ]
+    spent, today = 0, 0
+    for cost, view in zip(costs, queue, strict=True):
+        needed = scene.needed(view)
+        if any(rest.left - spent < needed.under(rest) for rest in lasting):
             break
-        left -= cost.micros
+        spent += cost.micros
         today += 1
     return Runway(
-        rests=rests,
+        rests=house(scene.world, limits, scene.now),
         queued=len(queue),
         expected_micros=sum(cost.micros for cost in costs),
         high_micros=sum(cost.high_micros for cost in costs),
@@ -69,4 +78,4 @@ def _queue(found: Runway) -> tuple[str, ...]:
     tasks = f"{count(found.queued, 'task')} queued"
     later = f"; {found.tomorrow} wait{'s' * (found.tomorrow == 1)} for tomorrow" if found.tomorrow else ""
     cost = f"expected {dollars(found.expected_micros)}, likely below {dollars(found.high_micros)}"
-    return (f"{tasks}: {cost}; {found.today} fit{'s' * (found.today == 1)} today{later}",)
+    return (f"{tasks}: {cost}; {found.today} may start today{later}",)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.askable import unpaid_issue
-from agentloop.domain.limits import anew_words
+from agentloop.domain.limits import anew_words, too_narrow
 from agentloop.domain.order import held_back, needed_first
 from agentloop.domain.report import need_of_issue, need_of_task
 from agentloop.domain.signals import evidence_of, issue_matter, worn_out
@@ -33,6 +33,8 @@ class Waiting:
     found: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     for_cycle: bool = False
+    sooner: bool = False
+    """Whether that cycle, run sooner, changes anything."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -49,10 +51,11 @@ class Waiting:
         self.found.append(says)
         self.commands += do
 
-    def cycle(self, says: str) -> None:
-        """Add something that goes on by itself, in a cycle."""
+    def cycle(self, says: str, *, sooner: bool = True) -> None:
+        """Add something that goes on by itself, in a cycle; not `sooner`: in one that comes at its time."""
         self.found.append(says)
         self.for_cycle = True
+        self.sooner = self.sooner or sooner
 
 
 def waiting(
@@ -74,13 +77,14 @@ def waiting(
 def blocks(live: Live | None, waits: Waiting) -> tuple[str, ...]:
     """Return the command that has cycles run again or sooner, when something waits for one."""
     if live is None:
-        return ("agentloop wake",) if waits.for_cycle else ()
+        return ("agentloop wake",) if waits.sooner else ()
     if not waits.for_cycle:
         return ()
     ends_pause = ("agentloop resume",) if live.pause else ()
     if live.loop.state == "stopped":
         return ("agentloop run", *ends_pause)
-    return ends_pause or (("agentloop wake",) if live.loop.state in ("sleeping", "backoff") else ())
+    is_idle = waits.sooner and live.loop.state in ("sleeping", "backoff")
+    return ends_pause or (("agentloop wake",) if is_idle else ())
 
 
 # --- the issue ----------------------------------------------------------------------------------------------
@@ -110,7 +114,9 @@ def _of_words(scene: Scene, issue: IssueView, made: Waiting) -> None:
     if asked is not None:
         made.person(asked.says, asked.do)
     elif issue.evidence != issue.handled or not issue.evidence:
-        made.cycle(when_asked(scene, issue))
+        unpaid = unpaid_issue(scene, issue.id) or scene.admin_unpaid()
+        made.cycle(when_asked(scene, issue), sooner=not scene.limited() and unpaid is None)
+        made.commands += ("agentloop cost",) if unpaid is not None else ()
     elif isinstance(issue.state, w.Settled):
         made.person(
             "it is answered, and open: it waits for you to comment, or to close it",
@@ -164,10 +170,14 @@ def _of_task(scene: Scene, view: s.TaskView, runs: dict[tuple[str, str], Progres
 
 
 def _of_queued(scene: Scene, view: s.TaskView, made: Waiting) -> None:
-    says = f"task {view.task.id} " + ("; ".join(held_back(scene, view)) or "starts in the next cycle")
+    held = held_back(scene, view)
+    says = f"task {view.task.id} " + ("; ".join(held) or "starts in the next cycle")
     asked = [need for one in needed_first(scene.world, view) if (need := need_of_task(one)) is not None]
     if not asked:
-        made.cycle(says)
+        # A wake has the breaker for work without progress try once more; time and money it does not bring.
+        made.cycle(says, sooner=not held or (scene.fruitless() and len(held) == 1))
+        is_unpaid = scene.unpaid(view) is not None or bool(too_narrow(scene.settings))
+        made.commands += ("agentloop cost",) if is_unpaid else ()
     for need in asked:
         made.person(says, need.do)  # however many cycles run: the person's turn comes first
 

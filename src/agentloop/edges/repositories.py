@@ -53,7 +53,9 @@ class GitRepositories:
         Raises TargetError when the repository is out of reach, BusyError.
         """
         mirror = self._mirror(target)
-        said = "the mirror was whole" if mirror.check() else "the mirror was damaged or missing, and is new"
+        there = mirror.folder.exists()
+        damaged = "the mirror was damaged, and is new" if there else "the mirror is new"
+        said = "the mirror was whole" if mirror.check() else damaged
         mirror.fetch()
         branch, commit = self.head(target)
         return f"{said}; {branch} is at {commit[:10]}"

@@ -368,8 +368,8 @@ def record(home: Home, name: str) -> Record:
     lines = [json.loads(line) for line in _whole_lines(_bytes(home.cycle(int(cycle)) / "tape.jsonl"))]
     if not lines:
         raise NotFoundError(
-            f"cycle {cycle} has no record: none is kept for more than {KEPT} cycles",
-            fix="agentloop cycle show N tells what the journal knows of it",
+            f"cycle {cycle} has no record: it never ran, or more than {KEPT} came after it",
+            fix="agentloop cycles lists those that ran",
         )
     header, *rest = lines
     return _record(home, name, header, [one for one in rest if "call" in one], rest[-1:] or [{}])
