@@ -230,6 +230,151 @@ def _everything(origin: Path) -> tuple[dict[str, bytes], str, str]:
     return {str(path): path.read_bytes() for path in paths}, refs, git(origin, "ls-files", "--stage")
 
 
+CHANGED: dict[str, str | None] = {"app.py": "1\n", "new/file.py": "new\n", "README": None}
+
+
+def _cut_off(place: Place, *, left: str) -> tuple[str, str]:
+    """Leave the checkout as a git that is killed on its way through a merge does; return pull and commit."""
+    pull = place.open(CHANGED)
+    origin, base = place.origin, place.head()
+    git(origin, "fetch", "--quiet", ".", BRANCH)
+    tree = git(origin, "rev-parse", f"{BRANCH}^{{tree}}")
+    commit = git(origin, "commit-tree", tree, "-p", base, "-p", place.head(BRANCH), "-m", "merge")
+    record = next(place.home.pulls.glob("*.md"))
+    record.write_text(record.read_text().replace("state: open", f"state: open\nmerging: {commit}"))
+    _leave(origin, left, commit)
+    return pull, commit
+
+
+def _leave(origin: Path, left: str, commit: str) -> None:
+    metadata = origin / ".git"
+    (metadata / "index.lock").touch()
+    if left != "locked only":
+        (origin / "app.py").unlink()
+        (origin / "README").unlink()
+    if left in {"begun", "files written", "index written", "branch moved"}:
+        (origin / "app.py").touch()
+    if left in {"files written", "index written", "branch moved"}:
+        (origin / "app.py").write_text("1\n")
+        (origin / "new").mkdir()
+        (origin / "new" / "file.py").write_text("new\n")
+    if left in {"index written", "branch moved"}:
+        (metadata / "index.lock").unlink()
+        git(origin, "read-tree", commit)
+        (metadata / "HEAD.lock").touch()
+        (metadata / "refs" / "heads" / "main.lock").touch()
+    if left == "branch moved":
+        (metadata / "refs" / "heads" / "main.lock").write_text(f"{commit}\n")
+        (metadata / "refs" / "heads" / "main.lock").rename(metadata / "refs" / "heads" / "main")
+    for lock in metadata.rglob("*.lock"):
+        os.utime(lock, (0, 0))
+
+
+LEFT = ("locked only", "file deleted", "begun", "files written", "index written")
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_a_merge_cut_off_in_the_checkout_is_made_when_asked_again(checked_out: Place, left: str) -> None:
+    """What the killed git left is put back, its locks are gone, and the merge is made once."""
+    pull, _ = _cut_off(checked_out, left=left)
+    merged = checked_out.forge.merge(pull, squash=False, author="alice")
+    origin = checked_out.origin
+    assert (checked_out.head(), git(origin, "status", "--porcelain")) == (merged.commit, "")
+    assert ((origin / "app.py").read_text(), (origin / "new" / "file.py").read_text()) == ("1\n", "new\n")
+    assert not (origin / "README").exists()
+    assert list((origin / ".git").rglob("*.lock")) == []
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_a_look_puts_a_checkout_back_and_merges_nothing(checked_out: Place, left: str) -> None:
+    """The next cycle leaves the checkout as before the merge; merging is for a person."""
+    before = _everything(checked_out.origin)
+    pull, _ = _cut_off(checked_out, left=left)
+    assert checked_out.seen(pull).state == "open"
+    files, refs, index = _everything(checked_out.origin)
+    assert (files, index) == (before[0], before[2])
+    assert before[1] in refs
+    assert git(checked_out.origin, "status", "--porcelain") == ""
+    assert list((checked_out.origin / ".git").rglob("*.lock")) == []
+    assert not (checked_out.origin / "new").exists()
+
+
+def test_a_merge_cut_off_behind_the_branch_is_seen_as_merged_and_its_locks_go(checked_out: Place) -> None:
+    """A file that is missing though the branch has moved is written as the merge has it."""
+    pull, commit = _cut_off(checked_out, left="branch moved")
+    (checked_out.origin / "app.py").unlink()
+    found = checked_out.seen(pull)
+    assert (found.state, found.merge_commit, checked_out.head()) == ("merged", commit, commit)
+    assert (checked_out.origin / "app.py").read_text() == "1\n"
+    assert git(checked_out.origin, "status", "--porcelain") == ""
+    assert list((checked_out.origin / ".git").rglob("*.lock")) == []
+
+
+@pytest.mark.parametrize("path", ["app.py", "README", "new/file.py"])
+def test_what_a_person_wrote_after_a_merge_was_cut_off_is_refused_by_name(
+    checked_out: Place, path: str
+) -> None:
+    """A change of theirs, or an untracked file in the way: nothing is touched, and moved away it goes on."""
+    pull, _ = _cut_off(checked_out, left="file deleted")
+    (checked_out.origin / path).parent.mkdir(exist_ok=True)
+    (checked_out.origin / path).write_text("mine\n")
+    before = _everything(checked_out.origin)
+    with pytest.raises(ConflictError, match=f"{path} there was changed") as refused:
+        checked_out.forge.merge(pull, squash=False, author="alice")
+    assert "out of the way" in refused.value.fix
+    assert checked_out.seen(pull).state == "open"
+    assert any(path in words for words in checked_out.forge.get(pull).problems)
+    assert _everything(checked_out.origin) == before
+    (checked_out.origin / path).unlink()
+    merged = checked_out.forge.merge(pull, squash=False, author="alice")
+    assert (checked_out.head(), git(checked_out.origin, "status", "--porcelain")) == (merged.commit, "")
+
+
+def test_what_a_person_staged_after_a_merge_was_cut_off_is_refused(checked_out: Place) -> None:
+    """It may be nowhere else: the file itself is away."""
+    pull, _ = _cut_off(checked_out, left="index written")
+    blob = git(checked_out.origin, "hash-object", "-w", "--stdin", stdin="mine\n")
+    git(checked_out.origin, "update-index", "--cacheinfo", f"100644,{blob},app.py")
+    before = _everything(checked_out.origin)
+    with pytest.raises(ConflictError, match=r"app\.py there was changed"):
+        checked_out.forge.merge(pull, squash=False, author="alice")
+    assert _everything(checked_out.origin) == before
+
+
+def test_a_change_elsewhere_outlives_what_is_put_back(checked_out: Place) -> None:
+    """Files that the merge does not touch are not looked at; the merge itself is then refused as ever."""
+    pull, _ = _cut_off(checked_out, left="index written")
+    (checked_out.origin / "mine.py").write_text("mine\n")
+    git(checked_out.origin, "add", "mine.py")
+    with pytest.raises(ConflictError, match=r"not committed \(mine\.py\)"):
+        checked_out.forge.merge(pull, squash=False, author="alice")
+    assert git(checked_out.origin, "status", "--porcelain") == "A  mine.py"
+
+
+def test_a_lock_in_a_checkout_where_a_git_works_is_left(checked_out: Place) -> None:
+    """A person's git that waits there may hold it."""
+    pull, _ = _cut_off(checked_out, left="file deleted")
+    words = ["git", "-C", str(checked_out.origin), "cat-file", "--batch"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as working:
+        with pytest.raises(BusyError, match="a git works in"):
+            checked_out.forge.merge(pull, squash=False, author="alice")
+        assert (checked_out.origin / ".git" / "index.lock").exists()
+        working.communicate()
+    assert checked_out.forge.merge(pull, squash=False, author="alice").checkout == checked_out.origin
+
+
+def test_a_merge_that_was_refused_leaves_nothing_to_put_back(checked_out: Place) -> None:
+    """An untracked file was in the way: what a person takes away afterwards stays away."""
+    pull = checked_out.open({"app.py": "1\n", "new.py": "theirs\n"})
+    (checked_out.origin / "new.py").write_text("mine\n")
+    with pytest.raises(ConflictError, match="nothing was merged"):
+        checked_out.forge.merge(pull, squash=False, author="alice")
+    (checked_out.origin / "app.py").unlink()
+    with pytest.raises(ConflictError, match="not committed"):
+        checked_out.forge.merge(pull, squash=False, author="alice")
+    assert not (checked_out.origin / "app.py").exists()
+
+
 def test_a_linked_work_tree_is_updated_too(checked_out: Place, tmp_path: Path) -> None:
     """The base is checked out in another folder than the main one."""
     git(checked_out.origin, "checkout", "--quiet", "-b", "mine")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
@@ -353,28 +353,58 @@ class FileForge:
         """
         from agentloop.edges.merge import land
 
-        with self._merging():
+        with self._merging() as held:
+            self._put_back(self._pulls.get(pull), asked=True)
             proposed = self._open(pull)
             if not proposed.head:
                 raise ConflictError(f"the branch {proposed.branch} is gone from {proposed.target}")
             origin = self._origin(proposed.target)
 
             def before(commit: str) -> None:
-                # A squash leaves no trace of the head in the base: killed after the push, this tells.
+                # A squash leaves no trace of the head in the base: killed after the push, this tells. It also
+                # tells what a checkout was being updated with, when that is cut off.
                 self._pulls.change(pull, lambda entry: records.with_fields(entry.text, {"merging": commit}))
 
-            merged = land(origin, proposed, home=self._home.root, squash=squash, before=before)
+            merged = land(origin, proposed, home=self._home.root, squash=squash, before=before, keep=(held,))
             self._end(pull, {"state": "merged", "merge_commit": merged.commit, "merged_by": author})
         return merged
 
     @contextmanager
-    def _merging(self) -> Iterator[None]:
+    def _merging(self) -> Iterator[int]:
         files.make_folder(self._home.pulls)
+        with ExitStack() as stack:
+            try:
+                held = stack.enter_context(files.locked(self._home.tracker / ".merging"))
+            except BusyError as error:
+                raise BusyError("another merge is going on", fix="try again when it has ended") from error
+            yield held
+
+    def _put_back(self, entry: Entry, *, asked: bool) -> None:
+        """Put back a checkout that was being updated when the merge of an open pull request was cut off."""
+        word = entry.record.word
+        if entry.closed or not _is_commit(word("merging")):
+            return
+        from agentloop.edges.cutoff import put_back
+        from agentloop.edges.merge import checkout_of
+
+        checkout = checkout_of(self._origin(word("target")), word("base"))
+        if checkout is not None:
+            put_back(checkout, word("base"), word("merging"), asked=asked)
+
+    def _trouble(self, entry: Entry) -> str:
+        """Put back what a merge left half-way, if it was cut off; return why that cannot be, or ""."""
+        if not entry.record.word("merging"):
+            return ""
         try:
-            with files.locked(self._home.tracker / ".merging"):
-                yield
-        except BusyError as error:
-            raise BusyError("another merge is going on", fix="try again when it has ended") from error
+            with self._merging():
+                self._put_back(entry, asked=False)
+        except BusyError:
+            return ""  # that merge is going on; or a git works there, and the next look comes
+        except (ConflictError, TargetError, GitError) as error:
+            return error.what
+        except OSError as error:
+            return f"a merge was cut off, and what it left cannot be put back: {error}"
+        return ""
 
     # Files.
 
@@ -454,6 +484,7 @@ class FileForge:
         return sorted(found, key=lambda proposed: proposed.pull.number)
 
     def _look_in(self, target: str, entries: list[Entry]) -> list[Proposed]:
+        troubles = {entry.id: self._trouble(entry) for entry in entries}
         try:
             origin = self._origin(target)
             names = {entry.record.word(key) for entry in entries for key in ("branch", "base")} - {""}
@@ -461,6 +492,7 @@ class FileForge:
             seen = _looked_at(origin, entries, heads)
         except TargetError as error:
             seen = {entry.id: _Seen(head=entry.record.word("head"), problem=error.what) for entry in entries}
+        seen = {pull: replace(one, problem=one.problem or troubles[pull]) for pull, one in seen.items()}
         return [self._proposed(self._settled(entry, seen[entry.id]), seen[entry.id]) for entry in entries]
 
     def _settled(self, entry: Entry, seen: _Seen) -> Entry:

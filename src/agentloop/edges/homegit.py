@@ -280,7 +280,7 @@ def _take_stale_lock(repository: _Repository, error: GitError, root: Path) -> No
     for lock in (repository.shared / f"{repository.branch}.lock", repository.folder / "HEAD.lock"):
         if not lock.exists():
             continue
-        if time.time() - lock.stat().st_mtime < STALE_LOCK_SECONDS or _git_runs_in(root):
+        if time.time() - lock.stat().st_mtime < STALE_LOCK_SECONDS or git_runs_in(root):
             raise BusyError(f"{lock} is held", fix="the next cycle tries again") from error
         lock.unlink(missing_ok=True)
 
@@ -297,7 +297,7 @@ def repair_locks(root: Path) -> tuple[Path, ...]:
     folders = dict.fromkeys((repository.folder, repository.shared))
     found = [path for folder in folders for pattern in _LEFT for path in folder.glob(pattern)]
     old = [path for path in found if _age_seconds(path) >= STALE_LOCK_SECONDS]
-    if not old or _git_runs_in(root):
+    if not old or git_runs_in(root):
         return ()
     for path in old:
         path.unlink(missing_ok=True)
@@ -311,7 +311,7 @@ def _age_seconds(path: Path) -> float:
         return 0
 
 
-def _git_runs_in(root: Path) -> bool:
+def git_runs_in(root: Path) -> bool:
     """Whether a git works in `root`: it stands in there, or was told so by its words or its environment."""
     here = root.resolve()
     named = str(here).encode()

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.valueclass import dataclass
+from agentloop.edges.cutoff import put_back
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.origin import Origin, merging, persons_environment
-from agentloop.errors import AgentloopError, ConflictError
+from agentloop.errors import AgentloopError, BusyError, ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +46,19 @@ class Merged:
     left: str = ""
 
 
-def land(origin: Origin, pull: Pull, *, home: Path, squash: bool, before: Callable[[str], None]) -> Merged:
+def land(
+    origin: Origin,
+    pull: Pull,
+    *,
+    home: Path,
+    squash: bool,
+    before: Callable[[str], None],
+    keep: tuple[int, ...] = (),
+) -> Merged:
     """Merge `pull` into its base in `origin`; `before` is told the new commit just before the base moves.
+
+    It is told "" when a checkout refused, and nothing has changed after all. The git that updates a checkout
+    keeps the descriptors in `keep`: a flock on one shows that it is still at work when we are gone.
 
     The commit is the person's: as git knows them in the origin, in `home`, or everywhere. Raises
     ConflictError, with nothing changed, when git does not know them, when it does not merge, when the base is
@@ -59,7 +71,7 @@ def land(origin: Origin, pull: Pull, *, home: Path, squash: bool, before: Callab
         )
     if heads.get(pull.branch) != pull.head:
         raise ConflictError(f"{pull.branch} has just moved", fix=f"look again: agentloop pr show {pull.id}")
-    checkout = _checkout(origin, pull.base)
+    checkout = checkout_of(origin, pull.base)
     with origin.bench([pull.base, pull.branch]) as bench:
         old = heads[pull.base]
         commit = _commit(bench, origin, pull, old, home=home, squash=squash)
@@ -67,7 +79,7 @@ def land(origin: Origin, pull: Pull, *, home: Path, squash: bool, before: Callab
             before(commit)
             origin.push(bench, pull.base, commit, expected=old)
         else:
-            _move_checkout(checkout, bench, commit, before=before)
+            _move_checkout(checkout, pull.base, bench, commit, before=before, keep=keep)
         left = _take_branch_away(origin, bench, pull)
     return Merged(commit=commit, base=pull.base, checkout=checkout, left=left)
 
@@ -129,7 +141,7 @@ def _said_identity(folder: Path, env: dict[str, str]) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
-def _checkout(origin: Origin, branch: str) -> Path | None:
+def checkout_of(origin: Origin, branch: str) -> Path | None:
     """The folder where `branch` of a local origin is checked out. Raises ConflictError for several."""
     if origin.local is None:
         return None
@@ -153,10 +165,21 @@ def _pair(line: str) -> tuple[str, str]:
     return key, value
 
 
-def _move_checkout(checkout: Path, bench: Git, commit: str, *, before: Callable[[str], None]) -> None:
-    """Update branch, index and files of a clean checkout together, or raise ConflictError and nothing."""
+def _move_checkout(
+    checkout: Path,
+    branch: str,
+    bench: Git,
+    commit: str,
+    *,
+    before: Callable[[str], None],
+    keep: tuple[int, ...],
+) -> None:
+    """Update branch, index and files of a clean checkout together, or raise ConflictError and nothing.
+
+    BusyError when the git that does it was killed half-way: what it left is put back by the next look.
+    """
     # The person's own settings hold here: their filters made the files, and make them again.
-    git = Git(checkout, env=persons_environment())
+    git = Git(checkout, env=persons_environment(), keep=keep)
     _refuse_unclean(git, checkout)
     bench.look("update-ref", _REF, commit)
     git.look("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", str(bench.folder), _REF)
@@ -164,6 +187,13 @@ def _move_checkout(checkout: Path, bench: Git, commit: str, *, before: Callable[
     try:
         git.look("merge", "--quiet", "--ff-only", "--no-overwrite-ignore", commit)
     except GitError as error:
+        if error.status is None or error.status < 0:
+            raise BusyError(
+                f"git was stopped while it updated {checkout}: the merge was cut off",
+                fix="merge again: what it left half-way is put back first",
+            ) from error
+        put_back(checkout, branch, commit, asked=True)  # a full disk, too, ends it half-way
+        before("")
         raise ConflictError(
             f"{checkout} cannot be updated, nothing was merged: {' '.join(error.stderr.split())}",
             fix="move those files out of the way, then merge again",
