@@ -186,3 +186,10 @@ def test_every_sleep_has_a_reason_and_never_ends_in_the_past(
     assert found.reason.strip()
     assert found.until is None or found.until > scene.now
     assert found.until is not None or found.kind in ("hibernating", "budget")
+
+
+def test_a_long_reason_is_told_short() -> None:
+    """A provider's whole answer is not repeated with every sleep."""
+    told = Told().issue().planned("7.1").started("7.1.1").add(f.AttemptLost(attempt="7.1.1"))
+    told.add(f.Requeued(task="7.1", not_before=told.now + timedelta(hours=1), why="400: " + "x " * 500))
+    assert len(nap(told.scene(), quiet_cycles=0, more=False).reason) < 230

@@ -14,7 +14,7 @@ from agentloop.domain.order import held_back, in_order
 from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Queued, TaskState, Working
 from agentloop.domain.valueclass import dataclass
-from agentloop.domain.wording import count
+from agentloop.domain.wording import count, one_line
 from agentloop.domain.world import Waiting
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 HIBERNATING = "hibernating until: "
 Kind = Literal["more", "limited", "busy", "due", "backoff", "budget", "hibernating", "idle"]
+
+WHY = 160
+"""Characters of a reason that others wrote; whole it stands in the log, and in `agentloop explain`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ def _troubled(scene: Scene) -> Nap | None:
     if trouble is None or again is None or again <= scene.now:
         return None
     count = "" if trouble.in_a_row == 1 else f", {trouble.in_a_row} times in a row"
-    reason = f"the admin agent is asked again then; it failed{count}: {trouble.why}"
+    reason = f"the admin agent is asked again then; it failed{count}: {one_line(trouble.why, WHY)}"
     return Nap(until=again, kind="backoff", reason=reason)
 
 
@@ -105,7 +108,9 @@ def _due(scene: Scene) -> Nap | None:
         until, view = min(waits, key=lambda pair: pair[0])
         state = view.state
         why = state.why if isinstance(state, Queued) else ""
-        return Nap(until=until, kind="due", reason=f"task {view.task.id} is tried again then: {why}")
+        return Nap(
+            until=until, kind="due", reason=f"task {view.task.id} is tried again then: {one_line(why, WHY)}"
+        )
     return _out_of_money(scene)
 
 
