@@ -126,7 +126,8 @@ class _Upkeep:
                 mirror=mirror,
                 worker=self._settings.worker,
                 hidden=self._home.runtime,
-                mark=os.environ.get(MARK, str(self._home.upkeep.root)),
+                # Its own: what ends the leftovers of a killed upkeep must not end those of the next.
+                mark=f"{os.environ.get(MARK, str(self._home.upkeep.root))}#{os.getpid()}",
                 interrupt=self._leash.interrupt,
             )
             stand, _ = checkout.to(wanted.commit)

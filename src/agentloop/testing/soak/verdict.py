@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.relay import lint
 from agentloop.domain.states import Cancelled, Merged, Parked
@@ -34,6 +34,10 @@ def verdict(arena: Arena, person: Person) -> list[str]:
     ]
 
 
+UPDATED: Final = "was updated after your review"
+"""What the loop says after each review of a person's, each time about another commit."""
+
+
 def _unanswered(arena: Arena, world: World, person: Person) -> Iterator[str]:
     filed = FileTracker(arena.home.tracker).filed("all")
     if len(filed) < person.filed:
@@ -59,7 +63,7 @@ def _twice(arena: Arena, world: World) -> Iterator[str]:
         counted = Counter(block.op for block in blocks if block.op)
         name = f"{path.parent.name}/{path.name}"
         yield from (f"{name}: the operation {op} left {n} comments" for op, n in counted.items() if n > 1)
-        texts = Counter(block.text for block in blocks if block.op)
+        texts = Counter(block.text for block in blocks if block.op and UPDATED not in block.text)
         yield from (f"{name} says {n} times: {text[:80]!r}" for text, n in texts.items() if n > 1)
         plans = sum("**Plan**" in block.text for block in blocks if block.op)
         if plans > 1:
