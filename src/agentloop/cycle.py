@@ -265,6 +265,12 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
 
 def _jobs(world: World) -> list[str]:
     """Return the names of the runs that were started; one that is yet to be is not missing."""
+    coming = _coming(world)
+    return [job for job in _awaited(world) if job not in coming]
+
+
+def _awaited(world: World) -> list[str]:
+    """Return the names of the runs that a task waits for, started or about to be."""
     tasks = world.live_tasks()
     jobs = [f"attempt:{view.state.attempt}" for view in tasks if isinstance(view.state, Working)]
     jobs += [
@@ -272,8 +278,7 @@ def _jobs(world: World) -> list[str]:
         for view in tasks
         if isinstance(view.state, Judging) and view.state.started
     ]
-    coming = _coming(world)
-    return [job for job in jobs if job not in coming]
+    return jobs
 
 
 def _coming(world: World) -> frozenset[str]:
@@ -287,7 +292,9 @@ def _begin(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> Scene:
     """Start what a killed cycle was about to start, unless people closed its issue; return what runs now."""
     coming = _coming(actor.world)
     _attempted(actor, course, "recovering", lambda: actor.finish_beginnings(scene.now))
-    seen = _tried(course, "the attempts", lambda: parts.outside.executor.observe(coming)) if coming else ()
+    # What could not be begun was counted as lost once: its task waits for it no longer.
+    runs = coming & frozenset(_awaited(actor.world))
+    seen = _tried(course, "the attempts", lambda: parts.outside.executor.observe(runs)) if runs else ()
     for facts in filter(None, (signals.job_news(actor.world, one) for one in seen)):
         _record(parts, actor, course, scene.now, *facts)
     return replace(scene, observed=replace(scene.observed, seen=(*scene.observed.seen, *seen)))

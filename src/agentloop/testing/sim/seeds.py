@@ -23,5 +23,6 @@ NAMED: Final[dict[str, Storm]] = {
         seed=21, kinds=("lag",)
     ),
     "an answer that was lost again left a cycle idle": Storm(seed=48),
+    "a start that failed was counted as lost twice": Storm(seed=3057),
 }
 """What went wrong, and where."""
