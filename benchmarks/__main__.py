@@ -44,7 +44,7 @@ def main() -> int:
     if not Path(COMMAND).exists():
         parser.error(f"there is no {COMMAND}")
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="agentloop-bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="agentloop-bench-", ignore_cleanup_errors=True) as scratch:
         for name in given.only or GROUPS:
             home = made_home(Path(scratch) / name / "home")
             found: list[Row] = GROUPS[name].rows(home, max(1, given.runs))

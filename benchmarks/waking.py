@@ -34,8 +34,9 @@ start = child.start
 def told(*given, **more):
     now = time.time()
     started = start(*given, **more)
-    with open(f"{home}.decided", "a") as stream:
-        print(now, file=stream)
+    if given[0][1].endswith(".cycle"):  # the compiler of the settings is started in the same way
+        with open(f"{home}.decided", "a") as stream:
+            print(now, file=stream)
     return started
 child.start = told
 supervisor.run(Path(home), commands=Commands(cycle=("/bin/bash", f"{home}.cycle"), compile=compiled))
