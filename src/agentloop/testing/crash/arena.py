@@ -32,6 +32,7 @@ from agentloop.domain.states import Judging, Working
 from agentloop.edges import runtime
 from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.journal import Journal
+from agentloop.edges.metered import shipped_prices
 from agentloop.errors import AgentloopError
 from agentloop.home import Home
 from agentloop.testing.crash.calls import TRACED
@@ -251,6 +252,20 @@ class Arena:
     def journal(self) -> World:
         """Return the fold over the journal. Raises JournalError."""
         return Journal(self.home).world()
+
+    def money_amiss(self, world: World, *, over: bool) -> Iterator[str]:
+        """Yield what is wrong with the money: settled ≤ served ≤ settled + unresolved + what is set aside.
+
+        When the story is `over`, nothing is set aside any more. What the model had no answer for is said too.
+        """
+        served = self.model.served_micros(shipped_prices().models)
+        in_all = sum(world.spent_by_day.values())
+        settled = in_all - world.unresolved_micros
+        if not settled <= served <= in_all + sum(world.purses.values()):
+            yield f"settled {settled}, served {served}, unresolved {world.unresolved_micros}, in all {in_all}"
+        if over and world.purses:
+            yield f"purses that nobody settles: {dict(world.purses)}"
+        yield from (f"the model was asked what it has no answer for: {one}" for one in self.model.errors)
 
     # Striking.
 

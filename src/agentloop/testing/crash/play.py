@@ -27,7 +27,6 @@ from agentloop.domain.states import Accepted, Green, InReview, Judging, Merged, 
 from agentloop.domain.work import Delivered
 from agentloop.edges import runtime
 from agentloop.edges.files import TEMP_PREFIX
-from agentloop.edges.metered import shipped_prices
 from agentloop.edges.relay import RelayFile
 from agentloop.edges.tracker import FileTracker
 from agentloop.errors import AgentloopError
@@ -278,7 +277,7 @@ def _issue(arena: Arena) -> Issue | None:
 def judged(arena: Arena, failed: tuple[str, ...], stuck: tuple[str, ...], until: Step = LAST) -> Told:
     """Look at everything that must hold when the story is at the end of `until`."""
     try:
-        lost = (*_lost(arena, until), *_money(arena, until))
+        lost = (*_lost(arena, until), *arena.money_amiss(arena.journal(), over=until is LAST))
         doubled = tuple(_doubled(arena, until))
     except (AgentloopError, OSError, ValueError) as error:
         lost, doubled = (f"what is left cannot be read: {error}",), ()
@@ -342,18 +341,6 @@ def _doubled(arena: Arena, until: Step) -> Iterator[str]:
     branches = arena.git("for-each-ref", "--format=%(refname:short)", "refs/heads/").text.split()
     if "main" not in branches or len(branches) > (1 if until is LAST else 2):
         yield f"branches: {branches}"
-
-
-def _money(arena: Arena, until: Step) -> Iterator[str]:
-    world = arena.journal()
-    served = arena.model.served_micros(shipped_prices().models)
-    in_all = sum(world.spent_by_day.values())
-    settled = in_all - world.unresolved_micros
-    if not settled <= served <= in_all + sum(world.purses.values()):
-        yield f"settled {settled}, served {served}, unresolved {world.unresolved_micros}, in all {in_all}"
-    if until is LAST and world.purses:
-        yield f"purses that nobody settles: {dict(world.purses)}"
-    yield from (f"the model was asked what it has no answer for: {one}" for one in arena.model.errors)
 
 
 def _left(arena: Arena, until: Step) -> Iterator[str]:

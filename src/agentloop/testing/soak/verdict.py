@@ -10,7 +10,6 @@ from agentloop.domain.relay import lint
 from agentloop.domain.states import Cancelled, Merged, Parked
 from agentloop.domain.world import Closed, Stuck
 from agentloop.edges import records
-from agentloop.edges.metered import shipped_prices
 from agentloop.edges.relay import RelayFile
 from agentloop.edges.tracker import FileTracker
 
@@ -29,7 +28,7 @@ def verdict(arena: Arena, person: Person) -> list[str]:
         *_unanswered(arena, world, person),
         *_twice(arena, world),
         *_relay(arena, person),
-        *_money(arena, world),
+        *arena.money_amiss(world, over=True),
         *_repositories(arena),
     ]
 
@@ -89,17 +88,6 @@ def _relay(arena: Arena, person: Person) -> Iterator[str]:
         if times != 1 and not (times == 0 and words in person.overwritten):
             yield f"{words!r} is {times} times in the relay"
     yield from (f"the relay: {problem}" for problem in lint(arena.home.relay.read_text("utf-8")))
-
-
-def _money(arena: Arena, world: World) -> Iterator[str]:
-    served = arena.model.served_micros(shipped_prices().models)
-    in_all = sum(world.spent_by_day.values())
-    settled = in_all - world.unresolved_micros
-    if not settled <= served <= in_all + sum(world.purses.values()):
-        yield f"settled {settled}, served {served}, unresolved {world.unresolved_micros}"
-    if world.purses:
-        yield f"purses that nobody settles: {dict(world.purses)}"
-    yield from (f"the model has no answer: {one}" for one in arena.model.errors[:5])
 
 
 def _repositories(arena: Arena) -> Iterator[str]:
