@@ -156,6 +156,54 @@ def test_a_damaged_repository_puts_the_commit_off(home: Home) -> None:
     assert outcome.reason.startswith("git ")
 
 
+def test_a_lost_tree_puts_the_commit_off_and_is_not_taken_for_empty(home: Home) -> None:
+    """With the tree of a folder gone, a commit of one of its files would drop all the others."""
+    (home.memories / "mine.md").write_text("mine\n")
+    git(home, "add", ".")
+    git(home, "commit", "--quiet", "-m", "Mine")
+    before, tree = git(home, "rev-parse", "HEAD"), git(home, "rev-parse", "HEAD:memories")
+    (home.root / f".git/objects/{tree[:2]}/{tree[2:]}").unlink()
+    relay = RelayFile(home)
+    say(relay, "Fix it.")
+    assert isinstance(relay.commit("Cycle", ()), PutOff)
+    assert git(home, "rev-parse", "HEAD") == before
+
+
+def test_an_object_that_a_power_cut_left_torn_is_written_again(home: Home) -> None:
+    """A file of the object's name that is cut off does not stand for it."""
+    relay = RelayFile(home)
+    say(relay, "Fix it.")
+    blob = git(home, "hash-object", "memories/consensus.md")
+    torn = home.root / f".git/objects/{blob[:2]}/{blob[2:]}"
+    torn.parent.mkdir(exist_ok=True)
+    torn.write_bytes(b"")
+    assert isinstance(relay.commit("Cycle", ()), Committed)
+    assert git(home, "fsck", "--strict") == ""
+
+
+def test_folders_beside_and_below_are_kept_in_gits_order(home: Home) -> None:
+    """Names that sort otherwise as a folder than as a file, the person's modes and links stay."""
+    for name in ("archive-x", "archive.md", "archive0/x", "archive/2025/old.md"):
+        path = home.memories / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (home.memories / "run.sh").write_text("#!/bin/sh\n")
+    (home.memories / "run.sh").chmod(0o755)
+    (home.memories / "link").symlink_to("archive.md")
+    git(home, "add", ".")
+    git(home, "commit", "--quiet", "-m", "Mine")
+    before = set(git(home, "ls-tree", "-r", "HEAD").splitlines())
+    archived = home.archive_of(DAY)
+    archived.parent.mkdir(parents=True, exist_ok=True)
+    archived.write_text("what went\n")
+    committed(home, "Fix it.", archived)
+    after = set(git(home, "ls-tree", "-r", "HEAD").splitlines())
+    changed = {line.split("\t")[1] for line in before ^ after}
+    assert changed == {"memories/consensus.md", archived.relative_to(home.root).as_posix()}
+    assert git(home, "fsck", "--strict") == ""
+    assert git(home, "status", "--porcelain") == ""
+
+
 def test_a_repository_with_sha256(tmp_path: Path) -> None:
     """Object ids are made with the repository's own hash."""
     home = Home(tmp_path)

@@ -1,23 +1,32 @@
 """Commits in the home's git repository that leave a person's own work there alone.
 
-`git fast-import` makes blob, trees and commit and moves the branch in one process, without index, work tree
-or hooks, and only from the commit that it started from. Then the person's index is told about exactly those
-paths which stood there as in the commit before: else `git status` would show our commit as undone, and a
-careless commit undo it.
+Blob, trees and commit are written as files, without index, work tree or hooks; once they are durable, git
+moves the branch, and only from the commit that they were made on. Then the person's index is told about
+exactly those paths which stood there as in the commit before: else `git status` would show our commit as
+undone, and a careless commit undo it. One git each to look, to move and to tell.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.exchange import sync_file_system
 from agentloop.edges.files import make_folder, write_plain
 from agentloop.edges.git import Git, GitError
+from agentloop.edges.gitobjects import (
+    FILE,
+    FOLDER,
+    Entry,
+    ObjectFolder,
+    algorithm_of,
+    entries_in,
+    name_of,
+    tree_of,
+)
 from agentloop.errors import BusyError
 
 if TYPE_CHECKING:
@@ -28,9 +37,8 @@ STALE_LOCK_SECONDS: Final = 60
 _TRIES: Final = 5
 _LEFT: Final = (
     "index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/**/*.lock",
-    "objects/pack/tmp_*", "objects/info/*.lock", "fast_import_crash_*",
+    "objects/pack/tmp_*", "objects/??/tmp_obj_*", "objects/info/*.lock",
 )  # fmt: skip
-_SHA256_DIGITS: Final = 64
 _UNDER_WAY: Final = {
     "MERGE_HEAD": "a merge",
     "rebase-merge": "a rebase",
@@ -79,11 +87,18 @@ class _Repository:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """The branch's commit (None: not born), and the blobs of paths there and in the index."""
+    """The branch's commit (None: not born), its trees by their paths ("" = the root), the index's blobs."""
 
     tip: str | None
-    head: dict[str, str | None]
+    algorithm: str
+    trees: dict[str, dict[bytes, Entry]]
     index: dict[str, str | None]
+
+    def head(self, path: str) -> str | None:
+        """Return the blob of `path` in the branch's commit, or None."""
+        folder, name = _split(path)
+        found = self.trees.get(folder, {}).get(name)
+        return None if found is None else found[1]
 
 
 class HomeGit:
@@ -146,18 +161,20 @@ class HomeGit:
         for _ in range(_TRIES):
             standing = self._standing(repository.branch, files)
             self._catch_up_index(repository.branch)
-            changed = {
-                path: data for path, data in files.items() if standing.head[path] != _blob(data, standing.tip)
+            blobs = {
+                path: name_of("blob", data, algorithm=standing.algorithm) for path, data in files.items()
             }
+            changed = {path: data for path, data in files.items() if standing.head(path) != blobs[path]}
             if not changed:
                 return None
-            same = [path for path in changed if standing.index[path] == standing.head[path]]
+            same = [path for path in changed if standing.index[path] == standing.head(path)]
             # Killed between commit and index, the next commit knows what still stands there.
-            self._remember({path: standing.head[path] for path in same})
-            commit = self._import(repository, standing.tip, changed, message)
-            if commit is not None:
+            self._remember({path: standing.head(path) for path in same})
+            commit = _written(repository, standing, changed, message)
+            sync_file_system(repository.shared)  # before a branch leads there
+            if self._moved(repository, standing.tip, commit):
                 sync_file_system(repository.shared)
-                self._tell_index({path: _blob(changed[path], commit) for path in same})
+                self._tell_index({path: blobs[path] for path in same})
                 return commit
         raise BusyError(
             f"the branch {repository.branch} moves all the time", fix="the next cycle tries again"
@@ -165,43 +182,53 @@ class HomeGit:
 
     def _standing(self, branch: str, paths: Iterable[str]) -> _Standing:
         wanted = list(paths)
-        names = [f"{branch}^{{commit}}", *(f"{place}:{path}" for place in (branch, "") for path in wanted)]
-        asked = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
-        answers = self._git.text("cat-file", "--batch-check=%(objectname)", input=asked).split("\n")
-        tip, *blobs = (None if answer.endswith(" missing") else answer for answer in answers)
-        head, index = blobs[: len(wanted)], blobs[len(wanted) :]
-        return _Standing(tip, dict(zip(wanted, head, strict=True)), dict(zip(wanted, index, strict=True)))
-
-    def _import(
-        self, repository: _Repository, tip: str | None, files: Mapping[str, bytes], message: str
-    ) -> str | None:
-        branch = repository.branch
-        parent = "" if tip is None else f"from {tip}\n"
-        said = message.encode()
-        stream = [
-            f"commit {branch}\nmark :1\ncommitter {IDENTITY} {int(time.time())} +0000\n".encode(),
-            b"data %d\n%b\n%b" % (len(said), said, parent.encode()),
-            *(
-                b"M 100644 inline %b\ndata %d\n%b\n" % (_quoted(path), len(data), data)
-                for path, data in files.items()
-            ),
-            b"get-mark :1\ndone\n",
+        folders = sorted({folder for path in wanted for folder in _folders_of(path)})
+        names = [
+            f"{branch}^{{commit}}",
+            *(f"{branch}:{folder}" for folder in folders),
+            *(f":{path}" for path in wanted),
         ]
+        (tip, _, _), *found = self._objects(names)
+        algorithm = self._git.look("rev-parse", "--show-object-format") if tip is None else algorithm_of(tip)
+        trees = {
+            folder: entries_in(data, algorithm=algorithm)
+            for folder, (_, kind, data) in zip(folders, found, strict=False)
+            if kind == "tree"
+        }
+        index = {path: name for path, (name, _, _) in zip(wanted, found[len(folders) :], strict=True)}
+        return _Standing(tip, algorithm, trees, index)
+
+    def _objects(self, names: Iterable[str]) -> list[tuple[str | None, str, bytes]]:
+        """Return (name, kind, bytes) of each; (None, "", b"") of one that is not there."""
+        asked = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+        said, at = self._git.plainly("cat-file", "--batch", input=asked), 0
+        found: list[tuple[str | None, str, bytes]] = []
+        while at < len(said):
+            line, at = said[at : (end := said.index(b"\n", at))], end + 1
+            if line.endswith(b" missing"):
+                found.append((None, "", b""))
+                continue
+            name, kind, size = line.decode().split()
+            found.append((name, kind, said[at : at + int(size)]))
+            at += int(size) + 1
+        return found
+
+    def _moved(self, repository: _Repository, tip: str | None, commit: str) -> bool:
+        """Move the branch from `tip` to `commit`; False when it was moved meanwhile."""
+        before = tip or "0" * len(commit)
         try:
-            out = self._git.text(
-                "fast-import", "--quiet", "--done", "--date-format=raw", input=b"".join(stream)
-            )
+            self._git.plainly("update-ref", "-m", "agentloop", repository.branch, commit, before)
         except GitError as error:
             _take_stale_lock(repository, error, self._root)
-            return None
-        return out.strip()
+            return False
+        return True
 
     # ---- the person's index
 
     def _tell_index(self, new: Mapping[str, str]) -> None:
         lines = "".join(f"100644 {blob}\t{path}\0" for path, blob in new.items())
         try:
-            self._git.run(
+            self._git.plainly(
                 "update-index", "-z", "--index-info", input=lines.encode("utf-8", "surrogateescape")
             )
         except GitError:
@@ -226,8 +253,8 @@ class HomeGit:
         standing = self._standing(branch, behind)
         new = {
             path: blob
-            for path, blob in standing.head.items()
-            if blob and standing.index[path] == behind[path]
+            for path in behind
+            if (blob := standing.head(path)) and standing.index[path] == behind[path]
         }
         if new:
             self._tell_index(new)
@@ -259,21 +286,52 @@ def _repository(root: Path) -> _Repository | PutOff:
     return _Repository(folder, shared, head.removeprefix("ref: "))
 
 
-def _blob(data: bytes, like: str | None) -> str:
-    """Return the object id of a file, by the hash that the id `like` was made with."""
-    algorithm = "sha256" if like is not None and len(like) == _SHA256_DIGITS else "sha1"
-    return hashlib.new(algorithm, b"blob %d\0" % len(data) + data).hexdigest()
+def _folders_of(path: str) -> list[str]:
+    """Return the folders above `path`, the nearest first; "" is the root."""
+    return [str(folder).removeprefix(".") for folder in PurePosixPath(path).parents]
 
 
-def _quoted(path: str) -> bytes:
-    escaped = path.encode("utf-8", "surrogateescape").replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-    return b'"' + escaped.replace(b"\n", b"\\n") + b'"'
+def _split(path: str) -> tuple[str, bytes]:
+    folder, _, name = path.rpartition("/")
+    return folder, name.encode("utf-8", "surrogateescape")
+
+
+def _written(repository: _Repository, standing: _Standing, files: Mapping[str, bytes], message: str) -> str:
+    """Write a commit of `files` on what stands, and return its name. Raises OSError, GitError."""
+    objects = ObjectFolder(repository.shared / "objects", standing.algorithm)
+    changed: dict[str, dict[bytes, Entry]] = {}
+    for path, data in files.items():
+        folder, name = _split(path)
+        changed.setdefault(folder, {})[name] = (FILE, objects.put("blob", data))
+    for path in files:
+        for folder in _folders_of(path):
+            changed.setdefault(folder, {})
+    # A folder's name is known when all that is below it is: the longest paths first, the root last.
+    for folder in sorted(changed, key=lambda one: (one.count("/") + bool(one), one), reverse=True):
+        tree = objects.put("tree", tree_of(_known(standing, folder) | changed[folder]))
+        if folder:
+            above, name = _split(folder)
+            changed[above][name] = (FOLDER, tree)
+    parent = f"parent {standing.tip}\n" if standing.tip else ""
+    who = f"{IDENTITY} {int(time.time())} +0000"
+    said = f"tree {tree}\n{parent}author {who}\ncommitter {who}\n\n{message}"
+    return objects.put("commit", said.encode())
+
+
+def _known(standing: _Standing, folder: str) -> dict[bytes, Entry]:
+    """Return what a folder holds; none is taken for empty whose tree is lost, for all in it would be gone."""
+    if folder in standing.trees:
+        return standing.trees[folder]
+    above, name = _split(folder)
+    expected = standing.tip if not folder else standing.trees.get(above, {}).get(name, (b"", ""))[0] == FOLDER
+    if expected:
+        raise GitError(f"git cat-file tree {standing.tip}:{folder}", 128, "the tree is missing")
+    return {}
 
 
 def _take_stale_lock(repository: _Repository, error: GitError, root: Path) -> None:
     """Take away a lock that a killed git left on our branch; raises what git said when it was not that."""
-    moved = "Not updating" in error.stderr or "but expected" in error.stderr
-    if moved:
+    if "but expected" in error.stderr or "reference already exists" in error.stderr:
         return
     if ".lock" not in error.stderr:
         raise error
