@@ -182,7 +182,7 @@ VENDORS: dict[str, tuple[tuple[str, ...], str]] = {
     "anthropic": (("edges.anthropic",), "one SDK, one module"),
     "git": (("edges.git",), "GitPython is one module's business"),
     "github": (("edges.github",), "one SDK, one module"),
-    "httpx2": (("edges.anthropic",), "the SDK's transport, for its errors"),
+    "httpx2": (("edges.anthropic", "testing.crash.lean"), "the SDK's transport, for its errors"),
     "pydantic": (("settings", "admin", "testing"), "parsing happens at the edges of what strangers wrote"),
     "pydantic_core": (("settings", "admin", "testing"), "see pydantic"),
     "pydantic_settings": (("settings",), "settings are read in one place"),

@@ -233,7 +233,16 @@ def test_a_pull_request_is_reviewed_sent_back_and_merged(terminal: Terminal) -> 
     assert "requested changes and has not approved since" in merged
     assert (origin / "app.py").read_text() == "1\n"
     assert "merged" in terminal("pr", "list", "--state", "closed")
-    assert "is merged" in terminal("pr", "merge", "1", code=exits.CONFLICT)
+
+
+def test_a_merge_asked_for_again_says_that_it_is_done_and_does_nothing(terminal: Terminal) -> None:
+    """A person who was cut off before they were told asks again; what is closed unmerged stays a conflict."""
+    origin = proposed(terminal)
+    first = terminal.json("pr", "merge", "1")
+    assert f"was merged already, into main as {first['commit'][:10]}" in terminal("pr", "merge", "1")
+    again = terminal.json("pr", "merge", "1")
+    assert (again["commit"], first["already"], again["already"]) == (first["commit"], False, True)
+    assert gitrepo.git(origin, "rev-parse", "main").strip() == first["commit"]
 
 
 def test_what_is_new_since_a_review_is_a_command_away(terminal: Terminal) -> None:

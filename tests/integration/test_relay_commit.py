@@ -289,6 +289,27 @@ def test_a_commit_that_was_cut_off_is_made_up_for_once(home: Home) -> None:
     assert RelayFile(home).make_up_commit() is None
 
 
+def test_a_version_that_was_killed_on_its_way_into_place_is_put_there_before_it_is_committed(
+    home: Home,
+) -> None:
+    """Kept, its file prepared, not exchanged yet: then an idle cycle had committed what stood nowhere."""
+    relay = RelayFile(home)
+    say(relay, "Plan it.")
+    relay.commit("before")
+    before = home.relay.read_bytes()
+    say(relay, "Fix it.")
+    written = home.relay.read_bytes()
+    # As it was just before the exchange: the version is kept, the new file lies beside, torn.
+    home.relay.write_bytes(before)
+    number = RelayFile(home).versions()[0].relay.version
+    home.relay.with_name(f".{home.relay.name}.{number}.tmp").write_bytes(written[:100])
+    assert isinstance(RelayFile(home).make_up_commit(), Committed)
+    assert "Fix it." in home.relay.read_text()
+    assert git(home, "show", "HEAD:memories/consensus.md") == home.relay.read_text().strip()
+    assert git(home, "status", "--porcelain") == ""
+    assert RelayFile(home).make_up_commit() is None
+
+
 def test_an_index_that_a_killed_cycle_left_behind_is_set_right_by_the_next_commit(
     home: Home, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -301,7 +301,10 @@ def merge(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Merge a pull request into its base branch; a clean checkout of that branch is updated as well."""
+    """Merge a pull request into its base branch; a clean checkout of that branch is updated as well.
+
+    Asked again for one that is merged, it says so and is content.
+    """
     root = common.find_home(home)
     forge = _forge(root)
     for words in _doubts(forge.get(number).pull):
@@ -311,7 +314,13 @@ def merge(
     if as_json:
         checkout = str(merged.checkout) if merged.checkout else None
         common.print_json(
-            {"pull": number, "commit": merged.commit, "base": merged.base, "checkout": checkout}
+            {
+                "pull": number,
+                "commit": merged.commit,
+                "base": merged.base,
+                "checkout": checkout,
+                "already": merged.already,
+            }
         )
     else:
         _print_merged(number, merged)
@@ -332,7 +341,8 @@ def _doubts(pull: Pull) -> list[str]:
 
 def _print_merged(number: str, merged: Merged) -> None:
     to = common.console()
-    to.print(Text(f"pull request {number} is merged into {merged.base} as {merged.commit[:10]}"))
+    how = "was merged already," if merged.already else "is merged"
+    to.print(Text(f"pull request {number} {how} into {merged.base} as {merged.commit[:10]}"))
     if merged.checkout:
         to.print(Text(f"the checkout in {merged.checkout} is up to date", style="dim"), soft_wrap=True)
     if merged.left:

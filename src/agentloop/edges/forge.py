@@ -348,13 +348,17 @@ class FileForge:
     def merge(self, pull: str, *, squash: bool, author: str) -> Merged:
         """Merge a pull request into its base in the origin, take its branch away, and return what came of it.
 
-        Raises ConflictError, with nothing changed, when it is not open, is in conflict with its base, or the
+        One that is merged already is left as it is: who was cut off before they were told may ask again.
+        Raises ConflictError, with nothing changed, when it is closed, is in conflict with its base, or the
         base is checked out somewhere that is not clean.
         """
-        from agentloop.edges.merge import land
+        from agentloop.edges.merge import Merged, land
 
         with self._merging() as held:
             self._put_back(self._pulls.get(pull), asked=True)
+            found = self.get(pull).pull
+            if found.state == "merged":
+                return Merged(commit=found.merge_commit, base=found.base, already=True)
             proposed = self._open(pull)
             if not proposed.head:
                 raise ConflictError(f"the branch {proposed.branch} is gone from {proposed.target}")

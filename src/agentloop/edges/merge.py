@@ -38,12 +38,16 @@ _UNDER_WAY: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What came of a merge: the base's new commit, the checkout that was updated, what was left behind."""
+    """What came of a merge: the base's new commit, the checkout that was updated, what was left behind.
+
+    `already`: it had been merged before, and nothing was done.
+    """
 
     commit: str
     base: str
     checkout: Path | None = None
     left: str = ""
+    already: bool = False
 
 
 def land(

@@ -200,15 +200,25 @@ class RelayFile:
     def make_up_commit(self) -> CommitOutcome | None:
         """Commit what was written last, when its commit was cut off or put off; None when there was none.
 
-        Of archive and notes goes in what changed within two days. Raises HomeError, OSError.
+        A version that was kept but killed on its way into place is put there first, so that what is committed
+        is what stands there. Of archive and notes goes in what changed within two days. Raises HomeError,
+        OSError.
         """
         newest = self._versions.numbers()[:1]
         if not newest or newest[0] <= self._committed_version():
             return None
+        if self._is_behind(newest[0]):
+            found = self.read()
+            newest = [self.write(found.relay, found).relay.version]
         since = time.time() - _MADE_UP_SECONDS
         beside = (path for name in ("archive", "notes") for path in (self._path.parent / name).rglob("*.md"))
         recent = [path for path in beside if path.stat().st_mtime > since]
         return self.commit(f"Relay {newest[0]}, whose commit was cut off", recent)
+
+    def _is_behind(self, version: int) -> bool:
+        text = self._text()
+        stamp = None if text is None else stamp_in(text)
+        return stamp is not None and stamp.version < version
 
     def _committed_version(self) -> int:
         try:

@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -89,7 +89,8 @@ def _beating(folder: RunFolder) -> Iterator[None]:
 
     def beat() -> None:
         while True:
-            folder.heartbeat.touch()
+            with suppress(OSError):  # a full disk must not silence it for the rest of the run
+                folder.heartbeat.touch()
             if over.wait(BEAT_SECONDS):
                 return
 

@@ -71,7 +71,10 @@ for word; do
 done
 if [[ -n $role ]] && mv "$root/arm/$role" "$root/fired.$role" 2>/dev/null; then
   read -r -a words <"$root/fired.$role"
-  exec strace -D -qq -y -s 128 -o "$root/record.$role" "${{words[@]}}" "$0" "$@"
+  # strace finds it in a folder of its own; it finds itself in PATH, here: what it starts comes through here.
+  told=$PATH PATH=$root/real
+  traced=({strace} -E PATH="$told" -D -f -b execve -qq -y -s 128 -o "$root/record.$role" "${{words[@]}}")
+  exec "${{traced[@]}}" python "$@"
 fi
 exec -a "$0" {real} "$@"
 """
@@ -107,9 +110,13 @@ class Ran:
 
 
 class Arena:
-    """A world of its own in `root`, with a scripted model. `stop` ends what is left of it."""
+    """A world of its own in `root`, with a scripted model. `stop` ends what is left of it.
 
-    def __init__(self, root: Path, *, model: ScriptedModel | None = None) -> None:
+    Its processes talk to the model through a stand-in for the SDK, unless it is to be the `whole_sdk`.
+    """
+
+    def __init__(self, root: Path, *, model: ScriptedModel | None = None, whole_sdk: bool = False) -> None:
+        self.whole_sdk = whole_sdk
         self.root = root.absolute()
         self.world = self.root / "world"
         self.home = Home(self.world / "home")
@@ -158,21 +165,24 @@ class Arena:
         if (prefix / "pyvenv.cfg").exists():
             shutil.copy(prefix / "pyvenv.cfg", self.root)
             (self.root / "lib").symlink_to(prefix / "lib")
+        (self.root / "real").mkdir(exist_ok=True)
+        (self.root / "real/python").symlink_to(base.resolve())
         real_git = shutil.which("git") or "git"
         for name, text, real in (("python", _PYTHON, base.resolve()), ("git", _GIT, real_git)):
             path = self.root / "bin" / name
-            path.write_text(text.format(root=self.root, real=real))
+            path.write_text(text.format(root=self.root, real=real, strace=shutil.which("strace")))
             path.chmod(0o755)
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment of everything here."""
+        lean = () if self.whole_sdk else (str(resources.files("agentloop.testing.crash") / "lean"),)
         return {
             "PATH": f"{self.root / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": str(self.world / "person"),
             "TMPDIR": str(self.root / "tmp"),
             "LANG": "C.UTF-8",
-            "PYTHONPATH": os.pathsep.join(str(Path(part).resolve()) for part in _import_path()),
+            "PYTHONPATH": os.pathsep.join((*lean, *(str(Path(part).resolve()) for part in _import_path()))),
             "PYTHONDONTWRITEBYTECODE": "1",
             "ANTHROPIC_API_KEY": "no-key-is-needed-for-a-script",
             "NO_COLOR": "1",

@@ -110,13 +110,20 @@ def strided(points: Iterable[Point], seed: int) -> tuple[Point, ...]:
 
 
 def spread(points: Iterable[Point], seed: int) -> tuple[Point, ...]:
-    """Return all points, one of each (step, role, fault) in turn, in the order of `strided` within each."""
-    groups: dict[tuple[str, str, str], list[Point]] = {}
+    """Return all points, one of each (step, role, fault) in turn; within these one of each call in turn.
+
+    Those of one call come in the order of `strided`: any beginning is the broadest sample of its length.
+    """
+    groups: dict[tuple[str, str, str], dict[str, list[Point]]] = {}
     for point in points:
         role = "git" if point.role.startswith("git") else point.role
-        groups.setdefault((point.step, role, point.fault), []).append(point)
-    turns = [[*strided(group, seed)] for group in groups.values()]
-    return tuple(point for turn in zip_longest(*turns) for point in turn if point is not None)
+        group = groups.setdefault((point.step, role, point.fault), {})
+        group.setdefault(point.call, []).append(point)
+    return _in_turn(_in_turn(strided(one, seed) for one in group.values()) for group in groups.values())
+
+
+def _in_turn(queues: Iterable[tuple[Point, ...]]) -> tuple[Point, ...]:
+    return tuple(point for turn in zip_longest(*queues) for point in turn if point is not None)
 
 
 def _by_rank(ranked: list[int]) -> list[int]:

@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _made(root: Path, seed: int) -> Soak:
-    arena = Arena(root, model=SoakModel(seed))
+    arena = Arena(root, model=SoakModel(seed), whole_sdk=True)
     arena.make()
     arena.set(SETTINGS)
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
