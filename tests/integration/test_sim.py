@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from agentloop.domain.alerts import due
+from agentloop.domain.askable import askable
 from agentloop.domain.codec import decode, encode
 from agentloop.domain.facts import Entry
-from agentloop.domain.world import fold
+from agentloop.domain.observed import Observed
+from agentloop.domain.order import held_back, in_order
+from agentloop.domain.reconcile import reconcile
+from agentloop.domain.scene import Scene
+from agentloop.domain.world import World, fold
 from agentloop.testing.sim.__main__ import main, play, shrunk
 from agentloop.testing.sim.broken import BrokenPromiseError
 from agentloop.testing.sim.mutants import MUTANTS, Mutant, broken, hunt
@@ -82,6 +91,24 @@ def test_the_fold_kept_in_memory_is_the_fold_over_what_was_written() -> None:
     assert fold(again) == house.world
 
 
+def test_what_is_made_once_is_what_would_be_made_anew() -> None:
+    """After every entry of a storm, rules asked of the fold that goes on answer as of one just made."""
+    simulation = Simulation(storm(7, weeks=0.4)).run()
+    settings = simulation.plot.settings
+    world, entries = World(), simulation.house.journal.entries
+    for number, entry in enumerate(entries, 1):
+        world.apply(entry)
+        scene = Scene(world=world, observed=Observed(now=entry.at), settings=settings)
+        answers = _answers(scene)
+        if number % 40 == 0:
+            assert answers == _answers(replace(scene, world=fold(entries[:number])))
+
+
+def _answers(scene: Scene) -> tuple[object, ...]:
+    held = [held_back(scene, view) for view in in_order(scene)]
+    return held, reconcile(scene), askable(scene), due(scene), scene.common(), scene.admin_unpaid()
+
+
 class Strict(Promises):
     """Promises that no loop can keep: they show what a broken one looks like."""
 
@@ -130,6 +157,25 @@ def test_many_seeds_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "broken    0 of 2 seeds" in told
     assert "weeks     0.4" in told
+
+
+def test_broken_off_it_tells_what_was_played_so_far() -> None:
+    """^C at a terminal goes to all processes: weeks, cycles, faults and broken seeds are told even so."""
+    command = [sys.executable, "-m", "agentloop.testing.sim", "--seeds", "0", "99999", "--weeks", "0.05"]
+    with subprocess.Popen(
+        [*command, "--jobs", "1"],
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("plays seeds 0 to 99999")
+        os.killpg(process.pid, signal.SIGINT)
+        told, complaints = process.communicate(timeout=300)
+    assert (process.returncode, complaints) == (130, "")
+    assert [line.split()[0] for line in told.splitlines()][-4:] == ["weeks", "cycles", "faults", "broken"]
 
 
 def test_shrinking_keeps_what_breaks_and_drops_the_rest() -> None:

@@ -171,6 +171,34 @@ def test_reserved_money_counts_until_it_is_settled(moves: list[tuple[int, int, i
     assert world.spent_micros() == gone + sum(open_purses.values())
 
 
+def test_what_is_asked_once_is_made_again_when_it_may_be_another() -> None:
+    """Once an entry was taken in, or when something else is given; not for mere words."""
+    world, made = World(), list[int]()
+
+    def make() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    said = (
+        f.Reserved(purse="admin:1", micros=9),
+        f.HeldBack(about="7.1", why=("w",)),
+        f.Settled(purse="admin:1", micros=4),
+    )
+    entries = [Entry(at=BEGAN, cycle=1, facts=(one,)) for one in said]
+    world.apply(entries[0])
+    assert [world.once("a", (1,), make), world.once("a", (1,), make), world.once("b", (1,), make)] == [
+        0,
+        0,
+        1,
+    ]
+    assert [world.once("a", (2,), make), world.once("a", (2,), make)] == [2, 2]
+    world.apply(entries[1])
+    assert world.once("a", (2,), make) == 2
+    world.apply(entries[2])
+    assert world.once("a", (2,), make) == 3
+    assert world == fold(entries)
+
+
 def test_a_day_pays_what_was_settled_on_it() -> None:
     """Yesterday's spending leaves today's limit alone, and counts in all."""
     world = World()

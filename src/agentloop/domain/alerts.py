@@ -54,9 +54,10 @@ def _near(scene: Scene) -> list[Alert]:
     found = []
     for rest in rests:
         share = max((each for each in SHARES if _is_spent(rest, each)), default=0)
+        if not share:
+            continue
         later = [each for each in SHARES if each >= share]
-        told = any(_key(scene, rest, str(each)) in scene.world.alerted for each in later)
-        if share and not told:
+        if not any(_key(scene, rest, str(each)) in scene.world.alerted for each in later):
             says = f"{share} % of {rest.name} = {_amount(rest, rest.most)} is spent{anew_words(rest)}"
             found.append(Alert(key=_key(scene, rest, str(share)), says=says))
     return found

@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 
 def askable(scene: Scene) -> tuple[Matter, ...]:
     """Return the matters whose issues can pay for being asked about, most urgent first."""
-    return tuple(one for one in matters(scene.world, scene.observed) if unpaid_matter(scene, one) is None)
+    return tuple(one for one in _matters(scene) if unpaid_matter(scene, one) is None)
 
 
 def unpaid(scene: Scene) -> tuple[tuple[Matter, Rest], ...]:
     """Return the others, each with the limit of its issue that is used up."""
-    found = ((one, unpaid_matter(scene, one)) for one in matters(scene.world, scene.observed))
+    found = ((one, unpaid_matter(scene, one)) for one in _matters(scene))
     return tuple((one, rest) for one, rest in found if rest is not None)
+
+
+def _matters(scene: Scene) -> tuple[Matter, ...]:
+    world, observed = scene.world, scene.observed
+    return world.once("matters", (observed, world.sleep), lambda: matters(world, observed))
 
 
 def unpaid_matter(scene: Scene, matter: Matter) -> Rest | None:

@@ -27,6 +27,8 @@ WITHOUT_END = 2**62
 FIRST_CALL_TOKENS = 8_000
 """Bound of a worker's first call, a byte a token: prompt, tools and a short task; measured: 7,990."""
 CENT = 10_000
+AN_HOURS = "limits.hour"
+"""How the names of an hour's limits begin."""
 Role: TypeAlias = Literal["admin", "worker"]
 
 
@@ -75,6 +77,14 @@ def next_day(now: datetime) -> datetime:
 
 def house(world: World, limits: Limits, now: datetime, role: Role | None = None) -> tuple[Rest, ...]:
     """Return what the limits of the whole house leave, and those of `role`; the longest-lasting first."""
+    return world.once(f"house {role}", (limits, now), lambda: _house(world, limits, now, role))
+
+
+def _house(world: World, limits: Limits, now: datetime, role: Role | None) -> tuple[Rest, ...]:
+    if role is not None:
+        wide, own = house(world, limits, now), _of_role(world, limits, role, now)
+        at = next((n for n, rest in enumerate(wide) if rest.name.startswith(AN_HOURS)), len(wide))
+        return wide if own is None else (*wide[:at], own, *wide[at:])
     day = now.astimezone(UTC).date()
     midnight, back = next_day(now), _hour_starts_anew(world, now)
     money, tokens = sum(world.purses.values()), sum(world.token_purses.values())
@@ -83,7 +93,6 @@ def house(world: World, limits: Limits, now: datetime, role: Role | None = None)
         _count("total_tokens", limits.total_tokens, world.used_tokens(), aside=tokens),
         _usd("day_usd", limits.day_usd, world.spent_micros(day), midnight, aside=money),
         _count("day_tokens", limits.day_tokens, world.used_tokens(day), midnight, aside=tokens),
-        *([_of_role(world, limits, role, now)] if role else []),
     ]
     recent = [one for one in world.recent if now - AN_HOUR < one.at]
     spent, used = sum(one.micros for one in recent), sum(one.tokens for one in recent)
@@ -99,18 +108,27 @@ def of_task(
 
     `wide` is what `house` says for workers, where the caller asks about many tasks and knows it.
     """
+    wider = of_issue(world, limits, view.task.issue)
+    own = world.once(f"task {view.task.id}", (limits, view), lambda: _of_task(world, limits, view))
+    wide = house(world, limits, now, "worker") if wide is None else wide
+    return (*wider, *own, *wide)
+
+
+def _of_task(world: World, limits: Limits, view: TaskView) -> tuple[Rest, ...]:
     mine = _taken(world, (view,))
     own = (
         _usd("task_usd", limits.task_usd, mine.micros, aside=mine.aside),
         _count("task_tokens", limits.task_tokens, mine.tokens, aside=mine.tokens_aside),
     )
-    wider = of_issue(world, limits, view.task.issue)
-    wide = house(world, limits, now, "worker") if wide is None else wide
-    return (*wider, *(rest for rest in own if rest is not None), *wide)
+    return tuple(rest for rest in own if rest is not None)
 
 
 def of_issue(world: World, limits: Limits, issue: str) -> tuple[Rest, ...]:
     """Return what the limits of the issue leave: for attempts at its tasks, and for asking the admin."""
+    return world.once(f"issue {issue}", (limits,), lambda: _of_issue(world, limits, issue))
+
+
+def _of_issue(world: World, limits: Limits, issue: str) -> tuple[Rest, ...]:
     view = world.issues.get(issue)
     admin = in_all(view.admin if view else ())
     taken = _taken(world, world.tasks_of(issue))
@@ -204,7 +222,7 @@ def _taken(world: World, views: Iterable[TaskView]) -> _Taken:
     return _Taken(
         micros=sum(one.spent_micros for one in tries) + aside,
         aside=aside,
-        tokens=sum(in_all(one.shares).tokens for one in tries) + tokens_aside,
+        tokens=sum(share.tokens for one in tries for share in one.shares) + tokens_aside,
         tokens_aside=tokens_aside,
     )
 
@@ -231,6 +249,6 @@ def anew_words(rest: Rest) -> str:
     """Return when the limit starts anew, to be put behind a sentence."""
     if rest.until is None:
         return ": raise it to go on"
-    if rest.name.startswith("limits.hour"):
+    if rest.name.startswith(AN_HOURS):
         return f"; more is free from {rest.until:%H:%M} UTC on"
     return f"; it waits for tomorrow ({rest.until:%Y-%m-%d %H:%M} UTC)"

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 def in_order(scene: Scene) -> tuple[TaskView, ...]:
     """Return the queued tasks in the order of work."""
+    return scene.world.once("in order", (), lambda: _in_order(scene))
+
+
+def _in_order(scene: Scene) -> tuple[TaskView, ...]:
     queued = [view for view in scene.world.live_tasks() if isinstance(view.state, Queued)]
     return tuple(sorted(queued, key=lambda view: _rank(scene, view)))
 
@@ -48,6 +52,11 @@ def held_back(scene: Scene, view: TaskView, common: Common | None = None) -> tup
     """
     if not isinstance(view.state, Queued):
         return (f"it is not queued but {type(view.state).__name__.lower()}",)
+    given = (scene.settings, scene.now, scene.observed.disk_mb, scene.woken, view)
+    return scene.world.once(f"held {view.task.id}", given, lambda: _held_back(scene, view, common))
+
+
+def _held_back(scene: Scene, view: TaskView, common: Common | None) -> tuple[str, ...]:
     return (*own_reasons(scene, view), *_house_reasons(scene, view, common or scene.common()))
 
 
@@ -60,13 +69,21 @@ def own_reasons(scene: Scene, view: TaskView) -> tuple[str, ...]:
     # A clock that was set back behind the moment the wait began says nothing about its end.
     if state.not_before is not None and view.since <= scene.now < state.not_before:
         reasons.append(f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.why}")
-    if view.tries and used_up(view, evidence_for(view, state)):
+    if nothing_new(scene.world, view, state):
         reasons.append(
             "an attempt on this very evidence has already ended by its own verdict; nothing new since"
         )
     if isinstance(scene.world.issues[view.task.issue].state, Stuck | Closed):
         reasons.append(f"issue {view.task.issue} is parked or closed")
     return tuple(reason for reason in reasons if reason)
+
+
+def nothing_new(world: World, view: TaskView, state: Queued) -> bool:
+    """Whether an attempt on what the task is queued with has already ended by its own verdict."""
+    name = f"nothing new {view.task.id}"
+    return bool(view.tries) and world.once(
+        name, (view, state), lambda: used_up(view, evidence_for(view, state))
+    )
 
 
 def _needs(scene: Scene, task: str) -> str:
@@ -104,23 +121,33 @@ def _money_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
 
 
 def _house_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
-    limits = scene.settings.limits
-    reasons: list[str] = []
-    if scene.settings.target(view.task.target) is None:
-        reasons.append(f"target {view.task.target!r} is not in the settings any more")
-    if not scene.settings.layers.workers:
-        reasons.append("workers are switched off (layers.workers = false): the loop only plans")
-    if common.working >= limits.attempts_at_once:
-        reasons.append(f"{common.working} attempts run already (limits.attempts_at_once)")
-    if not view.pull and common.in_review >= limits.open_pulls:
-        reasons.append(f"{common.in_review} pull requests wait for a person (limits.open_pulls)")
-    if scene.limited():
-        reasons.append(f"the provider's limit lasts until {scene.world.limited_until:%H:%M} UTC")
-    reasons += _money_reasons(scene, view, common)
-    if scene.observed.disk_mb > limits.disk_mb:
-        reasons.append(f"{scene.observed.disk_mb} MB of disk are used (limits.disk_mb)")
-    if scene.fruitless():
-        reasons.append(
-            f"{fruitless_words(scene)}: none is started until something is new (agentloop wake: try)"
-        )
-    return reasons
+    gone = f"target {view.task.target!r} is not in the settings any more"
+    known = scene.settings.target(view.task.target) is not None
+    full = not view.pull and common.in_review >= scene.settings.limits.open_pulls
+    review = f"{common.in_review} pull requests wait for a person (limits.open_pulls)" if full else ""
+    off, busy, limited, disk, fruitless = shared_reasons(scene, common)
+    money = _money_reasons(scene, view, common)
+    reasons = ("" if known else gone, off, busy, review, limited, *money, disk, fruitless)
+    return [reason for reason in reasons if reason]
+
+
+def shared_reasons(scene: Scene, common: Common) -> tuple[str, str, str, str, str]:
+    """Return what holds back every queued task alike; "" for each that does not."""
+    given = scene.settings, scene.now, scene.observed.disk_mb, scene.woken
+    return scene.world.once("shared reasons", given, lambda: _shared_reasons(scene, common))
+
+
+def _shared_reasons(scene: Scene, common: Common) -> tuple[str, str, str, str, str]:
+    limits, used = scene.settings.limits, scene.observed.disk_mb
+    off = "workers are switched off (layers.workers = false): the loop only plans"
+    busy = f"{common.working} attempts run already (limits.attempts_at_once)"
+    limited = f"the provider's limit lasts until {scene.world.limited_until or scene.now:%H:%M} UTC"
+    disk = f"{used} MB of disk are used (limits.disk_mb)"
+    fruitless = f"{fruitless_words(scene)}: none is started until something is new (agentloop wake: try)"
+    return (
+        "" if scene.settings.layers.workers else off,
+        busy if common.working >= limits.attempts_at_once else "",
+        limited if scene.limited() else "",
+        disk if used > limits.disk_mb else "",
+        fruitless if scene.fruitless() else "",
+    )

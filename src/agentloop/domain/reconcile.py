@@ -14,7 +14,7 @@ from agentloop.domain import decisions as d
 from agentloop.domain import states as s
 from agentloop.domain.limits import house
 from agentloop.domain.observed import Running
-from agentloop.domain.order import held_back, in_order
+from agentloop.domain.order import held_back, in_order, nothing_new, shared_reasons
 from agentloop.domain.progress import nothing_again, same_change, same_failure
 from agentloop.domain.scene import gate_minutes
 from agentloop.domain.settings import micros
@@ -259,7 +259,7 @@ def _queued(scene: Scene, view: s.TaskView, state: s.Queued) -> list[d.RuleDecis
     ]
     if lost:
         return [d.Drop(task=view.task.id, rationale=f"it needs {', '.join(lost)}, which will not be done")]
-    if view.tries and used_up(view, evidence_for(view, state)):
+    if nothing_new(scene.world, view, state):
         return [d.Park(task=view.task.id, rationale="no progress: nothing new since the last attempt")]
     return []
 
@@ -335,7 +335,7 @@ def _reasons(tasks: tuple[s.TaskView, ...]) -> str:
 
 def _start_next(scene: Scene) -> Iterator[d.Start]:
     common = scene.common()
-    for view in in_order(scene):
+    for view in () if any(shared_reasons(scene, common)) else in_order(scene):
         if not held_back(scene, view, common):
             yield d.Start(task=view.task.id, rationale="first in the order of work that may start")
             return

@@ -22,6 +22,7 @@ from agentloop.domain.limits import (
 from agentloop.domain.settings import micros
 from agentloop.domain.states import InReview, Working
 from agentloop.domain.valueclass import dataclass, field, replace
+from agentloop.domain.world import similar
 
 if TYPE_CHECKING:
     from agentloop.domain.limits import Rest
@@ -81,17 +82,31 @@ class Scene:
 
     def common(self) -> Common:
         """Return what all queued tasks have in common: for who asks about many of them."""
+        given = (self.settings.limits, self.now)
+        return self.world.once("common", given, self._common)
+
+    def _common(self) -> Common:
         rests = house(self.world, self.settings.limits, self.now, "worker")
         return Common(working=self.working(), in_review=self.in_review(), rests=rests)
 
     def unpaid(self, view: TaskView, common: Common | None = None) -> Rest | None:
         """Return the limit that keeps an attempt at the task from being paid for, or None."""
+        given = self.settings.limits, self.now, view
+        return self.world.once(f"unpaid {view.task.id}", given, lambda: self._unpaid(view, common))
+
+    def _unpaid(self, view: TaskView, common: Common | None) -> Rest | None:
         wide = None if common is None else common.rests
         rests = of_task(self.world, self.settings.limits, self.now, view, wide)
         return short(rests, self.needed(view))
 
     def needed(self, view: TaskView) -> Wanted:
         """Return what must be left so that an attempt at the task is started (see `estimating`)."""
+        limits = self.settings.limits
+        kind = similar(view.task)
+        given = limits, self.world.history.get(kind)
+        return self.world.once(f"needed {kind}", given, lambda: self._needed(view))
+
+    def _needed(self, view: TaskView) -> Wanted:
         limits = self.settings.limits
         found = estimate_for(self.world, limits, view.task)
         return Wanted(micros=needed_micros(found, micros(limits.attempt_usd)), tokens=tokens_needed(limits))

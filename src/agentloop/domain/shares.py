@@ -51,7 +51,17 @@ _SUMMED = (
 
 def added(one: Share, other: Share) -> Share:
     """Return both together, under the first one's name."""
-    return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in _SUMMED})
+    return Share(
+        model=one.model,
+        calls=one.calls + other.calls,
+        micros=one.micros + other.micros,
+        unresolved_micros=one.unresolved_micros + other.unresolved_micros,
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        cache_write_tokens=one.cache_write_tokens + other.cache_write_tokens,
+        cache_read_tokens=one.cache_read_tokens + other.cache_read_tokens,
+        unresolved_tokens=one.unresolved_tokens + other.unresolved_tokens,
+    )
 
 
 def by_model(shares: Iterable[Share]) -> tuple[Share, ...]:

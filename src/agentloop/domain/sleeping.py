@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agentloop.domain import decisions as d
 from agentloop.domain.askable import askable, issue_of, unpaid
-from agentloop.domain.order import held_back, in_order
+from agentloop.domain.order import held_back, in_order, shared_reasons
 from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Queued, TaskState, Working
 from agentloop.domain.valueclass import dataclass
@@ -116,7 +116,8 @@ def _due(scene: Scene) -> Nap | None:
 
 def _out_of_money(scene: Scene) -> Nap | None:
     common = scene.common()
-    unpaid = [(view, rest) for view in in_order(scene) if (rest := scene.unpaid(view, common)) is not None]
+    queue = () if any(shared_reasons(scene, common)) else in_order(scene)
+    unpaid = [(view, rest) for view in queue if (rest := scene.unpaid(view, common)) is not None]
     waiting = [(view, rest) for view, rest in unpaid if len(held_back(scene, view, common)) == 1]
     if not waiting:
         rest = scene.admin_unpaid()

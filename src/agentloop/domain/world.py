@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from agentloop.domain import facts
 from agentloop.domain.decisions import Decision, Halt
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from agentloop.domain.work import Task
+
+T = TypeVar("T")
 
 HISTORY = 50
 """Attempts of a kind whose cost is kept for estimates."""
@@ -253,6 +255,8 @@ class World:
 
     def apply(self, entry: facts.Entry) -> None:
         """Take one entry in."""
+        if not all(isinstance(fact, _WORDS) for fact in entry.facts):
+            vars(self).pop("_made", None)
         self.at = entry.at
         if not is_rehearsal(entry):
             self.cycle_at = entry.at
@@ -262,6 +266,18 @@ class World:
             if self._knows(fact, task):
                 self._apply_to_task(task, fact, entry.at)
                 _APPLY.get(type(fact), _ignore)(self, fact, entry)
+
+    def once(self, name: str, given: tuple[object, ...], make: Callable[[], T]) -> T:
+        """Return what `make` returns; it is called again when `given` is another, or an entry was taken in.
+
+        Rules ask the same of the same world many times in a cycle, and in the next idle one. What was made
+        is no part of the world: it is neither compared nor kept. Entries of mere words (`_WORDS`) leave it.
+        """
+        made: dict[str, tuple[tuple[object, ...], Any]] = vars(self).setdefault("_made", {})
+        found = made.get(name)
+        if found is None or found[0] != given:
+            found = made[name] = given, make()
+        return found[1]
 
     def tasks_of(self, issue: str) -> tuple[TaskView, ...]:
         """Return the issue's tasks in the order they were planned."""
@@ -750,6 +766,9 @@ def _attempts_forgotten(world: World, fact: facts.AttemptsForgotten, _entry: fac
     view = world.tasks[fact.task]
     world.tasks[fact.task] = replace(view, forgotten=max(view.forgotten, fact.number))
 
+
+_WORDS = (facts.CycleBegan, facts.HeldBack, facts.RelayWritten, facts.Slept)
+"""Facts that say what was said: no rule that is asked `once` looks at what they change."""
 
 _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.IssueSeen: _issue_seen,

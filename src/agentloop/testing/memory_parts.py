@@ -377,11 +377,15 @@ class MemoryBaton:
         self.written = self.text = self._taken = render(relay)
         self._versions = {stamp_in(self.written): self.written}
         self.commits: list[str] = []
+        self._read: tuple[str, str, Relay] = self.text, self.written, relay
 
     @property
     def relay(self) -> Relay:
         """What was written last, with everything a person did to it since."""
-        return self._last if self.text == self.written else self._merged(self._last)
+        if self._read[:2] != (self.text, self.written):
+            found = self._last if self.text == self.written else self._merged(self._last)
+            self._read = self.text, self.written, found
+        return self._read[2]
 
     def take(self) -> HeldRelay:
         """Return the relay as it is now."""

@@ -7,7 +7,8 @@
     --jobs N             processes to use (default: all cores)
     --mutants            break rules on purpose, one at a time, and tell which promise sees it
 
-Ends with 1 when a promise was broken; then the smallest set of faults that still breaks it is told.
+Ends with 1 when a promise was broken; then the smallest set of faults that still breaks it is told. Broken
+off with ^C it tells of what it has played (the smallest sets aside), and ends with 130.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -28,8 +30,10 @@ from agentloop.testing.sim.play import Simulation, storm
 from agentloop.testing.sim.weather import KINDS, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+BROKEN_OFF: Final = 130
+"""The exit code of a run that was broken off: 128 and the number of the signal."""
 SHOWN: Final = 20
 """Broken seeds that are told at full length."""
 
@@ -91,16 +95,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1 if played.broken else 0
     first, last = asked.seeds
     began = time.monotonic()
-    one = partial(play, weeks=asked.weeks, kinds=kinds)
     all_played: list[Played] = []
-    with ProcessPoolExecutor(max_workers=asked.jobs) as pool, contextlib.suppress(KeyboardInterrupt):
+    broken_off = True
+    sys.stderr.write(f"plays seeds {first} to {last}; ^C tells what came of those played so far\n")
+    with contextlib.suppress(KeyboardInterrupt):
         # Told at once, so that a long run may be watched; broken off with ^C, it tells of what it has played.
-        for each in pool.map(one, range(first, last + 1)):
+        for each in _all(range(first, last + 1), partial(play, weeks=asked.weeks, kinds=kinds), asked.jobs):
             all_played.append(each)
             if each.broken:
                 _say(f"seed {each.seed}: {each.broken}")
-    _report(all_played, weeks=asked.weeks, seconds=time.monotonic() - began)
-    return 1 if any(each.broken for each in all_played) else 0
+        broken_off = False
+    _report(all_played, weeks=asked.weeks, seconds=time.monotonic() - began, shrink=not broken_off)
+    return BROKEN_OFF if broken_off else int(any(each.broken for each in all_played))
+
+
+def _all(seeds: range, one: Callable[[int], Played], jobs: int) -> Iterator[Played]:
+    """Yield what each seed came to, in their order. Broken off, only the seeds in hand are played on."""
+    pool = ProcessPoolExecutor(max_workers=jobs)
+    try:
+        # The processes that play are started blocked: ^C is for this one, which tells.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        played = pool.map(one, seeds)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        yield from played
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -144,7 +163,7 @@ def _hunt(seeds: range) -> int:
     return 1 if missed else 0
 
 
-def _report(played: list[Played], *, weeks: float, seconds: float) -> None:
+def _report(played: list[Played], *, weeks: float, seconds: float, shrink: bool) -> None:
     cycles: Counter[str] = Counter()
     faults: Counter[str] = Counter()
     for each in played:
@@ -152,7 +171,7 @@ def _report(played: list[Played], *, weeks: float, seconds: float) -> None:
         faults.update(each.faults)
     broken = [each for each in played if each.broken]
     for each in broken[:SHOWN]:
-        small = shrunk(each, weeks=weeks)
+        small = shrunk(each, weeks=weeks) if shrink else each
         _say(f"BROKEN seed {each.seed}, step {each.steps}: {each.broken}")
         _say(f"       still with: {', '.join(small.needs) or 'no fault at all'}")
         _say(f"       again: python -m agentloop.testing.sim --seed {each.seed} --weeks {weeks:g}")

@@ -115,6 +115,20 @@ class People:
             if isinstance(task.state, s.Parked) or (isinstance(task.state, s.InReview) and task.state.theirs):
                 self._plan_to(f"task {task.task.id} {task.since}", partial(self._help, task.task.issue))
 
+        self._see_the_breaker()
+
+    def _see_the_breaker(self) -> None:
+        # `status` says that nothing is started until a person says something new, or wakes the loop.
+        world = self._house.world
+        waits = any(isinstance(one.state, s.Queued) for one in world.live_tasks())
+        if waits and world.fruitless >= self._house.settings.limits.attempts_without_result:
+            day = f"{self._house.times.now():%Y-%m-%d}"
+            self._plan_to(f"breaker {world.fruitless} {day}", self._wake_up)
+
+    def _wake_up(self) -> str:
+        self._house.is_woken = True
+        return "wake"
+
     def _plan_to(self, key: str, deed: Callable[[], str]) -> None:
         if key not in self._due:
             self._due.add(key)
@@ -235,7 +249,7 @@ class People:
             self._house.forge.conflict(chance.pick(pulls).id)
 
     def _wake(self, _chance: Chance) -> None:
-        self._house.is_woken = True
+        self._wake_up()
 
     def _speak(self, chance: Chance) -> None:
         self.edit_relay(chance)

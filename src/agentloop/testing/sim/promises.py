@@ -25,6 +25,7 @@ from agentloop.testing.sim.house import FIRST_COMMIT
 if TYPE_CHECKING:
     from agentloop.cycle import Ended
     from agentloop.domain.effects import Effect
+    from agentloop.domain.settings import Settings
     from agentloop.domain.work import Verdict
     from agentloop.domain.world import World
     from agentloop.testing.sim.house import House
@@ -332,16 +333,16 @@ class Promises:
         self.tally.in_quick_succession = 0
 
     def _all_explained(self, ended: Ended) -> None:
-        scene = self._scene()
+        scene = self._scene(self._house.in_force)  # the next cycle sees what was changed meanwhile
         for view in ended.world.live_tasks():
             if isinstance(view.state, s.Queued):
                 hold(
                     "whatever waits has a reason", held_back(scene, view), f"task {view.task.id} could start"
                 )
 
-    def _scene(self) -> Scene:
+    def _scene(self, settings: Settings) -> Scene:
         house = self._house
-        return Scene(world=house.world, observed=Observed(now=house.times.now()), settings=house.settings)
+        return Scene(world=house.world, observed=Observed(now=house.times.now()), settings=settings)
 
     # At the end, when all is quiet.
 
@@ -372,7 +373,7 @@ class Promises:
         hold("every issue is answered for", view is not None, f"issue {issue} was never seen")
         if view is None:
             return
-        scene = self._scene()
+        scene = self._scene(self._house.settings)
         tasks = world.tasks_of(issue)
         waits = waiting(scene, view, tasks)
         stands = [type(one.state).__name__ for one in tasks]

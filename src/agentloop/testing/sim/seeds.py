@@ -24,5 +24,7 @@ NAMED: Final[dict[str, Storm]] = {
     ),
     "an answer that was lost again left a cycle idle": Storm(seed=48),
     "a start that failed was counted as lost twice": Storm(seed=3057),
+    "the breaker for work without progress held it back, and no person woke the loop": Storm(seed=3071),
+    "settings were changed between a cycle and the look at it": Storm(seed=3033),
 }
 """What went wrong, and where."""
