@@ -106,6 +106,9 @@ class Supervisor:
         self, home: Home, lock: Lock, ears: Ears, voice: Voice, commands: Commands, environ: Mapping[str, str]
     ) -> None:
         self._home = home
+        # As text, once: between what happens and the decision there is no time to put paths together.
+        self._wake_file, self._pause_file = str(home.wake_file), str(home.pause_file)
+        self._sleep_file = str(home.sleep_file)
         self._lock = lock
         self._ears = ears
         self._voice = voice
@@ -190,8 +193,8 @@ class Supervisor:
     def _obstacle(self) -> Rest | None:
         """Return the rest that has to come before any cycle: a pause, or too many starts."""
         mono, now = time.monotonic(), datetime.now(UTC)
-        self._pause_before = runtime.stamp_of(self._home.pause_file)
-        pause = runtime.read_pause(self._home.root)
+        self._pause_before = runtime.stamp_of(self._pause_file)
+        pause = runtime.read_pause(self._home.root) if self._pause_before else None
         if pause is not None and now < pause.until:
             return rest.paused(pause, mono=mono, now=now)
         if pause is not None:
@@ -203,25 +206,25 @@ class Supervisor:
         self._why = f"the pause is over ({pause.reason})"
         self._voice.say("pause.ended", self._why, by=pause.by)
         try:
-            runfolder.remove(str(self._home.pause_file))
+            runfolder.remove(self._pause_file)
         except OSError as error:
             self._voice.say("pause.kept", f"pause.json is over but stays: {error}", level=Level.WARNING)
-        self._pause_before = runtime.stamp_of(self._home.pause_file)
+        self._pause_before = runtime.stamp_of(self._pause_file)
 
     # One cycle.
 
     def _cycle(self) -> Rest:
         """Run one cycle and return the rest that follows it."""
         before = edits.stamps(self._home)
-        slept_before = runtime.stamp_of(self._home.sleep_file)
-        self._wake_before = runtime.stamp_of(self._home.wake_file)
+        slept_before = runtime.stamp_of(self._sleep_file)
+        self._wake_before = runtime.stamp_of(self._wake_file)
         self._attempts.all_told()
         self._is_run_folder_new = False
         outcome = self._run_cycle()
         self._pace = pacing.ended(self._pace, outcome)
         self._had_journal = bool(runfolder.newest_journal(str(self._home.root)))
         # Its word counts only if it ended well, and only if it is this cycle's word.
-        spoke = isinstance(outcome, pacing.Fine) and runtime.stamp_of(self._home.sleep_file) != slept_before
+        spoke = isinstance(outcome, pacing.Fine) and runtime.stamp_of(self._sleep_file) != slept_before
         said = runtime.read_sleep(self._home.root) if spoke else None
         saw = None if said is None else said.saw
         self._seen = edits.seen_after(saw, before=before, after=edits.stamps(self._home))
@@ -304,7 +307,7 @@ class Supervisor:
         self._renew_watches()
         if self._has_new_settings() and rest_now.settings:
             return "the settings changed"
-        if runtime.stamp_of(self._home.pause_file) != self._pause_before:
+        if runtime.stamp_of(self._pause_file) != self._pause_before:
             return "the pause changed"
         if rest_now.facts and (loss := self._loss()):
             return loss
@@ -330,7 +333,7 @@ class Supervisor:
         return self._settings.renew()
 
     def _is_woken(self, rest_now: Rest) -> bool:
-        trigger = runtime.stamp_of(self._home.wake_file)
+        trigger = runtime.stamp_of(self._wake_file)
         match rest_now.wake:
             case "any":
                 return trigger is not None
@@ -356,11 +359,7 @@ class Supervisor:
         stamps = self._edited()
         while time.monotonic() < min(quiet_since + SETTLE_SECONDS, give_up):
             self._renew_watches()
-            if (
-                self._ears.stops
-                or runtime.stamp_of(self._home.wake_file) is not None
-                or self._attempts.news()
-            ):
+            if self._ears.stops or runtime.stamp_of(self._wake_file) is not None or self._attempts.news():
                 return
             self._ears.listen(
                 min(quiet_since + SETTLE_SECONDS, give_up), pidfds=self._attempts.pidfds(), folders=True

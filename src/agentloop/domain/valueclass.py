@@ -39,7 +39,7 @@ class _Given:
 class _Plan:
     """What a class is made of: its fields in order, each with what was given about it."""
 
-    __slots__ = ("cls", "fields", "frozen", "kw_only", "values")
+    __slots__ = ("altered", "cls", "fields", "frozen", "kw_only", "values")
 
     def __init__(self, cls: type, *, frozen: bool, kw_only: bool) -> None:
         if any("__plan__" in base.__dict__ for base in cls.__mro__[1:]):
@@ -54,6 +54,8 @@ class _Plan:
         }
         # Of a single field not a tuple but its value, which compares and hashes as well.
         self.values: Callable[[object], Any] = attrgetter(*self.fields) if self.fields else type
+        self.altered: Callable[..., Any] | None = None
+        """Makes an altered copy; made when it is first wanted."""
 
 
 def _options(default: Any) -> dict[str, Any]:  # noqa: ANN401 -- of the field's type
@@ -142,7 +144,7 @@ class _Fields:
 
 
 def _constructor(plan: _Plan) -> Any:  # noqa: ANN401 -- a function
-    """Return `__init__`: the one piece of code that is generated, as calls are what must be fast."""
+    """Return `__init__`; it and what makes altered copies are generated, as calls are what must be fast."""
     names: dict[str, Any] = {"_set": object.__setattr__}
     arguments = ["self", *(["*"] if plan.kw_only and plan.fields else [])]
     lines = []
@@ -159,30 +161,31 @@ def _constructor(plan: _Plan) -> Any:  # noqa: ANN401 -- a function
         lines.append(_setting(plan, name, value, names))
     if hasattr(plan.cls, "__post_init__"):
         lines.append("self.__post_init__()")
-    code = _code(", ".join(arguments), lines or ["pass"], tuple(names))
-    made: dict[str, Any] = {}
-    exec(code, sys.modules[plan.cls.__module__].__dict__, made)  # noqa: S102 -- our own field names
-    found = made["make"](**names)
+    found = _made(plan, "__init__", ", ".join(arguments), lines or ["pass"], names)
     found.__qualname__ = f"{plan.cls.__qualname__}.__init__"
     found.__annotations__ = {**plan.cls.__annotations__, "return": None}
     return found
 
 
-def _setting(plan: _Plan, name: str, value: str, names: dict[str, Any]) -> str:
-    """Return the line that sets a field; what it calls is added to `names`."""
+def _setting(plan: _Plan, name: str, value: str, names: dict[str, Any], of: str = "self") -> str:
+    """Return the line that sets a field of `of`; what it calls is added to `names`."""
     if not plan.frozen:
-        return f"self.{name} = {value}"
+        return f"{of}.{name} = {value}"
     slot = plan.cls.__dict__.get(name)
     if not isinstance(slot, MemberDescriptorType):
-        return f"_set(self, {name!r}, {value})"
+        return f"_set({of}, {name!r}, {value})"
     # The slot's own way in, a third faster than looking it up by its name.
     names[f"_set_{name}"] = slot.__set__
-    return f"_set_{name}(self, {value})"
+    return f"_set_{name}({of}, {value})"
 
 
-def _code(arguments: str, lines: Sequence[str], names: Sequence[str]) -> str:
+def _made(plan: _Plan, what: str, arguments: str, lines: Sequence[str], names: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return the function `what`; `names` are what its lines use besides its arguments."""
     body = "\n  ".join(lines)
-    return f"def make({', '.join(names)}):\n def __init__({arguments}):\n  {body}\n return __init__"
+    code = f"def make({', '.join(names)}):\n def {what}({arguments}):\n  {body}\n return {what}"
+    made: dict[str, Any] = {}
+    exec(code, sys.modules[plan.cls.__module__].__dict__, made)  # noqa: S102 -- our own field names
+    return made["make"](**names)
 
 
 def _field(**options: Any) -> Any:  # noqa: ANN401 -- of the field's type
@@ -192,10 +195,24 @@ def _field(**options: Any) -> Any:  # noqa: ANN401 -- of the field's type
 def _replace(value: Any, /, **changes: Any) -> Any:  # noqa: ANN401 -- of the same class
     cls = type(value)
     plan: _Plan | None = cls.__dict__.get("__plan__")
-    if plan is None or len(plan.fields) < 2:  # noqa: PLR2004 -- of a single field, `values` is its value
-        names = value.__dataclass_fields__ if plan is None else plan.fields
-        return cls(**{**{name: getattr(value, name) for name in names}, **changes})
-    return cls(**{**dict(zip(plan.fields, plan.values(value), strict=True)), **changes})
+    if plan is None:
+        return cls(**{**{name: getattr(value, name) for name in value.__dataclass_fields__}, **changes})
+    if plan.altered is None:
+        plan.altered = _copier(plan)
+    return plan.altered(value, **changes)
+
+
+def _copier(plan: _Plan) -> Any:  # noqa: ANN401 -- a function
+    """Return what makes an altered copy: a fold over the journal makes more copies than values anew."""
+    names: dict[str, Any] = {"_set": object.__setattr__, "_new": object.__new__, "_none": _Given}
+    names["_cls"] = plan.cls
+    arguments = ["self", "/", *(["*"] if plan.fields else []), *(f"{name}=_none" for name in plan.fields)]
+    lines = ["made = _new(_cls)"]
+    for name in plan.fields:
+        lines.append(_setting(plan, name, f"self.{name} if {name} is _none else {name}", names, of="made"))
+    if hasattr(plan.cls, "__post_init__"):
+        lines.append("made.__post_init__()")
+    return _made(plan, "replace", ", ".join(arguments), [*lines, "return made"], names)
 
 
 def _eq(self: Any, other: Any) -> Any:  # noqa: ANN401 -- NotImplemented, too

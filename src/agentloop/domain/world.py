@@ -345,8 +345,7 @@ def _at_hand(found: dict[str, Any]) -> dict[str, Any]:
 
 def is_rehearsal(entry: facts.Entry) -> bool:
     """Whether the entry is the money of a rehearsed cycle, which is no cycle."""
-    purses = [getattr(fact, "purse", "") for fact in entry.facts]
-    return bool(purses) and all(purse.startswith(REHEARSAL) for purse in purses)
+    return bool(entry.facts) and all(getattr(fact, "purse", "").startswith(REHEARSAL) for fact in entry.facts)
 
 
 def _task_of(fact: facts.Fact) -> str | None:
@@ -464,6 +463,8 @@ def _forget_matters(world: World, issue: str) -> None:
 
 
 def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entry) -> None:
+    view = world.tasks[fact.task]
+    was = view.state.was if isinstance(view.state, Working) else Queued()
     one = Try(
         attempt=fact.attempt,
         evidence=fact.evidence,
@@ -478,12 +479,11 @@ def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entr
         estimate_micros=fact.estimate_micros,
         estimate_high_micros=fact.estimate_high_micros,
         estimate_from=fact.estimate_from,
+        round=view.round,
+        origin=fact.origin or fact.base,
+        answers=was.findings,
+        guidance=was.guidance,
     )
-    view = world.tasks[fact.task]
-    one = replace(one, round=view.round, origin=fact.origin or fact.base)
-    if isinstance(view.state, Working):
-        was = view.state.was
-        one = replace(one, answers=was.findings, guidance=was.guidance)
     world.tasks[fact.task] = replace(view, tries=(*view.tries, one))
 
 

@@ -34,6 +34,7 @@ _TABLES: Final = """
     create table if not exists finished (shelf text, name text, value text, primary key (shelf, name))
         without rowid;
 """
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _SHELVES: Final = tuple(shape(Finished) or ())
 
 
@@ -203,7 +204,7 @@ def _rows(shelf: str, here: dict[str, Any], over: frozenset[str]) -> Iterator[tu
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 -- anything that JSON has
-    return json.dumps(value, separators=(",", ":"))
+    return _JSON.encode(value)
 
 
 def loaded_at(world: World) -> Mark | None:

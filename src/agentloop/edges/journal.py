@@ -8,10 +8,12 @@ rests on it; the cycle then puts the damaged file aside and a line in the place 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import re
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agentloop.domain.codec import CodecError, decode, encode
@@ -100,8 +102,9 @@ class Journal:
     def world(self) -> World:
         """Return the fold over all entries. Raises JournalError."""
         world, mark = self._index.load(self._holds) or (World(), None)
-        for entry in self.entries(mark):
-            world.apply(entry)
+        with _uncollected():
+            for entry in self.entries(mark):
+                world.apply(entry)
         self._known = self.last_number()
         return world
 
@@ -228,6 +231,18 @@ class Journal:
         newest = max(self._files(), default=None, key=lambda path: path.name)
         wanted = self._home.journal_of(entry.at)
         return wanted if newest is None else max(wanted, newest, key=lambda path: path.name)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector of cycles from walking over a growing world again and again: a fold makes none."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
 
 
 class _Mending:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 from agentloop.edges.runtime import Stamp, stamp_of
@@ -42,15 +43,20 @@ def differing(home: Home, seen: Mapping[str, Stamp]) -> tuple[str, ...]:
 
 def _editable(home: Home) -> Iterator[str]:
     # Text, not paths: somebody waits for the wake that they sent, and there may be thousands of issues.
-    above = len(str(home.root)) + 1
-    yield str(home.relay)[above:]
-    for folder in (str(home.issues), str(home.pulls)):
-        inside = folder[above:]
+    relay, *folders = _places(home)
+    yield relay
+    for inside in folders:
+        folder = f"{home.root}/{inside}"
         try:
             names = os.listdir(folder)  # noqa: PTH208 -- see above
         except OSError:
             continue
         yield from (f"{inside}/{name}" for name in names if name.endswith(".md") and name[0] != ".")
+
+
+@cache
+def _places(home: Home) -> tuple[str, ...]:
+    return tuple(path.relative_to(home.root).as_posix() for path in (home.relay, home.issues, home.pulls))
 
 
 def _stamped(root: Path, paths: Iterator[str]) -> dict[str, Stamp]:
