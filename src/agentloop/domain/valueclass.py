@@ -207,9 +207,8 @@ def _copier(plan: _Plan) -> Any:  # noqa: ANN401 -- a function
     names: dict[str, Any] = {"_set": object.__setattr__, "_new": object.__new__, "_none": _Given}
     names["_cls"] = plan.cls
     arguments = ["self", "/", *(["*"] if plan.fields else []), *(f"{name}=_none" for name in plan.fields)]
-    lines = ["made = _new(_cls)"]
-    for name in plan.fields:
-        lines.append(_setting(plan, name, f"self.{name} if {name} is _none else {name}", names, of="made"))
+    kept = {name: f"self.{name} if {name} is _none else {name}" for name in plan.fields}
+    lines = ["made = _new(_cls)", *(_setting(plan, *one, names, of="made") for one in kept.items())]
     if hasattr(plan.cls, "__post_init__"):
         lines.append("made.__post_init__()")
     return _made(plan, "replace", ", ".join(arguments), [*lines, "return made"], names)
