@@ -23,7 +23,7 @@ from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.valueclass import replace
 from agentloop.domain.work import RETRY, Delivered, End, Finding
 from agentloop.domain.world import Closed
-from agentloop.errors import ConflictError, NotFoundError, TargetError
+from agentloop.errors import ConflictError, GoneError, NotFoundError, TargetError
 from agentloop.ports import Rejected
 from agentloop.specs import attempt_spec, gate_spec, the_target, the_try
 
@@ -480,10 +480,9 @@ class Actor:
 
     def _is_lost(self, view: TaskView, commit: str) -> bool:
         target = the_target(self._settings, view.task.target)
-        self._out.repositories.head(target)  # a target out of reach is another matter, and raises
         try:
             self._out.repositories.paths(target, commit)
-        except TargetError:
+        except GoneError:  # a target out of reach is another matter
             return True
         return False
 

@@ -5,6 +5,7 @@ AgentloopError          what is wrong, how to mend it, where to read on
 ├── HomeError           the home is missing, damaged or not ours to write
 ├── BusyError           somebody else holds what is needed: try again later, nothing is wrong
 ├── TargetError         a target repository cannot be used: its work is parked, the rest goes on
+│   └── GoneError       it can, and the commit is not in it any more: what hangs on it is done anew
 ├── NotFoundError       the thing named does not exist
 ├── ConflictError       what was asked does not fit the state of things
 ├── UnsafeError         something needed to run safely is missing: fail closed
@@ -47,6 +48,10 @@ class BusyError(AgentloopError):
 
 class TargetError(AgentloopError):
     """A target repository cannot be used."""
+
+
+class GoneError(TargetError):
+    """A commit is not in its repository any more."""
 
 
 class NotFoundError(AgentloopError):

@@ -116,7 +116,7 @@ class Repositories(Protocol):
         """Return a file's text at a commit (undecodable bytes replaced), or None when there is none."""
 
     def paths(self, target: Target, commit: str) -> tuple[str, ...]:
-        """Return every path in the commit's tree."""
+        """Return every path in the commit's tree. Raises GoneError for an unknown commit, TargetError."""
 
     def folder(self, target: Target) -> Path:
         """Return the mirror's folder."""

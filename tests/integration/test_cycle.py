@@ -1086,6 +1086,39 @@ def test_a_result_that_went_with_the_runtime_folder_is_worked_out_again(cycles: 
     assert house.executor.alive() == ("attempt:1.1.2",)
 
 
+class HardToRead(MemoryRepositories):
+    """Targets whose branches can be told, and whose commits cannot be read for as long as `failing`."""
+
+    failing = True
+
+    def paths(self, target: Target, commit: str) -> tuple[str, ...]:
+        """Raise TargetError while it fails."""
+        if self.failing:
+            raise TargetError(f"target {target.name}: git could not be started")
+        return super().paths(target, commit)
+
+
+@pytest.mark.parametrize("read_again_before", ["the gate", "publishing"])
+def test_a_result_that_cannot_be_read_just_now_is_not_given_up(read_again_before: str) -> None:
+    """Only a commit that is gone is worked out again; git that fails is a problem that is said."""
+    house = quiet_house()
+    house.repositories = hard = HardToRead(house.forge.branches)
+    house.work()
+    if read_again_before == "publishing":
+        hard.failing = False
+        house.cycle()
+        house.work()
+        hard.failing = True
+    ended = house.cycle()
+    assert any("git could not be started" in one for one in ended.problems)
+    hard.failing = False
+    for _ in range(4):
+        house.cycle()
+        house.work()
+    assert house.executor.started.count("attempt:1.1.2") == 0
+    assert len(house.forge.observe(frozenset())) == 1
+
+
 def _taken(house: House, attempt: str) -> str:
     other = quiet_house()
     other.work()

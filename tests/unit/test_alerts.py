@@ -80,6 +80,20 @@ def test_a_task_that_waits_for_money_says_so_on_its_issue_once() -> None:
     assert due(told.scene(settings())) == ()
 
 
+def test_what_an_hour_holds_up_is_not_told_again_when_the_clock_strikes() -> None:
+    """The same words about the same wait are told once; the next wait is another one."""
+    told = Told().issue().planned("7.1")
+    told.now = told.now.replace(minute=25)
+    spend(told, 2)
+    narrow = settings(hour_usd=2)
+    first = tell(told, narrow)
+    assert [one.partition("; ")[2] for one in first[1:]] == ["more is free from 10:26 UTC on"]
+    told.now = told.now.replace(hour=10, minute=5)
+    assert (tell(told, narrow), len(standing(told.scene(narrow)))) == ([], 1)
+    told.now = told.now.replace(minute=26)
+    assert len(tell(spend(told, 2), narrow)) == 2
+
+
 def test_an_admin_that_cannot_be_asked_is_told_on_the_issue() -> None:
     """Its words wait for a decision."""
     told = spend(Told().issue(), 19.5)

@@ -104,7 +104,8 @@ def _key(scene: Scene, rest: Rest, what: str, view: TaskView | None = None) -> s
     name = rest.name.removeprefix("limits.")
     period = str(rest.most)  # told again when it was raised and is reached again
     if name.startswith("hour"):
-        period = f"{scene.now:%Y-%m-%dT%H} {period}"
+        # By its end: what is held up until twenty past is not told again when the clock strikes.
+        period = f"{rest.until or scene.now:%Y-%m-%dT%H} {period}"
     elif "day" in name:
         period = f"{scene.now:%Y-%m-%d} {period}"
     about = ""

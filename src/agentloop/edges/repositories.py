@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentloop.edges.git import Git, GitError
-from agentloop.errors import TargetError
+from agentloop.errors import GoneError, TargetError
 from agentloop.home import Home
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class GitRepositories:
         return _cut(git.run("cat-file", "blob", entry[1], limit_bytes=limit_bytes), limit_bytes)
 
     def paths(self, target: Target, commit: str) -> tuple[str, ...]:
-        """Return every path in the commit's tree. Raises TargetError for an unknown commit."""
+        """Return every path in the commit's tree. Raises GoneError for an unknown commit, TargetError."""
         listed = self._git(target, commit).run("ls-tree", "-r", "-z", "--name-only", commit)
         return tuple(name.decode("utf-8", "replace") for name in listed.split(b"\0") if name)
 
@@ -148,7 +148,7 @@ class GitRepositories:
         if not mirror.has(commit):
             mirror.fetch()
             if not mirror.has(commit):
-                raise TargetError(
+                raise GoneError(
                     f"target {mirror.target}: commit {commit[:12]} is not in the repository any more",
                     fix="start the work anew: it will begin from the branch as it is now",
                 )

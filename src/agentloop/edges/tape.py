@@ -284,7 +284,13 @@ def raised_by(error: AgentloopError | OSError) -> tuple[str, ...]:
     return ("OSError", str(error.errno or 0), error.strerror or str(error), str(error.filename or ""))
 
 
-_ERRORS = {kind.__name__: kind for kind in AgentloopError.__subclasses__()}
+def _with_all_below(kind: type[AgentloopError]) -> Iterator[type[AgentloopError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _with_all_below(each)
+
+
+_ERRORS = {kind.__name__: kind for kind in _with_all_below(AgentloopError)}
 
 
 def error_from(raised: tuple[str, ...]) -> AgentloopError | OSError:

@@ -23,7 +23,7 @@ from agentloop.domain.relay import FIRST, Relay, fit, merge, render, stamp_in
 from agentloop.domain.shares import Share
 from agentloop.domain.work import AttemptSpec, End, Finding, GateSpec, Stopped, Verdict, tip_of
 from agentloop.domain.world import World
-from agentloop.errors import ConflictError, JournalError, NotFoundError, TargetError, UnsafeError
+from agentloop.errors import ConflictError, GoneError, JournalError, NotFoundError, TargetError, UnsafeError
 from agentloop.ports import HandedOn, HeldRelay, Rejected, Taken
 
 if TYPE_CHECKING:
@@ -334,10 +334,10 @@ class MemoryRepositories:
         return None if text is None else text[:limit_bytes]
 
     def paths(self, target: Target, commit: str) -> tuple[str, ...]:
-        """Return every path; every commit has the same. Raises TargetError for one that is lost."""
+        """Return every path; the same for every commit. Raises GoneError for a lost one, TargetError."""
         self._look(target)
         if commit in self.lost:
-            raise TargetError(f"commit {commit[:12]} is not in the repository any more")
+            raise GoneError(f"commit {commit[:12]} is not in the repository any more")
         return tuple(sorted(self.files))
 
     def folder(self, target: Target) -> Path:
