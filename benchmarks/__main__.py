@@ -7,11 +7,11 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import commands, growth, plots, relaying, waking
+from benchmarks import commands, growth, plots, relaying, spending, waking
 from benchmarks.measuring import COMMAND, Row, made_home
 
 GROUPS: dict[str, ModuleType] = {
@@ -19,6 +19,7 @@ GROUPS: dict[str, ModuleType] = {
     "waking": waking,
     "relay": relaying,
     "growth": growth,
+    "spending": spending,
 }
 FOLDER = Path(__file__).resolve().parents[1]
 
@@ -40,7 +41,11 @@ def main() -> int:
     parser.add_argument("--only", choices=GROUPS, action="append", help="this group; may be repeated")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     parser.add_argument("--plots", type=Path, help="draw them into this folder, e.g. docs/plots")
+    parser.add_argument("--draw", type=Path, help="measure nothing: draw the figures that --json wrote there")
     given = parser.parse_args()
+    if given.draw:
+        plots.draw(_written(given.draw), given.plots or FOLDER / "docs/plots")
+        return 0
     if not Path(COMMAND).exists():
         parser.error(f"there is no {COMMAND}")
     rows: list[Row] = []
@@ -58,6 +63,11 @@ def main() -> int:
         f"{sum(row.kept for row in promised)} of {len(promised)} promises kept; medians of {given.runs} runs"
     )
     return 0 if all(row.kept for row in promised) else 1
+
+
+def _written(path: Path) -> list[Row]:
+    names = {field.name for field in fields(Row)}
+    return [Row(**{name: one[name] for name in names & one.keys()}) for one in json.loads(path.read_text())]
 
 
 def _leave(rows: list[Row], figures: Path | None, drawings: Path | None) -> None:

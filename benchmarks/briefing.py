@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agentloop.admin.briefing import brief
+from agentloop.admin.tools import tools
 from agentloop.domain.facts import Entry
 from agentloop.domain.observed import Observed
 from agentloop.domain.scene import Scene
@@ -17,12 +18,13 @@ from agentloop.domain.settings import Settings
 from agentloop.domain.signals import matters, news
 from agentloop.domain.world import World
 from agentloop.edges.tracker import FileTracker
+from agentloop.prompts import render
 
 LOOKS = 5
 
 
 def main(count: int) -> None:
-    """Print the bytes of the briefing and the milliseconds of a look, as JSON."""
+    """Print the bytes of the briefing and of what goes before it, and the milliseconds of a look, as JSON."""
     with tempfile.TemporaryDirectory() as folder:
         issues = Path(folder) / "issues"
         issues.mkdir()
@@ -43,7 +45,14 @@ def main(count: int) -> None:
     world.apply(Entry(at=now, cycle=1, facts=news(world, observed)))
     scene = Scene(world=world, observed=observed, settings=Settings())
     told = brief(scene, matters(world, observed), relay="")
-    print(json.dumps({"bytes": len(told.text.encode()), "look_ms": sorted(seconds)[LOOKS // 2] * 1000}))
+    shown = [{"name": one.name, "description": one.description, "schema": one.schema} for one in tools()]
+    found = {
+        "bytes": len(told.text.encode()),
+        "prompt_bytes": len(render("admin").encode()),
+        "tools_bytes": len(json.dumps(shown).encode()),
+        "look_ms": sorted(seconds)[LOOKS // 2] * 1000,
+    }
+    print(json.dumps(found))
 
 
 main(int(sys.argv[1]))
