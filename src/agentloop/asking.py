@@ -59,7 +59,14 @@ class Admin:
         """Return how asking ended, what it cost, and the matters that were shown."""
         from agentloop.admin.briefing import brief
 
-        briefing = brief(scene, matters, relay=relay, stall=stall, marks=self._mark)
+        briefing = brief(
+            scene,
+            matters,
+            relay=relay,
+            stall=stall,
+            marks=self._mark,
+            diffs=lambda attempt: self.diff(scene, attempt),
+        )
         # Its reservation is in the journal already: the world's cycle is this one.
         folder = self._folder or self._home.cycle(scene.world.cycle)
         self._tape.call("briefing", briefing.text, lambda: self._keep(folder, briefing.text), as_it_is)
@@ -172,6 +179,13 @@ class Admin:
             if found
             else f"there is no issue {issue!r} to read"
         )
+
+    def diff(self, scene: Scene, attempt: str) -> str:
+        """Return what an attempt changed, for the briefing; "" when nobody can say."""
+        try:
+            return self._diff(scene, attempt)
+        except (AgentloopError, OSError):
+            return ""  # it is said there that it has to be asked for, and why not is the answer to that
 
     def _diff(self, scene: Scene, attempt: str) -> str:
         view = scene.world.tasks.get(attempt.rpartition(".")[0])

@@ -8,6 +8,7 @@ money is spent. What would follow from effects that did not happen is told as fa
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentloop import cycle, wiring
@@ -193,7 +194,9 @@ class _Account:
         self, scene: Scene, matters: tuple[Matter, ...], *, stall: str, relay: str, purse_micros: int
     ) -> tuple[Reply, Spent, tuple[str, ...]]:
         """Return the outcome, the cost, and the ids of the matters that were shown."""
-        self.briefing = brief(scene, matters, relay=relay, stall=stall).text
+        known = Admin(self._home, self._settings, self._outside)
+        diffs = partial(known.diff, scene)
+        self.briefing = brief(scene, matters, relay=relay, stall=stall, diffs=diffs).text
         if self._before_asking is None:
             return SILENT, self.spent, ()
         self.missing = _missing_key(self._settings)

@@ -127,7 +127,7 @@ def step(rest: str, has: str = "issue 7 is new") -> str:
 
 
 def test_decisions_come_back_typed_in_their_order_with_the_relays_change(tmp_path: Path) -> None:
-    """Several calls in one answer, and an end in words."""
+    """Several calls in one answer; handing the relay on beside them ends the talk, with no call more."""
     script = step(
         """
 [[step.call]]
@@ -150,7 +150,32 @@ input = { rationale = "waits" }
         ),
         delta=RelayDelta(next_action="Wait for Ana."),
         models=(MODEL,),
-        turns=2,
+        turns=1,
+    )
+    assert len(asked.requests) == 1
+
+
+def test_the_relay_alone_or_beside_something_to_read_does_not_end_the_talk() -> None:
+    """Who has decided nothing yet, or still waits for an answer, is asked on."""
+    relay = ToolUse(id="t1", name="relay", input={"next_action": "Wait."})
+    read = ToolUse(id="t2", name="read_file", input={"path": "README.md"})
+    sleep = ToolUse(id="t3", name="sleep", input={"rationale": "r"})
+    turns = [(relay,), (relay, sleep, read), (relay,)]
+    model = Says(*(Answered(blocks=one, stop="tool_use", usage=NOTHING_USED, model=MODEL) for one in turns))
+    reply = decide(
+        model,
+        name=MODEL,
+        prompt="",
+        briefing=BRIEFING,
+        look=lambda _look: "words",
+        bounds=Bounds(turns=6, seconds=60, max_output_tokens=100, call_seconds=10),
+        clock=VirtualClock(),
+    )
+    assert reply == Proposal(
+        decisions=(d.Sleep(rationale="r"),),
+        delta=RelayDelta(next_action="Wait."),
+        models=(MODEL,),
+        turns=3,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentloop.admin.briefing import Briefing, brief, fence, issue_text
+from agentloop.admin.briefing import DIFFS_SHOWN, TOO_LONG, Briefing, brief, fence, issue_text
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, Comment
@@ -43,6 +43,25 @@ def comment(number: int, body: str, **changes: Any) -> Comment:  # noqa: ANN401 
     """A trusted person's comment."""
     made = Comment(id=f"c{number}", author="ana", body=body, at=BEGAN + timedelta(minutes=number))
     return replace(made, **changes)
+
+
+def test_a_green_attempts_diff_is_shown_whole_or_not_at_all() -> None:
+    """One call less for the admin; of several as many as there is room for, the others are to be read."""
+    told = Told().issue().planned("7.1", "7.2", "7.3").green("7.1.1").green("7.2.1").green("7.3.1")
+    sizes = {"7.1.1": DIFFS_SHOWN - 100, "7.2.1": 101, "7.3.1": 100}
+    scene = told.scene()
+    found = brief(
+        scene,
+        matters(scene.world, scene.observed),
+        relay="",
+        diffs=lambda attempt: "+" * sizes[attempt],
+    )
+    shown = {one["label"]: len(one["words"]) for one in FENCED.finditer(found.text)}
+    assert {name: size for name, size in shown.items() if name.startswith("diff of")} == {
+        "diff of 7.1.1": DIFFS_SHOWN - 100,
+        "diff of 7.3.1": 100,
+    }
+    assert found.text.count(TOO_LONG) == 1
 
 
 def test_a_briefing_tells_what_needs_a_decision_and_where_all_stands() -> None:

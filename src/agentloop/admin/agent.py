@@ -1,5 +1,8 @@
 """The admin agent: a briefing goes in, typed decisions come out. Stateless, and it touches nothing.
 
+The talk is over with the answer that hands the relay on beside its decisions: nobody pays for one more call
+in which the model only says that it has finished.
+
 A tool call that does not fit, an answer that was cut off or an answer without a decision is shown back once
 with what is wrong. What still does not fit then fails the cycle, and nothing of it is applied.
 """
@@ -143,8 +146,16 @@ def _answered(talk: _Talk, answer: Answered, look: Callable[[Look], str], turn: 
         results = tuple(_complaint(use, said) for use, said in calls)
     else:
         results = tuple(_result(talk, use, said, look) for use, said in calls)
+        if talk.decisions and _hands_on(calls):
+            return _finished(talk, answer, turn)
     talk.messages.append(Message(role="user", blocks=results))
     return None
+
+
+def _hands_on(calls: list[tuple[ToolUse, Said | Look | Malformed]]) -> bool:
+    """Whether an answer calls `relay`, the last word, and wants nothing read."""
+    kinds = [type(said) for _, said in calls]
+    return RelayDelta in kinds and not {ReadIssue, ReadDiff, ReadLog, ReadFile} & set(kinds)
 
 
 def _finished(talk: _Talk, answer: Answered, turn: int) -> Reply | None:

@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from agentloop.domain.world import IssueView
 
     Marks: TypeAlias = Callable[[], str]
+    Diffs: TypeAlias = Callable[[str], str]
 
 ISSUES_IN_FULL = 3
 ISSUES_NAMED = 12
 TASKS_NAMED = 15
 PROBLEMS_SHOWN = 5
 WORDS_SHOWN = 6000
+DIFFS_SHOWN = 6000
+"""Characters of diffs in one briefing, all green attempts together.
+
+A diff is shown whole or not at all: who accepts one has to have seen its end.
+"""
+TOO_LONG = "Its diff is not shown here: read it with `read_diff`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,19 +76,30 @@ def _visible(words: str) -> str:
     )
 
 
+def _unread(_attempt: str) -> str:
+    return ""
+
+
 def brief(
-    scene: Scene, matters: tuple[Matter, ...], *, relay: str, stall: str = "", marks: Marks = fresh_mark
+    scene: Scene,
+    matters: tuple[Matter, ...],
+    *,
+    relay: str,
+    stall: str = "",
+    marks: Marks = fresh_mark,
+    diffs: Diffs = _unread,
 ) -> Briefing:
     """Return the briefing for this look. `relay` is the relay's text, `stall` what the stall rule says.
 
-    `marks` draws the marks of the fences.
+    `marks` draws the marks of the fences; `diffs` reads what an attempt changed, "" when it cannot.
     """
     shown = matters[: ISSUES_IN_FULL * 2]
+    green = _diffs(shown, diffs)
     parts = [
         f"# Briefing of cycle {scene.world.cycle}, {scene.now:%Y-%m-%d %H:%M} UTC",
         _section("What needs your decision", [f"- {one.says}" for one in shown], _more(matters, shown)),
         stall,
-        *(_matter(scene, one, marks) for one in shown),
+        *(_matter(scene, one, marks, green.get(one.about, "")) for one in shown),
         _fenced(
             "Problems", [f"- {one_line(text)}" for text in scene.observed.problems[:PROBLEMS_SHOWN]], marks
         ),
@@ -111,12 +129,26 @@ def _more(everything: tuple[object, ...], shown: tuple[object, ...]) -> str:
     return f"- and {left} more, shown in a later cycle" if left > 0 else ""
 
 
-def _matter(scene: Scene, matter: Matter, marks: Marks) -> str:
+def _diffs(shown: tuple[Matter, ...], diffs: Diffs) -> dict[str, str]:
+    """Return the diffs that are shown, by attempt: as many of the green ones as there is room for."""
+    room, found = DIFFS_SHOWN, {}
+    for attempt in [one.about for one in shown if one.kind == "green"]:
+        text = diffs(attempt)
+        if text and len(text) <= room:
+            found[attempt] = text
+            room -= len(text)
+    return found
+
+
+def _matter(scene: Scene, matter: Matter, marks: Marks, diff: str) -> str:
     match matter.kind:
         case "issue":
             issue = scene.observed.issue(matter.about)
             return issue_text(issue, scene.world.issues[matter.about], marks=marks) if issue else ""
-        case "green" | "returned":
+        case "green":
+            shown = fence(f"diff of {matter.about}", diff, DIFFS_SHOWN, marks=marks) if diff else TOO_LONG
+            return "\n\n".join(filter(None, (_attempt(scene, matter.about, marks), shown)))
+        case "returned":
             return _attempt(scene, matter.about, marks)
         case _:
             return ""

@@ -159,9 +159,9 @@ class Limits:
 class Models:
     """Which model plays which role, and what steps in when it refuses or is out."""
 
-    admin: str = setting("claude-opus-5-5", "model of the admin agent", kind="model")
+    admin: str = setting("claude-sonnet-5-5", "model of the admin agent", kind="model")
     admin_fallback: str = setting(
-        "claude-opus-5", "used when the admin's model refuses or is out; empty = none", kind="model"
+        "claude-sonnet-5", "used when the admin's model refuses or is out; empty = none", kind="model"
     )
     worker: str = setting("claude-sonnet-5-5", "model of the built-in worker agent", kind="model")
     worker_fallback: str = setting(
