@@ -15,7 +15,7 @@ from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.scene import Scene
 from agentloop.domain.shares import Share, in_all, split
 from agentloop.domain.valueclass import dataclass, replace
-from agentloop.domain.world import World, role_of
+from agentloop.domain.world import World, pieces_of, role_of
 
 if TYPE_CHECKING:
     from agentloop.domain.settings import Settings
@@ -108,20 +108,36 @@ def charged(entries: Iterable[f.Entry]) -> tuple[World, tuple[Charge, ...]]:
     charges: list[Charge] = []
     for entry in entries:
         world.apply(entry)
-        charges += [
-            Charge(
-                at=entry.at,
-                purse=fact.purse,
-                model=fact.model or UNNAMED,
-                settled_micros=fact.micros,
-                unresolved_micros=fact.unresolved_micros,
-                shares=fact.shares,
-                issues=fact.issues,
-            )
-            for fact in entry.facts
-            if isinstance(fact, f.Settled)
-        ]
+        for fact in entry.facts:
+            if isinstance(fact, f.Settled):
+                charges += _charges(world, fact, entry.at)
     return world, tuple(charges)
+
+
+def _charges(world: World, fact: f.Settled, at: datetime) -> Iterable[Charge]:
+    """Return a settlement by when it was spent; the limits of an hour and of a day count it so."""
+    whole = Charge(
+        at=at,
+        purse=fact.purse,
+        model=fact.model or UNNAMED,
+        settled_micros=fact.micros,
+        unresolved_micros=fact.unresolved_micros,
+        shares=fact.shares,
+        issues=fact.issues,
+    )
+    if not fact.spells:
+        return [whole]
+    pieces = [(one, in_all(one.shares)) for one in pieces_of(world, fact, at)]
+    return [
+        replace(
+            whole,
+            at=one.at,
+            settled_micros=sums.micros,
+            unresolved_micros=sums.unresolved_micros,
+            shares=one.shares,
+        )
+        for one, sums in pieces
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

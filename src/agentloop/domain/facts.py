@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from agentloop.domain.decisions import Decision, Wake
 from agentloop.domain.effects import Effect
 from agentloop.domain.shares import Share
+from agentloop.domain.spells import Spell
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.work import Finding, Outcome, Task, Verdict
 
@@ -347,6 +348,8 @@ class Settled:
     """The same, model by model, with calls and tokens; empty when the ledger is gone, as in old journals."""
     issues: tuple[str, ...] = ()
     """The issues that the admin was asked about: each bears an equal share of it."""
+    spells: tuple[Spell, ...] = ()
+    """When it was spent, ten minutes at a time; what they do not name counts when this was recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

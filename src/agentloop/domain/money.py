@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, assert_never
 from agentloop.domain.model import OutOfBudget, Request, Usage, message_bytes, request_bytes
 from agentloop.domain.settings import MICROS, Limits, Price, micros
 from agentloop.domain.shares import Share, by_model
+from agentloop.domain.spells import Spell, spells
 from agentloop.domain.valueclass import dataclass, replace
 
 # What a vendor adds to the words it is sent: the frame of each message, its own prompt for tool use
@@ -255,6 +256,22 @@ def shares_of(entries: Iterable[Entry]) -> tuple[Share, ...]:
     A call that comes twice counts once (the dearer); one that is settled and was never seen reserved has no
     model's name.
     """
+    reserved, settled = _by_call(entries)
+    calls = [_share_of(reserved.get(call), one) for call, one in settled.items()]
+    open_calls = [_open_share(one) for call, one in reserved.items() if call not in settled]
+    return by_model([*calls, *open_calls])
+
+
+def spells_of(entries: Iterable[Entry]) -> tuple[Spell, ...]:
+    """Return when the settled calls in a ledger were settled, as `spells` does.
+
+    The open ones are in none: nobody knows until when they were served.
+    """
+    reserved, settled = _by_call(entries)
+    return spells((one.at, _share_of(reserved.get(call), one)) for call, one in settled.items())
+
+
+def _by_call(entries: Iterable[Entry]) -> tuple[dict[str, Reserved], dict[str, Settled]]:
     reserved: dict[str, Reserved] = {}
     settled: dict[str, Settled] = {}
     for entry in entries:
@@ -267,9 +284,7 @@ def shares_of(entries: Iterable[Entry]) -> tuple[Share, ...]:
                 settled[entry.call] = entry if paid is None or _rank(entry) > _rank(paid) else paid
             case _:
                 assert_never(entry)
-    calls = [_share_of(reserved.get(call), one) for call, one in settled.items()]
-    open_calls = [_open_share(one) for call, one in reserved.items() if call not in settled]
-    return by_model([*calls, *open_calls])
+    return reserved, settled
 
 
 def _rank(entry: Entry) -> tuple[object, ...]:

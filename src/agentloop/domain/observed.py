@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from agentloop.domain.issue import Issue, Pull
 from agentloop.domain.shares import Share
+from agentloop.domain.spells import Spell
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import RETRY, End, GateBroken, Verdict
 
@@ -40,6 +41,7 @@ class Lost:
     spent_micros: int | None = 0
     shares: tuple[Share, ...] = ()
     said: str = ""
+    spells: tuple[Spell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,8 @@ class AttemptEnded:
     shares: tuple[Share, ...] = ()
     said: str = ""
     """The end of its log, in words."""
+    spells: tuple[Spell, ...] = ()
+    """When what it settled was spent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,20 @@ def in_all(shares: Iterable[Share]) -> Share:
     return total
 
 
+def less(shares: Iterable[Share], taken: Iterable[Share]) -> tuple[Share, ...] | None:
+    """Return what is left of `shares` without `taken`, by model; None when more was taken than is there."""
+    left = {one.model: one for one in by_model(shares)}
+    for one in by_model(taken):
+        whole = left.get(one.model, Share(model=one.model))
+        left[one.model] = replace(
+            whole, **{name: getattr(whole, name) - getattr(one, name) for name in _SUMMED}
+        )
+    amounts = [[getattr(one, name) for name in _SUMMED] for one in left.values()]
+    if any(amount < 0 for each in amounts for amount in each):
+        return None
+    return tuple(one for one, each in zip(left.values(), amounts, strict=True) if any(each))
+
+
 def split(share: Share, parts: int) -> tuple[Share, ...]:
     """Return `share` in `parts` that add up to it; what does not divide falls to the first ones."""
 

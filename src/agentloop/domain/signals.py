@@ -20,7 +20,7 @@ from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
 from agentloop.domain.resets import waits_until
 from agentloop.domain.shares import in_all
 from agentloop.domain.states import Green, Queued, Returned, TaskView, own_verdict
-from agentloop.domain.valueclass import dataclass
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import Delivered, GateBroken, LimitedBy, Verdict
 from agentloop.domain.world import Closed, World
 
@@ -154,8 +154,9 @@ def job_news(world: World, seen: Seen) -> list[facts.Fact]:
                 models=end.models,
                 said=seen.said,
             )
-            spent = _settled(
-                end.attempt, seen.settled_micros, seen.unresolved_micros, end.models, seen.shares
+            spent = replace(
+                _settled(end.attempt, seen.settled_micros, seen.unresolved_micros, end.models, seen.shares),
+                spells=seen.spells,
             )
             match end.outcome:
                 case LimitedBy(until=until, detail=detail):
@@ -188,7 +189,8 @@ def _lost_money(world: World, lost: Lost) -> facts.Settled:
     # ledger is gone that is all it was given, unless it never came to be.
     if lost.shares:
         whole = in_all(lost.shares)
-        return _settled(lost.attempt, whole.micros, whole.unresolved_micros, (), lost.shares)
+        spent = _settled(lost.attempt, whole.micros, whole.unresolved_micros, (), lost.shares)
+        return replace(spent, spells=lost.spells)
     if lost.spent_micros is not None:
         return _settled(lost.attempt, lost.spent_micros, 0)
     start = world.effects.get(operation("start", lost.attempt))

@@ -15,6 +15,7 @@ from agentloop.domain.decisions import Decision, Halt
 from agentloop.domain.effects import Effect
 from agentloop.domain.shares import Share, by_model, in_all, split
 from agentloop.domain.shelf import Shelf
+from agentloop.domain.spells import Spell, spread
 from agentloop.domain.states import (
     Merged,
     Queued,
@@ -159,7 +160,7 @@ class RefusedOnce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recent:
-    """A settlement of a moment ago."""
+    """What was spent a moment ago."""
 
     at: datetime
     micros: int
@@ -205,7 +206,7 @@ class World:
     roles_by_day: Counter[str] = field(default_factory=Counter)
     """Micro-dollars of a role on a day, by `<role>:<date>`."""
     recent: tuple[Recent, ...] = ()
-    """What was settled within the hour before the last settlement, for the limit of an hour."""
+    """What was spent within the hour before the last settlement, for the limit of an hour."""
     history: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """What the latest attempts cost that ended by their own verdict, by `similar(task)`; for estimates."""
     alerted: dict[str, str] = field(default_factory=dict)
@@ -598,15 +599,13 @@ def _settled(world: World, fact: facts.Settled, entry: facts.Entry) -> None:
     world.purses.pop(fact.purse, None)
     shares = _shares_of(fact, world.token_purses.pop(fact.purse, 0))
     spent = fact.micros + fact.unresolved_micros
-    tokens = in_all(shares).tokens
-    day = entry.at.date()
-    world.spent_by_day[day] += spent
-    world.tokens_by_day[day] += tokens
-    world.roles_by_day[f"{role_of(fact.purse)}:{day}"] += spent
+    whole = Recent(at=entry.at, micros=spent, tokens=in_all(shares).tokens)
+    dated = [_recent(one) for one in pieces_of(world, fact, entry.at)] if fact.spells else [whole]
+    for one in dated:
+        _date(world, fact.purse, one, entry.at)
     world.spent_by_purse[fact.purse] = world.spent_by_purse.get(fact.purse, 0) + spent
     world.spent_by_model[fact.model] += spent
     world.unresolved_micros += fact.unresolved_micros
-    _remember(world, Recent(at=entry.at, micros=spent, tokens=tokens))
     kind, _, attempt = fact.purse.partition(":")
     if kind == "attempt":
         _change_try(world, attempt, spent_micros=spent, shares=shares)
@@ -638,10 +637,26 @@ def similar(task: Task) -> str:
     return f"{task.kind} {task.target}"
 
 
-def _remember(world: World, one: Recent) -> None:
+def pieces_of(world: World, fact: facts.Settled, at: datetime) -> tuple[Spell, ...]:
+    """Return what a purse took by when it counts; `at` is when it is settled."""
+    kind, _, attempt = fact.purse.partition(":")
+    view = world.tasks.get(attempt.rpartition(".")[0]) if kind == "attempt" else None
+    began = next((one.started for one in view.tries if one.attempt == attempt), None) if view else None
+    return spread(fact.shares, fact.spells, began=began, at=at)
+
+
+def _recent(spell: Spell) -> Recent:
+    whole = in_all(spell.shares)
+    return Recent(at=spell.at, micros=whole.most_micros, tokens=whole.tokens)
+
+
+def _date(world: World, purse: str, one: Recent, now: datetime) -> None:
+    day = one.at.date()
+    world.spent_by_day[day] += one.micros
+    world.tokens_by_day[day] += one.tokens
+    world.roles_by_day[f"{role_of(purse)}:{day}"] += one.micros
     if one.micros or one.tokens:
-        kept = tuple(each for each in world.recent if each.at > one.at - AN_HOUR)
-        world.recent = (*kept, one)
+        world.recent = tuple(each for each in (*world.recent, one) if each.at > now - AN_HOUR)
 
 
 def _learn(world: World, attempt: str, fact: facts.Settled) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
 from agentloop.domain.codec import CodecError, NewerError, decode, encode
 from agentloop.domain.effects import StartAttempt, StartGate, StopAttempt
-from agentloop.domain.money import shares_of
+from agentloop.domain.money import shares_of, spells_of
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running, Seen
 from agentloop.domain.shares import Share, in_all
 from agentloop.domain.work import End, GateBroken, Verdict
@@ -272,7 +272,8 @@ def _ended(folder: RunFolder) -> AttemptEnded | None:
     end = _read(End, folder.end)
     if end is None:
         return None
-    shares = _shares(folder)
+    entries = Ledger(folder.ledger).entries()
+    shares = shares_of(entries)
     whole = in_all(shares)
     return AttemptEnded(
         end=end,
@@ -280,17 +281,20 @@ def _ended(folder: RunFolder) -> AttemptEnded | None:
         unresolved_micros=whole.unresolved_micros,
         shares=shares,
         said=last_words(folder.events),
+        spells=spells_of(entries),
     )
 
 
 def _lost(folder: RunFolder, attempt: str) -> Lost:
-    shares = _shares(folder)
+    entries = Ledger(folder.ledger).entries()
+    shares = shares_of(entries)
     return Lost(
         attempt=attempt,
         role="attempt",
         spent_micros=in_all(shares).most_micros,
         shares=shares,
         said=last_words(folder.events),
+        spells=spells_of(entries),
     )
 
 
