@@ -251,6 +251,7 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
         seen=_tried(course, "the attempts", lambda: out.executor.observe(frozenset(jobs))),
         human=relay.human,
         disk_mb=_disk(parts, course),
+        disk_short=_disk_short(parts, course),
         retries=_tried(course, "persons' requests", out.asked),
         problems=tuple(course.problems),
     )
@@ -308,6 +309,15 @@ def _disk(parts: Parts, course: _Course) -> int:
             f"raise limits.disk_mb (it is {limit})"
         )
     return used
+
+
+def _disk_short(parts: Parts, course: _Course) -> bool:
+    short = parts.outside.disk_short()
+    if short:
+        course.problems.append(
+            "the disk is nearly full (limits.free_mb): no attempt is started; make room, the rest goes on"
+        )
+    return short
 
 
 def _tried(course: _Course, what: str, look: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:

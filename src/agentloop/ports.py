@@ -212,5 +212,7 @@ class Outside:
     """Keeps the disk bounded; is given what names the attempts whose tasks are over."""
     disk_mb: Callable[[], int] = int
     """Returns the megabytes that were in use when the disk was measured last."""
+    disk_short: Callable[[], bool] = bool
+    """Whether the disk has too little left for a start."""
     heard: Callable[[str], None] = _nothing
     """Takes a request away, by its id: it is in the journal now."""

@@ -91,6 +91,7 @@ def taped_outside(outside: Outside, tape: Tape) -> Outside:
         gate_folder=lambda run: tape.call("gate_folder", run, lambda: outside.gate_folder(run), as_it_is),
         bound=lambda over: tape.call("bound", None, lambda: _bound(outside, over), as_it_is),
         disk_mb=lambda: tape.call("disk_mb", None, outside.disk_mb, as_it_is),
+        disk_short=lambda: tape.call("disk_short", None, outside.disk_short, as_it_is),
         asked=lambda: tape.call("asked", None, outside.asked, reads(tuple[RetryRequest, ...])),
         heard=lambda name: tape.call("heard", name, lambda: outside.heard(name), as_it_is),
     )

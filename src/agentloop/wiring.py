@@ -17,7 +17,7 @@ from agentloop.asking import Admin, keys
 from agentloop.cycle import Ended, Parts
 from agentloop.domain.observed import Ground
 from agentloop.domain.taping import UNRECORDED
-from agentloop.edges import disk, program, runfolder, runtime
+from agentloop.edges import disk, program, room, runfolder, runtime
 from agentloop.edges.baton import FileBaton
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.executor import LocalExecutor
@@ -62,6 +62,7 @@ def outside(home: Home, settings: Settings) -> Outside:
         gate_folder=lambda attempt: str(home.gate(attempt).root),
         bound=lambda over: disk.bound(home, settings.limits.disk_mb, over),
         disk_mb=lambda: disk.known_mb(home),
+        disk_short=lambda: room.is_short(home.root, settings.limits.free_mb, 2),
         asked=requests.waiting,
         heard=requests.forget,
     )

@@ -36,9 +36,11 @@ from agentloop.domain.work import (
 )
 from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.processes import Identity, alive, me
+from agentloop.edges.room import Room, is_short
 from agentloop.home import Home
 from agentloop.testing.model import ScriptedModel
 from agentloop.worker.leash import Leash, Pulled
+from agentloop.worker.workplace import Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -664,6 +666,41 @@ def test_the_deadline_ends_an_attempt_in_the_middle_of_a_command(stage: Stage) -
         assert outcome.why == "deadline"
         assert stage.delivered(outcome.tip)["new.txt"] == "begun\n"
         assert not running(nap(4444))
+
+
+def test_one_that_fills_the_disk_ends_with_its_work_and_the_reason(stage: Stage) -> None:
+    """In the middle of a command; what is too big to be delivered is not stored once more."""
+    fill = f"echo begun > new.txt; head -c 60000000 /dev/zero > 'big file'; {nap(4747)}"
+    with ScriptedModel(shell(fill)) as model:
+        spec = stage.prepare(model.url)
+        outcome = stage.outcome(dataclasses.replace(spec, limits=Limits(attempt_mb=40, pack_mb=5)))
+        assert isinstance(outcome, Stopped), stage.log()
+        assert (outcome.why, outcome.detail.partition("; ")[2]) == ("disk", "limits.attempt_mb is 40")
+        files = stage.delivered(outcome.tip)
+        assert (files["new.txt"], "big file" in files) == ("begun\n", False)
+        assert not running(nap(4747))
+
+
+def test_a_disk_that_is_nearly_full_ends_an_attempt(tmp_path: Path) -> None:
+    """Of a small disk it is a twentieth that must stay free; where nobody can say, nothing ends."""
+    free = os.statvfs(tmp_path)
+    twentieth = free.f_blocks * free.f_frsize // 20
+    assert not is_short(tmp_path, 0)
+    assert is_short(tmp_path, 10**9, times=21) == (free.f_bavail * free.f_frsize < 21 * twentieth)
+    assert not is_short(tmp_path / "away", 10**9, times=10**6)
+    assert Room(tmp_path, most_mb=10, free_mb=0).lacking() == ""
+
+
+def test_the_lock_of_a_git_that_was_killed_is_in_nobodys_way(stage: Stage) -> None:
+    """A command that ends by a signal may leave one; the worker's next git does not trip over it."""
+    place = Workplace(stage.prepare())
+    place.set_up()
+    lock = place.tree.parent / "git" / "index.lock"
+    assert place.shell(f"touch {lock}; kill -9 $$").status != 0
+    assert place.shell("touch new.txt; git add new.txt").status == 0
+    lock.touch()
+    place.take_up()
+    assert not lock.exists()
 
 
 def test_one_that_wakes_up_long_after_its_deadline_hands_nothing_over(stage: Stage) -> None:

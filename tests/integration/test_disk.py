@@ -90,6 +90,9 @@ def test_no_attempt_is_started_beyond_the_bound() -> None:
     full = replace(scene, observed=replace(scene.observed, disk_mb=10_001))
     assert held_back(scene, told.world.tasks["7.1"]) == ()
     assert held_back(full, told.world.tasks["7.1"]) == ("10001 MB of disk are used (limits.disk_mb)",)
+    short = replace(scene, observed=replace(scene.observed, disk_short=True))
+    said = "the disk is nearly full: less than twice limits.free_mb is left"
+    assert held_back(short, told.world.tasks["7.1"]) == (said,)
 
 
 def test_the_temp_file_of_a_killed_starter_is_swept(tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ class Observed:
     problems: tuple[str, ...] = ()
     disk_mb: int = 0
     """Megabytes that the runtime folder takes, as it was measured last."""
+    disk_short: bool = False
+    """Whether the disk has too little left for a start."""
     retries: tuple[RetryRequest, ...] = ()
     """What persons asked for with `agentloop retry` and no cycle has taken in so far."""
 

@@ -133,7 +133,7 @@ def _house_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
 
 def shared_reasons(scene: Scene, common: Common) -> tuple[str, str, str, str, str]:
     """Return what holds back every queued task alike; "" for each that does not."""
-    given = scene.settings, scene.now, scene.observed.disk_mb, scene.woken
+    given = scene.settings, scene.now, scene.observed.disk_mb, scene.observed.disk_short, scene.woken
     return scene.world.once("shared reasons", given, lambda: _shared_reasons(scene, common))
 
 
@@ -142,12 +142,13 @@ def _shared_reasons(scene: Scene, common: Common) -> tuple[str, str, str, str, s
     off = "workers are switched off (layers.workers = false): the loop only plans"
     busy = f"{common.working} attempts run already (limits.attempts_at_once)"
     limited = f"the provider's limit lasts until {scene.world.limited_until or scene.now:%H:%M} UTC"
-    disk = f"{used} MB of disk are used (limits.disk_mb)"
+    disk = f"{used} MB of disk are used (limits.disk_mb)" if used > limits.disk_mb else ""
+    short = "the disk is nearly full: less than twice limits.free_mb is left"
     fruitless = f"{fruitless_words(scene)}: none is started until something is new (agentloop wake: try)"
     return (
         "" if scene.settings.layers.workers else off,
         busy if common.working >= limits.attempts_at_once else "",
         limited if scene.limited() else "",
-        disk if used > limits.disk_mb else "",
+        disk or (short if scene.observed.disk_short else ""),
         fruitless if scene.fruitless() else "",
     )

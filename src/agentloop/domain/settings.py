@@ -152,6 +152,20 @@ class Limits:
         least=10,
         most=100_000_000,
     )
+    attempt_mb: int = setting(
+        10_000,
+        "megabytes of disk that an attempt may take while it runs (tree, git directory, scratch): beyond it "
+        "it ends, its work committed",
+        least=10,
+        most=100_000_000,
+    )
+    free_mb: int = setting(
+        200,
+        "megabytes that stay free on the disk (a twentieth of a small one): below it attempts end, their "
+        "work committed, and below twice as much none is started; 0 = not looked at",
+        least=0,
+        most=100_000_000,
+    )
     pack_mb: int = setting(50, "megabytes that a result may weigh", least=1, most=2048)
 
 

@@ -164,12 +164,12 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """Ended from outside: deadline, budget, cancelled, no supervisor came back, or killed.
+    """Ended from outside: deadline, budget, cancelled, no supervisor came back, too much disk, or killed.
 
     `tip` as in GaveUp. One that was killed wrote no end record; whoever found it did (`worker/salvage.py`).
     """
 
-    why: Literal["deadline", "budget", "cancelled", "orphaned", "killed"]
+    why: Literal["deadline", "budget", "cancelled", "orphaned", "killed", "disk"]
     detail: str = ""
     tip: str = ""
 

@@ -37,6 +37,7 @@ from agentloop.domain.work import (
 from agentloop.edges.claims import claim
 from agentloop.edges.files import write_durable
 from agentloop.edges.keys import credentials_are_away, find_key, take_key_from_environment
+from agentloop.edges.room import Room
 from agentloop.errors import AgentloopError
 from agentloop.home import Home
 from agentloop.worker import agent
@@ -80,7 +81,8 @@ def main(attempt_id: str, home: Path, connect: Connect) -> int:
         broken = Broken(reason=f"spec.json cannot be used: {error}", fix="it is started again by itself")
         write_end(folder, End(attempt=attempt_id, outcome=broken, at=_now(), turns=0, sandboxed=False))
         return exits.OK
-    leash = Leash(folder, home, deadline=spec.deadline, grace_seconds=spec.worker.grace_seconds)
+    room = Room(folder.root, most_mb=spec.limits.attempt_mb, free_mb=spec.limits.free_mb)
+    leash = Leash(folder, home, deadline=spec.deadline, grace_seconds=spec.worker.grace_seconds, room=room)
     with leash:
         _Attempt(spec=spec, folder=folder, home=home, leash=leash).run(key, connect)
     return exits.OK
@@ -180,6 +182,8 @@ class _Attempt:
             return outcome  # before the agent's first turn there is nothing of its own in the tree
         tree = course.proof.tree if isinstance(outcome, Delivered) and course.proof else ""
         try:
+            if isinstance(outcome, Stopped) and outcome.why == "disk":
+                place.leave_out_big()
             result = place.result(message=commit_message(self.spec, outcome), tree=tree)
             if result.tip:
                 write_durable(self.folder.result, result.pack)

@@ -1,4 +1,4 @@
-"""What ends an attempt from outside: its deadline, a supervisor that stays away, a stop.
+"""What ends an attempt from outside: its deadline, a supervisor that stays away, a stop, a full disk.
 
 A thread looks every few seconds and leaves a heartbeat. When the leash is pulled, a descriptor becomes
 readable (it ends the command in hand), and a model call is broken off by an exception in the main thread.
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from agentloop.edges.room import Room
     from agentloop.home import RunFolder
 
 LOOK_SECONDS: Final = 2.0
@@ -44,15 +45,23 @@ class Pulled(BaseException):  # so that no `except Exception` of a library swall
 class Leash:
     """Held for as long as an attempt runs; `with` it, in the main thread.
 
-    `claimed`: the folder's claim says whose it is.
+    `claimed`: the folder's claim says whose it is. `room` is looked at by the thread alone.
     """
 
     def __init__(
-        self, folder: RunFolder, home: Path, *, deadline: datetime, grace_seconds: float, claimed: bool = True
+        self,
+        folder: RunFolder,
+        home: Path,
+        *,
+        deadline: datetime,
+        grace_seconds: float,
+        claimed: bool = True,
+        room: Room | None = None,
     ) -> None:
         self._folder = folder
         self._home = home
         self._claimed = claimed
+        self._room = room
         self._deadline = deadline
         # Both clocks: one stands still while the machine sleeps, the other may be set back.
         left = (deadline - datetime.now(tz=UTC)).total_seconds()
@@ -133,7 +142,7 @@ class Leash:
     def _watch(self) -> None:
         while True:
             self._beat()
-            reason = self._reason()
+            reason = self._reason() or self._lacking()
             if reason is not None and self.stopped is None:
                 self.pull(reason)
                 signal.pthread_kill(self._main, signal.SIGUSR1)
@@ -158,6 +167,10 @@ class Leash:
         if time.monotonic() - self._seen_ticks > self._grace_seconds:
             return Stopped(why="orphaned", detail=f"no supervisor for {self._grace_seconds:.0f} seconds")
         return None
+
+    def _lacking(self) -> Stopped | None:
+        lacking = self._room.lacking() if self._room is not None else ""
+        return Stopped(why="disk", detail=lacking) if lacking else None
 
     def _stop_text(self) -> str | None:
         try:

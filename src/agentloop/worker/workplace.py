@@ -32,6 +32,8 @@ GIT_SECONDS: Final = 300.0
 CHECK_OUTPUT_BYTES: Final = 12_000
 SHELL_OUTPUT_BYTES: Final = 24_000
 EDIT_SECONDS: Final = 30.0
+KILLED: Final = 128
+"""Exit status from which on a command, or one in it, was ended by a signal (sh(1))."""
 _WHO: Final = "agentloop worker <worker@agentloop.invalid>"
 
 
@@ -124,6 +126,7 @@ class Workplace:
 
     def take_up(self) -> None:
         """Take up the place as an attempt left it that was killed. Raises WorkplaceError."""
+        self._clear_locks()
         self._base_tree = self._git("rev-parse", f"{self.spec.origin or self.spec.base}^{{tree}}").strip()
 
     def shell(self, command: str) -> Ran:
@@ -206,18 +209,42 @@ class Workplace:
             )
         return Result(tip=tip, pack=ran.output)
 
+    def leave_out_big(self) -> None:
+        """Leave files out of the result that weigh more than a result may, when they are new.
+
+        For an attempt that is ended because it filled the disk: storing them would fill it once more.
+        """
+        mb = self.spec.limits.pack_mb
+        words = ("find", ".", "-name", ".git", "-prune", "-o", "-type", "f", "-size", f"+{mb}M", "-print0")
+        ran = self._scribe.run(words, cwd=self.tree, timeout_seconds=EDIT_SECONDS, output_limit=1 << 20)
+        paths = ran.output.decode("utf-8", "surrogateescape").split("\0")
+        self._leave_out(f"/{_escaped(path[2:])}" for path in paths if path and "\n" not in path)
+
     def ignore_interrupt(self) -> None:
         """Let the interrupt pass from now on: for the last things, after the time is over."""
         self.sandbox = replace(self.sandbox, interrupt=None)
         self._scribe = replace(self._scribe, interrupt=None)
 
     def _command(self, command: str, seconds: float, output_limit: int = CHECK_OUTPUT_BYTES) -> Ran:
-        return self.sandbox.run(
+        ran = self.sandbox.run(
             ["/bin/sh", "-c", command], cwd=self.tree, timeout_seconds=seconds, output_limit=output_limit
         )
+        if ran.status is None or ran.status >= KILLED:
+            self._clear_locks()
+        return ran
+
+    def _clear_locks(self) -> None:
+        """Take away what a killed git left in the worker's git directory: its next git would wait for nobody.
+
+        Commands run one at a time and end with all they started, so no lock there is anybody's now.
+        """
+        words = ("find", str(self.tree.parent / "git"), "-name", "*.lock", "-type", "f", "-delete")
+        self.sandbox.run(words, cwd=self.tree, timeout_seconds=EDIT_SECONDS)
 
     def _leave_out(self, patterns: Iterable[str]) -> None:
-        with (self._snapshot / "info" / "exclude").open("a", encoding="utf-8") as stream:
+        with (self._snapshot / "info" / "exclude").open(
+            "a", encoding="utf-8", errors="surrogateescape"
+        ) as stream:
             stream.writelines(f"{pattern}\n" for pattern in patterns)
 
     def _tree(self, *, careless: bool = False) -> str:
