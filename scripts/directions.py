@@ -24,6 +24,7 @@ TOOLBOX = (
     "edges.ledger",
     "edges.lines",
     "edges.processes",
+    "edges.room",
     "edges.runfolder",
     "edges.runtime",
     "edges.sdnotify",

@@ -17,6 +17,7 @@ from agentloop.domain.observed import GateEnded, Lost, Running
 from agentloop.domain.settings import Limits, Target, Worker
 from agentloop.domain.work import Contract, GateBroken, GateSpec, Task
 from agentloop.edges.executor import LocalExecutor, marked
+from agentloop.edges.processes import me
 from agentloop.errors import ConflictError
 from agentloop.home import Home
 
@@ -226,3 +227,28 @@ def test_sweeping_follows_no_link_and_keeps_what_is_kept(tmp_path: Path) -> None
     assert Home(tmp_path).attempt("1.1.2").tree.exists()
     assert (outside / "precious").read_text() == "p"
     Home(tmp_path).attempt("1.1.2").tree.chmod(0o755)
+
+
+MEET = """
+import os, sys, time
+from pathlib import Path
+folder = Path(sys.argv[sys.argv.index("--home") + 1])
+(folder / f"came-{os.getpid()}").touch()
+until = time.monotonic() + 60
+while len(list(folder.glob("came-*"))) < 3 and time.monotonic() < until:
+    time.sleep(0.02)
+(folder / f"met-{len(list(folder.glob('came-*')))}-{os.getpid()}").touch()
+"""
+
+
+def test_what_several_killed_attempts_left_is_handed_over_side_by_side(tmp_path: Path) -> None:
+    """A cycle waits for the longest of them, not for one after the other: each meets the others."""
+    gone = {**encode(me()), "pid": 2**22 + 1}
+    for number in (1, 2, 3):
+        folder = Home(tmp_path).attempt(f"{number}.1.1")
+        (folder.root / "tree").mkdir(parents=True)
+        folder.claim.write_text(json.dumps(gone))
+    names = frozenset(f"attempt:{number}.1.1" for number in (1, 2, 3))
+    found = executor(tmp_path, MEET).observe(names)
+    assert [type(one) for one in found] == [Lost, Lost, Lost]
+    assert sorted(path.name[:6] for path in tmp_path.glob("met-*")) == ["met-3-"] * 3

@@ -51,6 +51,9 @@ STOP_SECONDS: Final = 20.0
 GONE_SECONDS: Final = 10.0
 SALVAGE_SECONDS: Final = 60.0
 """How long what a killed attempt left may take to hand over; the cycle waits for it."""
+SIDE_BY_SIDE: Final = 4
+SALVAGES_SECONDS: Final = 120.0
+"""After so long no further one is begun in one look: the rest waits for the next."""
 
 _KEPT: Final = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SHELL"),
@@ -84,8 +87,16 @@ class LocalExecutor:
         self._only_look = only_look
 
     def observe(self, known: frozenset[str]) -> tuple[Seen, ...]:
-        """Return how the runs named `attempt:<id>` or `gate:<id>` in `known` stand. Raises OSError."""
-        return tuple(self._seen(*name.split(":", 1)) for name in sorted(known))
+        """Return how the runs named `attempt:<id>` or `gate:<id>` in `known` stand. Raises OSError.
+
+        What killed attempts left is handed over side by side, and of many not all in one look: one whose turn
+        has not come is left out, as if nobody had looked.
+        """
+        found: dict[str, Seen | None] = {name: self._seen(*name.split(":", 1)) for name in sorted(known)}
+        lost = [one.attempt for one in found.values() if isinstance(one, Lost) and self._is_salvable(one)]
+        if lost and not self._only_look:
+            found |= self._salvaged(lost)
+        return tuple(one for one in found.values() if one is not None)
 
     def find(self, op: str, effect: ExecutorEffect) -> str | None:  # noqa: ARG002 -- a run's id names it
         """Return the attempt's id when it was started (a stop: has ended) already, or None."""
@@ -184,19 +195,39 @@ class LocalExecutor:
             return Lost(attempt=attempt, role="attempt", spent_micros=None)
         if not self._only_look:
             _bury(folder)
-            self._salvage(folder)
         return _ended(folder) or _lost(folder, attempt)
+
+    def _is_salvable(self, lost: Lost) -> bool:
+        """Whether a killed attempt left a tree. Not after a reboot: what was not synced may be torn."""
+        folder = self._home.attempt(lost.attempt)
+        owner = _claimant(folder)
+        there = owner is not None and owner.boot_id == boot_id() and (folder.root / "tree").is_dir()
+        return lost.role == "attempt" and there
+
+    def _salvaged(self, attempts: list[str]) -> dict[str, Seen | None]:
+        from concurrent.futures import ThreadPoolExecutor
+
+        until = time.monotonic() + SALVAGES_SECONDS
+
+        def hand_over(attempt: str) -> Seen | None:
+            folder = self._home.attempt(attempt)
+            if time.monotonic() > until:
+                return None
+            self._salvage(folder)
+            return _ended(folder) or _lost(folder, attempt)
+
+        with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
+            return dict(
+                zip((f"attempt:{one}" for one in attempts), pool.map(hand_over, attempts), strict=True)
+            )
 
     def _salvage(self, folder: RunFolder) -> None:
         """Have what a killed attempt had done handed over as its harness would have, by a process of its own.
 
-        Not after a reboot: what was not synced may be torn. When it fails, the attempt is lost as it was.
+        When it fails, the attempt is lost as it was.
         """
         import subprocess
 
-        owner = _claimant(folder)
-        if owner is None or owner.boot_id != boot_id() or not (folder.root / "tree").is_dir():
-            return
         words = (*self._command, "salvage", folder.root.name, "--home", str(self._home.root))
         with folder.log.open("ab") as log, contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(
