@@ -18,6 +18,7 @@ from agentloop.domain.admission import refusal
 from agentloop.domain.askable import askable
 from agentloop.domain.candidates import not_started
 from agentloop.domain.effects import StartAttempt, StartGate, gate_run
+from agentloop.domain.limits import house
 from agentloop.domain.observed import Observed
 from agentloop.domain.proposal import NoAnswer, Proposal, Reply, Wait
 from agentloop.domain.reconcile import reconcile
@@ -36,6 +37,7 @@ from agentloop.errors import AgentloopError, JournalError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from agentloop.domain.limits import Wanted
     from agentloop.domain.observed import Ground
     from agentloop.domain.relay import Relay
     from agentloop.domain.settings import Settings, Target
@@ -469,8 +471,18 @@ def _ask(
     actor.record(parts.clock.now(), replace(_settled(name, spent), issues=about))
     course.shown = shown
     _hear(parts, actor, course, reply)
+    if isinstance(reply, Wait) and reply.until is None:
+        # It was given all that one cycle may spend, and that was too little for what it was shown.
+        course.failed = f"{reply.why}; raise {_to_raise(scene, given, reply.why)}"
     if course.proposal is not None:
         parts.tell("admin.answered", _answer_told(course.proposal, spent))
+
+
+def _to_raise(scene: Scene, given: Wanted, why: str) -> str:
+    """Return what a person raises when the admin has too little: a limit of the house may be narrower."""
+    rests = house(scene.world, scene.settings.limits, scene.now, "admin")
+    tight = [one.name for one in rests if one.most <= (given.tokens if one.tokens else given.micros)]
+    return tight[0] if tight and not why.startswith("limits.call_") else "it"
 
 
 def _issues_of(scene: Scene, matters: tuple[Matter, ...], shown: tuple[str, ...]) -> tuple[str, ...]:
@@ -504,16 +516,14 @@ def _hear(parts: Parts, actor: Actor, course: _Course, reply: Reply) -> None:
         case Proposal():
             course.proposal = reply
         case Wait(until=until, why=why):
-            now = parts.clock.now()
             if until is None:
-                # It was given all that one cycle may spend, and that was too little for what it was shown.
-                course.failed = f"{why}; raise limits.cycle_usd"
-            else:
-                course.shown = ()
-                world = actor.world
-                seed = f"admin:{world.cycle}"
-                until = waits_until(until, now, seed=seed, in_a_row=world.limits_in_a_row)
-                _record(parts, actor, course, now, f.LimitReached(until=until, detail=why))
+                return
+            now = parts.clock.now()
+            course.shown = ()
+            world = actor.world
+            seed = f"admin:{world.cycle}"
+            until = waits_until(until, now, seed=seed, in_a_row=world.limits_in_a_row)
+            _record(parts, actor, course, now, f.LimitReached(until=until, detail=why))
         case NoAnswer(why=why, fix=fix, service=service):
             course.failed = f"the admin agent gave no usable answer: {why}" + (f"; {fix}" if fix else "")
             course.shown = () if service else course.shown

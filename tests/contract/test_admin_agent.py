@@ -364,7 +364,7 @@ def test_a_call_that_does_not_fit_under_the_cycles_money_is_not_made(tmp_path: P
     asked = ask(step(SLEEP), tmp_path, micros=100)
     assert isinstance(asked.reply, Wait)
     assert asked.reply.until is None
-    assert "limit cycle:" in asked.reply.why
+    assert "limits.cycle_usd:" in asked.reply.why
     assert (asked.requests, asked.ledger.entries()) == ([], ())
 
 

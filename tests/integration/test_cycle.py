@@ -629,15 +629,26 @@ def test_money_that_is_used_up_stops_everything_until_midnight_and_says_so() -> 
     assert len(house.executor.alive()) == 1
 
 
-def test_what_one_cycle_may_spend_is_too_little_for_what_it_was_shown() -> None:
-    """It is a failure that says what to raise, and not asked for ever."""
-    house = House(reply=lambda _scene, _matters: Wait(until=None, why="$0.01 is left under the cycle limit"))
+@pytest.mark.parametrize(
+    ("limits", "setting", "advice"),
+    [
+        ({}, "limits.cycle_usd", "raise it"),
+        ({"hour_usd": 0.1}, "limits.cycle_usd", "raise limits.hour_usd"),
+        ({"hour_usd": 0.1}, "limits.call_usd", "raise it"),
+    ],
+)
+def test_what_one_cycle_may_spend_is_too_little_for_what_it_was_shown(
+    limits: dict[str, float], setting: str, advice: str
+) -> None:
+    """It is a failure that says what to raise, the narrowest limit of all, and not asked for ever."""
+    house = House(reply=lambda *_: Wait(until=None, why=f"{setting}: $0.01 left"))
+    house.settings = replace(house.settings, limits=replace(house.settings.limits, **limits))
     house.file()
     failed = []
     for _ in range(5):
         failed.append(house.cycle().failed)
         house.sleep(31)
-    assert "raise limits.cycle_usd" in failed[0]
+    assert failed[0] == f"{setting}: $0.01 left; {advice}"
     assert len(house.shown) == 3
 
 

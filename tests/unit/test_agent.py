@@ -277,7 +277,7 @@ def test_a_cut_answer_is_shown_back_without_its_tools() -> None:
         ),
         (
             OutOfBudget(limit="attempt", left_micros=10_000, needed_micros=250_000),
-            Stopped(why="budget", detail="limit attempt: the next call may cost $0.25, $0.01 left"),
+            Stopped(why="budget", detail="limits.attempt_usd: the next call may cost $0.25, $0.01 left"),
         ),
     ],
     ids=lambda value: type(value).__name__,

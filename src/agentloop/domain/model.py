@@ -202,6 +202,13 @@ class Rejected:
     ours: bool = False  # what was asked is at fault, not the key, the model's name or the address
 
 
+_SETTINGS = {
+    "call": ("call_usd", "call_tokens"),
+    "cycle": ("cycle_usd", "attempt_tokens"),
+    "attempt": ("attempt_usd", "attempt_tokens"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfBudget:
     """A spend limit would be passed: nothing was asked; or was passed in hand (`most_micros`): cut off."""
@@ -214,16 +221,23 @@ class OutOfBudget:
     most_micros: int = 0  # of a call in hand that was cut off: what it may have cost; 0: nothing was asked
 
     @property
+    def setting(self) -> str:
+        """What a person raises: the setting's name, where the limit is that of a setting."""
+        money, tokens = _SETTINGS.get(self.limit, ("", ""))
+        name = tokens if self.needed_tokens else money
+        return f"limits.{name}" if name else f"limit {self.limit}"
+
+    @property
     def says(self) -> str:
         """What a person reads: the limit, what the next call may take, and what is left."""
         if self.most_micros:
             most = dollars(self.most_micros)
-            return f"limit {self.limit}: cut off in hand, its cost passed what was set aside (at most {most})"
+            return f"{self.setting}: cut off in hand, its cost passed what was set aside (at most {most})"
         if self.needed_tokens:
             needed, left = f"{self.needed_tokens:,} tokens", f"{self.left_tokens:,}"
         else:
             needed, left = (dollars(each) for each in (self.needed_micros, self.left_micros))
-        return f"limit {self.limit}: the next call may cost {needed}, {left} left"
+        return f"{self.setting}: the next call may cost {needed}, {left} left"
 
 
 Answer: TypeAlias = Answered | Truncated | Refused | Limited | Unavailable | Rejected | OutOfBudget

@@ -126,7 +126,7 @@ def _out_of_money(scene: Scene) -> Nap | None:
     timed = [(rest.until, view, rest) for view, rest in waiting if rest.until is not None]
     if not timed:
         name = waiting[0][1].name
-        why = f"{name} is used up: raise it to go on with {len(waiting)} tasks"
+        why = f"{name} is used up: raise it to go on with {count(len(waiting), 'task')}"
         return Nap(until=None, kind="budget", reason=why)
     until, view, rest = min(timed, key=lambda one: one[0])
     when = "tomorrow" if until == scene.next_day() else f"at {until:%H:%M} UTC"
