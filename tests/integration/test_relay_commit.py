@@ -14,6 +14,7 @@ from shutil import which
 import pytest
 
 from agentloop.domain.relay import FIRST, RelayDelta, apply, render
+from agentloop.edges.gitobjects import ObjectFolder
 from agentloop.edges.homegit import Committed, NothingToCommit, PutOff
 from agentloop.edges.relay import RelayFile
 from agentloop.home import Home
@@ -287,6 +288,16 @@ def test_a_commit_that_was_cut_off_is_made_up_for_once(home: Home) -> None:
     assert isinstance(RelayFile(home).make_up_commit(), Committed)
     assert git(home, "status", "--porcelain") == ""
     assert RelayFile(home).make_up_commit() is None
+
+
+def test_no_object_has_its_name_before_it_is_durable(tmp_path: Path) -> None:
+    """A power cut leaves a renamed file empty that was not synced: git would take it for the object."""
+    objects = ObjectFolder(tmp_path, "sha1")
+    name = objects.write("blob", b"a relay")
+    place = tmp_path / name[:2] / name[2:]
+    before = place.exists()
+    objects.place()
+    assert (before, place.exists(), len(list(tmp_path.rglob("tmp_obj_*")))) == (False, True, 0)
 
 
 def test_a_version_that_was_killed_on_its_way_into_place_is_put_there_before_it_is_committed(

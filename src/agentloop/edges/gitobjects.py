@@ -58,14 +58,19 @@ def tree_of(entries: Mapping[bytes, Entry]) -> bytes:
 
 
 class ObjectFolder:
-    """A repository's `objects` folder. What is put there is durable once the file system was synced."""
+    """A repository's `objects` folder, and the objects that are on their way into it.
+
+    Written, then synced by the caller, then placed, as git does with `core.fsyncMethod=batch`: else a power
+    cut could leave an empty file under an object's name, which git would take for the object ever after.
+    """
 
     def __init__(self, folder: Path, algorithm: str) -> None:
         self._folder = folder
         self._algorithm = algorithm
+        self._written: list[tuple[Path, Path]] = []
 
-    def put(self, kind: str, data: bytes) -> str:
-        """Write an object and return its name; one that a power cut left torn is replaced. Raises OSError."""
+    def write(self, kind: str, data: bytes) -> str:
+        """Write an object beside its place and return its name. Raises OSError."""
         name = name_of(kind, data, algorithm=self._algorithm)
         folder = self._folder / name[:2]
         if not folder.exists():
@@ -78,11 +83,17 @@ class ObjectFolder:
                 write_all(fd, zlib.compress(_head(kind, data) + data, 1))
             finally:
                 os.close(fd)
-            temp.replace(folder / name[2:])
         except OSError:
             temp.unlink(missing_ok=True)
             raise
+        self._written.append((temp, folder / name[2:]))
         return name
+
+    def place(self) -> None:
+        """Put what was written, and was synced since, in its place. Raises OSError."""
+        for temp, place in self._written:
+            temp.replace(place)
+        self._written.clear()
 
 
 def _head(kind: str, data: bytes) -> bytes:

@@ -170,8 +170,10 @@ class HomeGit:
             same = [path for path in changed if standing.index[path] == standing.head(path)]
             # Killed between commit and index, the next commit knows what still stands there.
             self._remember({path: standing.head(path) for path in same})
-            commit = _written(repository, standing, changed, message)
-            sync_file_system(repository.shared)  # before a branch leads there
+            objects = ObjectFolder(repository.shared / "objects", standing.algorithm)
+            commit = _written(objects, standing, changed, message)
+            sync_file_system(repository.shared)  # before they have names, and a branch leads there
+            objects.place()
             if self._moved(repository, standing.tip, commit):
                 sync_file_system(repository.shared)
                 self._tell_index({path: blobs[path] for path in same})
@@ -296,26 +298,25 @@ def _split(path: str) -> tuple[str, bytes]:
     return folder, name.encode("utf-8", "surrogateescape")
 
 
-def _written(repository: _Repository, standing: _Standing, files: Mapping[str, bytes], message: str) -> str:
+def _written(objects: ObjectFolder, standing: _Standing, files: Mapping[str, bytes], message: str) -> str:
     """Write a commit of `files` on what stands, and return its name. Raises OSError, GitError."""
-    objects = ObjectFolder(repository.shared / "objects", standing.algorithm)
     changed: dict[str, dict[bytes, Entry]] = {}
     for path, data in files.items():
         folder, name = _split(path)
-        changed.setdefault(folder, {})[name] = (FILE, objects.put("blob", data))
+        changed.setdefault(folder, {})[name] = (FILE, objects.write("blob", data))
     for path in files:
         for folder in _folders_of(path):
             changed.setdefault(folder, {})
     # A folder's name is known when all that is below it is: the longest paths first, the root last.
     for folder in sorted(changed, key=lambda one: (one.count("/") + bool(one), one), reverse=True):
-        tree = objects.put("tree", tree_of(_known(standing, folder) | changed[folder]))
+        tree = objects.write("tree", tree_of(_known(standing, folder) | changed[folder]))
         if folder:
             above, name = _split(folder)
             changed[above][name] = (FOLDER, tree)
     parent = f"parent {standing.tip}\n" if standing.tip else ""
     who = f"{IDENTITY} {int(time.time())} +0000"
     said = f"tree {tree}\n{parent}author {who}\ncommitter {who}\n\n{message}"
-    return objects.put("commit", said.encode())
+    return objects.write("commit", said.encode())
 
 
 def _known(standing: _Standing, folder: str) -> dict[bytes, Entry]:
