@@ -143,6 +143,7 @@ def run(parts: Parts) -> Ended:
     # 1. The caller holds the lock; the wake trigger is taken away before anything is looked at.
     wakes = parts.take_wake()
     world = parts.journal.world()
+    cut_off = world.cycle > world.ended
     actor = Actor(
         outside=parts.outside,
         journal=parts.journal,
@@ -160,7 +161,9 @@ def run(parts: Parts) -> Ended:
     scene = _look(parts, world, held.relay, course, woken=bool(wakes))
     news = signals.news(world, scene.observed)
     fresh = (
-        any(map(signals.is_signal, news)) or signals.fingerprint(world, scene.observed) != world.fingerprint
+        cut_off
+        or any(map(signals.is_signal, news))
+        or signals.fingerprint(world, scene.observed) != world.fingerprint
     )
 
     # 4. Reconcile: what follows without a model.
@@ -173,9 +176,10 @@ def run(parts: Parts) -> Ended:
     _alert(parts, actor, scene, course)
 
     # 5. Nothing new and nothing due: no model, no tokens, no write. But when a setting, say, changed why
-    # candidates wait, that is written down, so that the past is told as it was.
+    # candidates wait, that is written down, so that the past is told as it was; and a cycle that was cut off
+    # may have done things that the relay does not say.
     matters = _to_ask_about(scene)
-    if not (course.acted or matters):
+    if not (course.acted or matters or cut_off):
         quiet = not_started(scene, tuple(course.problems))
         return _end(parts, actor, scene, course, wakes) if quiet else _idle(parts, actor, scene, course)
 

@@ -364,6 +364,13 @@ def test_a_cycle_killed_at_any_call_changes_nothing_in_the_story(part: int) -> N
         assert max(Counter(house.executor.started).values()) == 1
         assert not house.world.open_ops
         assert not house.world.purses
+        assert (fuse.passed[at], _stands_in_relay(house)) == (fuse.passed[at], _stands_in_relay(whole))
+
+
+def _stands_in_relay(house: House) -> dict[str, str | None]:
+    # What was done must be said, also when the cycle that did it was killed before it came to the relay.
+    facts = dict(house.baton.relay.facts)
+    return {name: facts[name] for name in ("issues", "tasks", "pull requests waiting for you", "parked")}
 
 
 # What is not in the story.

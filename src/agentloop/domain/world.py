@@ -228,6 +228,8 @@ class World:
     limited_why: str = ""
     outcome: str = ""
     """How the last cycle that was not idle or quiet ended."""
+    ended: int = 0
+    """The last cycle that came to its end; one after it was cut off, and its relay may not be written."""
     next_actions: tuple[NextAction, ...] = ()
     refusals: tuple[RefusedOnce, ...] = ()
     last_refusals: dict[str, str] = field(default_factory=dict)
@@ -713,6 +715,7 @@ def _refused(world: World, fact: facts.Refused, entry: facts.Entry) -> None:
 
 
 def _cycle_ended(world: World, fact: facts.CycleEnded, entry: facts.Entry) -> None:
+    world.ended = max(world.ended, entry.cycle)
     if fact.outcome == "quiet":
         return  # it only wrote down why candidates wait: nothing was new, and nothing was done about it
     world.fingerprint = fact.fingerprint
