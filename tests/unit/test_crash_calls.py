@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentloop.testing.crash.calls import Point, changing, point_named, points_of, spread, strided
+from agentloop.testing.crash.calls import (
+    Point,
+    beside,
+    changing,
+    point_named,
+    points_of,
+    spread,
+    strided,
+)
+from agentloop.testing.crash.play import Told
+from agentloop.testing.crash.run import Tried, remember, remembered
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RECORD = """\
 openat(AT_FDCWD</>, "/usr/lib/x.so", O_RDONLY|O_CLOEXEC) = 3</usr/lib/x.so>
@@ -32,6 +47,33 @@ def test_each_process_is_counted_for_itself() -> None:
         ("mkdir", 1),
         ("mkdir", 2),
     )
+
+
+def test_what_another_thread_does_to_a_file_is_a_point_by_the_file(tmp_path: Path) -> None:
+    """Calls are counted for each thread by itself: its n-th call would be met in the first thread before."""
+    beat = "/dev/shm/1/world/home/heartbeat"  # noqa: S108 -- a name in a record
+    record = f"""\
+7  openat(AT_FDCWD</>, "{tmp_path}/a", O_WRONLY|O_CREAT, 0644) = 3<{tmp_path}/a>
+7  rename("{tmp_path}/a", "{tmp_path}/b") = 0
+8  rename("/dev/shm/1/world/home/.agentloop-tmp-12ab", "{beat}") = 0
+8  connect(5<socket:[1]>, {{sa_family=AF_INET}}, 16) = 0
+9  execve("/usr/bin/git", ["git"], 0x7 <detached ...>
+8  rename("/dev/shm/1/world/home/.agentloop-tmp-34cd", "{beat}") = 0
+"""
+    expected = (("rename", 1, "home/heartbeat"), ("connect", 1, ""), ("rename", 2, "home/heartbeat"))
+    assert beside(record) == expected
+    points = list(points_of("work", "attempt", record, "kill"))
+    assert [(one.call, one.n) for one in points[:2]] == [("openat", 1), ("rename", 1)]
+    assert [point_named(one.name) for one in points] == points
+    assert [one.only for one in points[2:]] == ["home/heartbeat", "", "home/heartbeat"]
+
+
+def test_only_points_tried_on_this_code_are_not_tried_again(tmp_path: Path) -> None:
+    """What was seen of other code says nothing about this one."""
+    point = Point(step="plan", role="cycle", call="write", n=3)
+    results = tmp_path / "results"
+    remember(results, Tried(point=point, struck=True, told=Told(), seconds=1.0), "old")
+    assert (remembered(results, "old"), remembered(results, "new")) == (frozenset({point.name}), frozenset())
 
 
 def test_a_fault_is_injected_only_into_calls_that_it_can_happen_to() -> None:

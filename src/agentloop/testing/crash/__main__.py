@@ -24,6 +24,7 @@ from agentloop.testing.crash.run import (
     Tally,
     Tried,
     all_points,
+    code_tried,
     prepare,
     recorded,
     remember,
@@ -70,9 +71,13 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="play every n-th to the story's end (0: the 8th; with --only all)",
     )
-    parser.add_argument("--role", action="append", help="cycle, attempt, gate, run, issue, pr, config, git")
     parser.add_argument(
-        "--step", action="append", help="file, supervise, plan, work, judge, publish, merge, close"
+        "--role", action="append", help="cycle, attempt, gate, salvage, upkeep, run, issue, pr, config, git"
+    )
+    parser.add_argument(
+        "--step",
+        action="append",
+        help="file, supervise, slots, plan, salvage, work, judge, trash, publish, merge, close",
     )
     parser.add_argument("--only", action="append", metavar="POINT", help="this point, as a failure names it")
     parser.add_argument("--seed", type=int, default=1, help="which sample comes first")
@@ -80,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=0, help="start no point after so many (0: no bound)")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument(
-        "--results", type=Path, help="remember each point here; those in it are not tried again"
+        "--results",
+        type=Path,
+        help="remember each point here; those in it are not tried again on the same code",
     )
     parser.add_argument("--cuts", type=int, default=0, help="cut the power so often, instead of points")
     parser.add_argument("--file-system", choices=["xfs", "ext4"], default="xfs", help="for --cuts")
@@ -161,7 +168,7 @@ def _chosen(given: argparse.Namespace, arena: Arena) -> tuple[Point, ...]:
     faults = given.fault or ["kill"]
     errors = "errors" in faults
     named = [one for one in (*FITTING, *LASTING) if one in faults or (errors and one != "kill")]
-    done = remembered(given.results) if given.results else frozenset()
+    done = remembered(given.results, code_tried()) if given.results else frozenset()
     fitting = (point for point in all_points(recorded(arena), named) if _is_wanted(point, given))
     ordered = [point for point in spread(fitting, given.seed) if point.name not in done]
     return tuple(ordered[: given.points] if given.points else ordered)
@@ -183,6 +190,7 @@ class _Board:
     lock: threading.Lock = field(default_factory=threading.Lock)
     began: float = field(default_factory=time.monotonic)
     bad: int = 0
+    code: str = field(default_factory=code_tried)
 
     def take(self) -> Iterator[tuple[Point, bool]]:
         """Yield points, and whether to play to the end, until there is none left or the time is up."""
@@ -201,7 +209,7 @@ class _Board:
         with self.lock:
             self.tally.add(tried)
             if self.given.results:
-                remember(self.given.results, tried)
+                remember(self.given.results, tried, self.code)
             if tried.told.failed_cycles or not tried.told.good:
                 _say(_told(tried))
             self.bad += not tried.told.good

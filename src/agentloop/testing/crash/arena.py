@@ -285,6 +285,8 @@ class Arena:
         happens = "signal=KILL" if error == "kill" else f"error={error}"
         when = f"{point.n}{'+' if point.fault.endswith('+') else ''}"
         words = f"-e trace={point.call} -e inject={point.call}:{happens}:when={when}"
+        if point.only:
+            words += f" -P {self.world / point.only}"
         if point.role.startswith("git"):
             number = point.role.removeprefix("git").rstrip("+")
             (self.root / "arm/git").mkdir()

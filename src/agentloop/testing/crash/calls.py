@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
+from agentloop.edges.files import TEMP_PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -44,6 +46,7 @@ LASTING: Final = tuple(f"{fault}+" for fault in FITTING if fault != "kill")
 _LINE: Final = re.compile(r"(?:(\d+) +)?([a-z0-9_]+)\((.*)")
 _OF_FILE: Final = re.compile(r"\d+<(/[^>]*)>")
 _OF_SOCKET: Final = re.compile(r"\d+<(TCP|TCPv6|socket):")
+_IN_WORLD: Final = re.compile(r'[<"]/[^">]*?/world/([^">]+)[>"]')
 _OPENED: Final = re.compile(r'"([^"]*)", (O_[A-Z_|]+)')
 
 
@@ -52,7 +55,8 @@ class Point:
     """One moment of one process: in which step of the story, who, the n-th call of what, and what happens.
 
     `role` is the command of ours (`cycle`, `attempt`, …) or `gitN`: the N-th git of the step. `gitN+` strikes
-    the process that started it as well.
+    the process that started it as well. With a path (below the world) in `only`, calls on it alone count: so
+    a thread is met that is not the first of its process, as strace counts for each by itself.
     """
 
     step: str
@@ -60,41 +64,79 @@ class Point:
     call: str
     n: int
     fault: str = "kill"
+    only: str = ""
 
     @property
     def name(self) -> str:
         """What `--only` takes."""
-        return f"{self.step}/{self.role}/{self.call}/{self.n}/{self.fault}"
+        on = f"/{self.only}" if self.only else ""
+        return f"{self.step}/{self.role}/{self.call}/{self.n}/{self.fault}{on}"
 
 
 def point_named(name: str) -> Point:
     """Return the point of a name. Raises ValueError."""
-    step, role, call, n, fault = name.split("/")
-    return Point(step=step, role=role, call=call, n=int(n), fault=fault)
+    step, role, call, n, fault, *only = name.split("/", 5)
+    return Point(step=step, role=role, call=call, n=int(n), fault=fault, only="".join(only))
 
 
 def changing(record: str) -> tuple[tuple[str, int], ...]:
     """Return (call, n) of every state-changing call in strace's record, in order, each pair once."""
+    found = {(call, n): None for _, call, rest, n in _calls(record) if _changes(call, rest)}
+    return tuple(found)
+
+
+def beside(record: str) -> tuple[tuple[str, int, str], ...]:
+    """Return (call, n, path) of what other threads than the first change, each once.
+
+    n counts the calls on that path alone. Without a path: calls that only they make. Files with a name drawn
+    by lot are left out, and so is what a child does until it is another program.
+    """
+    calls = _calls(record)
+    first = calls[0][0] if calls else ""
+    made = {call for process, call, _, _ in calls if process == first}
+    counts: Counter[tuple[str, str, str]] = Counter()
+    found: dict[tuple[str, int, str], None] = {}
+    for process, call, rest, n in calls:
+        if process == first or call == "execve" or not _changes(call, rest):
+            continue
+        path = next((one for one in _IN_WORLD.findall(rest)[::-1] if TEMP_PREFIX not in one), "")
+        counts[process, call, path] += 1
+        if path or call not in made:
+            found[call, counts[process, call, path] if path else n, path] = None
+    return tuple(found)
+
+
+def _calls(record: str) -> list[tuple[str, str, str, int]]:
+    """Return (process or thread, call, rest of the line, which of its kind by that one) of each call."""
     counts: Counter[tuple[str, str]] = Counter()
-    found: dict[tuple[str, int], None] = {}
+    found = []
     for line in record.splitlines():
         match = _LINE.match(line)
         if match is None or line.endswith("resumed>)") or "resumed>" in line[:60]:
             continue
-        process, call, rest = match[1] or "", match[2], match[3]
+        process, call = match[1] or "", match[2]
         counts[process, call] += 1
-        if _changes(call, rest):
-            found[call, counts[process, call]] = None
-    return tuple(found)
+        found.append((process, call, match[3], counts[process, call]))
+    return found
 
 
 def points_of(step: str, role: str, record: str, fault: str) -> Iterator[Point]:
     """Yield the points of a recorded process for a fault."""
-    for call, n in changing(record):
+    gits = role.startswith("git")
+    first = record if gits else _of_first(record)
+    others = () if gits else beside(record)
+    for call, n, only in (*((call, n, "") for call, n in changing(first)), *others):
         # The first thing a git does is to be there at all: before that it is its parent's call that counts.
-        born = (call, n) == ("execve", 1) and role.startswith("git")
+        born = (call, n) == ("execve", 1) and gits
         if call in FITTING[fault.rstrip("+")] and not born:
-            yield Point(step=step, role=role, call=call, n=n, fault=fault)
+            yield Point(step=step, role=role, call=call, n=n, fault=fault, only=only)
+
+
+def _of_first(record: str) -> str:
+    """Return the lines of the process's first thread: its children are roles of their own, or no business."""
+    first = record.split(maxsplit=1)[0] if record else ""
+    lines = record.splitlines()
+    return "\n".join(line for line in lines if line.startswith(f"{first} ")) if first.isdigit() else record
 
 
 def strided(points: Iterable[Point], seed: int) -> tuple[Point, ...]:
@@ -146,5 +188,5 @@ def _changes(call: str, rest: str) -> bool:
 
 
 def _is_kept(path: str) -> bool:
-    """Return whether a path is that of a file, not of a device or a process; /dev/shm holds files."""
-    return path.startswith("/dev/shm/") or not path.startswith(("/dev/", "/proc/"))  # noqa: S108
+    """Return whether a path is that of a file, not of a device, a process or memory; /dev/shm holds files."""
+    return path.startswith("/dev/shm/") or not path.startswith(("/dev/", "/proc/", "/memfd:"))  # noqa: S108

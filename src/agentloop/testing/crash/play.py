@@ -9,6 +9,10 @@ publish  a cycle has the result reviewed and opens the pull request
 merge    a person merges it
 close    cycles close the issue and hand the relay on, until there is nothing to do
 
+slots    the same as plan: the upkeep that makes work trees ahead
+salvage  before work: an attempt is killed when it has changed its tree, which the next cycle has packed
+trash    the same as publish: the upkeep that empties the trash
+
 After a blow the story goes on as far as its step's end (`reached`), or to the end of all.
 """
 
@@ -63,6 +67,8 @@ class Step:
     """The step whose snapshot it begins with, when that is not its own."""
     cycles: bool = True
     """Whether a cycle mends what is struck here, as opposed to the person who asks again."""
+    gits: bool = True
+    """Whether its gits are struck, as opposed to being those of another step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +116,21 @@ def supervise(arena: Arena) -> Ran:
     return ran
 
 
+def keep_up(arena: Arena) -> Ran:
+    """Run a cycle, and wait for the upkeep that it starts; an attempt is killed as it starts."""
+    arena.arm(KILLED_ATTEMPT)
+    ran = arena.agentloop("cycle")
+    arena.outlived()
+    return ran
+
+
+def salvage(arena: Arena) -> Ran:
+    """Have an attempt killed whose tree is changed, and run the cycle that has it packed."""
+    arena.arm(CUT_OFF_ATTEMPT)
+    ran = work(arena)
+    return cycle(arena) if ran.status == 0 else ran
+
+
 def work(arena: Arena) -> Ran:
     """Run the cycle that starts the attempt again, and wait for the attempt."""
     arena.rest()
@@ -141,6 +162,8 @@ def close(arena: Arena) -> Ran:
 
 
 KILLED_ATTEMPT: Final = Point(step="plan", role="attempt", call="execve", n=1)
+CUT_OFF_ATTEMPT: Final = Point(step="salvage", role="attempt", call="vfork", n=6)
+"""When its agent is done, while what its tree holds is looked at."""
 
 
 def _state(arena: Arena) -> TaskState | None:
@@ -196,10 +219,34 @@ STEPS: Final = (
         reached=_is_planned,
         before="plan",
     ),
+    Step(
+        name="slots",
+        act=keep_up,
+        roles=("upkeep",),
+        reached=_is_planned,
+        before="plan",
+        gits=False,
+    ),
     Step(name="plan", act=plan, roles=("cycle", "config"), reached=_is_planned),
+    Step(
+        name="salvage",
+        act=salvage,
+        roles=("salvage",),
+        reached=_is_delivered,
+        before="work",
+        gits=False,
+    ),
     Step(name="work", act=work, roles=("cycle", "attempt"), reached=_is_delivered),
     Step(name="judge", act=cycle, roles=("cycle", "gate"), reached=_is_judged),
     Step(name="write", act=write, roles=(), reached=_is_judged),
+    Step(
+        name="trash",
+        act=keep_up,
+        roles=("upkeep",),
+        reached=_is_published,
+        before="publish",
+        gits=False,
+    ),
     Step(name="publish", act=cycle, roles=("cycle",), reached=_is_published),
     Step(name="merge", act=merge, roles=("pr",), reached=_is_merged, cycles=False),
     Step(name="close", act=close, roles=("cycle",), reached=_is_over),
@@ -293,7 +340,7 @@ def _lost(arena: Arena, until: Step) -> Iterator[str]:
         yield f"the issue says {issue.title!r}, {issue.body!r}"
     said = [one.body for one in issue.comments if one.ours]
     due = [words for words, step in SAID_ONCE if not comes_after(_step(step), until.name)]
-    if until.name == "supervise":
+    if until.before == "plan":
         due = ["**Plan**"]
     yield from (f"no comment says {words}" for words in due if not any(words in one for one in said))
     if comes_after(until, "publish") and "return a + b" not in (arena.repository / "calc.py").read_text():
@@ -344,8 +391,11 @@ def _doubled(arena: Arena, until: Step) -> Iterator[str]:
 
 def _left(arena: Arena, until: Step) -> Iterator[str]:
     """Yield processes, temp files, stale locks and trees that nobody will take away any more."""
+    if until.roles == ("upkeep",):
+        arena.outlived()
     if until is LAST:
         yield from (f"still runs: {one}" for one in arena.outlived())
+        yield from (f"left: {one.relative_to(arena.world)}" for one in arena.home.slots.glob("*/.new-*"))
         for tree in (*arena.home.attempts.glob("*/tree"), *arena.home.gates.glob("*/tree")):
             yield f"left: {tree.relative_to(arena.world)}"
     elif any(arena.living()):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import agentloop
 from agentloop.errors import AgentloopError
 from agentloop.testing.crash import play
 from agentloop.testing.crash.calls import Point, points_of
@@ -15,7 +18,6 @@ from agentloop.testing.crash.play import STEPS, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from agentloop.testing.crash.arena import Arena
 
@@ -57,7 +59,13 @@ def _recorded(arena: Arena, step: play.Step) -> dict[tuple[str, str], str]:
     found = arena.disarm()
     if ran is not None and ran.status != 0:
         raise AgentloopError(f"the step {step.name!r} ended with {ran.status}: {ran.text[-1500:]}")
-    wanted = {role: record for role, record in found.items() if role in step.roles or role.startswith("git")}
+    if lacking := set(step.roles) - set(found):
+        raise AgentloopError(f"in the step {step.name!r} there was no {', '.join(sorted(lacking))}")
+    wanted = {
+        role: record
+        for role, record in found.items()
+        if role in step.roles or (role.startswith("git") and step.gits)
+    }
     return {(step.name, role): record for role, record in wanted.items()}
 
 
@@ -157,10 +165,18 @@ class Tally:
         self.seconds += tried.seconds
 
 
-def remember(path: Path, tried: Tried) -> None:
-    """Append what came of a point, so that a run that was broken off can go on."""
+def code_tried() -> str:
+    """Return what names the code that is struck: a hash over the package but for its doubles."""
+    package = Path(agentloop.__file__).parent
+    found = sorted(path for path in package.rglob("*.py") if "testing" not in path.relative_to(package).parts)
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in found)).hexdigest()[:12]
+
+
+def remember(path: Path, tried: Tried, code: str) -> None:
+    """Append what came of a point on that code, so that a run that was broken off can go on."""
     said: dict[str, Any] = {
         "point": tried.point.name,
+        "code": code,
         "good": tried.told.good,
         "struck": tried.struck,
         "seconds": round(tried.seconds, 2),
@@ -174,10 +190,11 @@ def remember(path: Path, tried: Tried) -> None:
         file.write(json.dumps(said, ensure_ascii=False) + "\n")
 
 
-def remembered(path: Path) -> frozenset[str]:
-    """Return the names of the points that were tried before."""
+def remembered(path: Path, code: str) -> frozenset[str]:
+    """Return the names of the points that were tried before on that code."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:
         return frozenset()
-    return frozenset(json.loads(line)["point"] for line in lines if line.endswith("}"))
+    known = (json.loads(line) for line in lines if line.endswith("}"))
+    return frozenset(one["point"] for one in known if one.get("code") == code)
