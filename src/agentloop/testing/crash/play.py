@@ -367,6 +367,8 @@ def _lost_of_relay(arena: Arena, until: Step) -> Iterator[str]:
         shown = arena.git("show", "HEAD:memories/consensus.md", cwd=arena.home.root)
         if shown.status != 0 or shown.text != text:
             yield "the relay is not committed as it is"
+        if (said := dict(RelayFile(arena.home).read().relay.facts)["issues"]) != "none open":
+            yield f"the relay says of issues: {said}"
 
 
 def _doubled(arena: Arena, until: Step) -> Iterator[str]:
