@@ -126,8 +126,8 @@ def points_of(step: str, role: str, record: str, fault: str) -> Iterator[Point]:
     first = record if gits else _of_first(record)
     others = () if gits else beside(record)
     for call, n, only in (*((call, n, "") for call, n in changing(first)), *others):
-        # The first thing a git does is to be there at all: before that it is its parent's call that counts.
-        born = (call, n) == ("execve", 1) and gits
+        # The first thing a process does is to be there: before that it is its parent's call that counts.
+        born = (call, n) == ("execve", 1)
         if call in FITTING[fault.rstrip("+")] and not born:
             yield Point(step=step, role=role, call=call, n=n, fault=fault, only=only)
 

@@ -161,7 +161,8 @@ def close(arena: Arena) -> Ran:
     return ran
 
 
-KILLED_ATTEMPT: Final = Point(step="plan", role="attempt", call="execve", n=1)
+KILLED_ATTEMPT: Final = Point(step="plan", role="attempt", call="openat", n=1)
+"""Before it is Python: strace is not asked about the call that makes it be there."""
 CUT_OFF_ATTEMPT: Final = Point(step="salvage", role="attempt", call="vfork", n=6)
 """When its agent is done, while what its tree holds is looked at."""
 
