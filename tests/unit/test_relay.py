@@ -140,6 +140,14 @@ def test_merging_twice_is_merging_once(case: tuple[str, str, list[str]], ours: R
     assert merge(base, once, theirs).relay == once
 
 
+def test_a_persons_blank_lines_stay_when_words_are_moved_behind_them_twice() -> None:
+    """Only the blank line that the move itself put there goes with what it moved."""
+    base = render(Relay(version=1))
+    ours = Relay(version=1, human="\n\n\n")
+    once = merge(base, ours, f"0\n{base}", guessed=True).relay
+    assert merge(base, once, f"0\n{base}", guessed=True).relay == once
+
+
 @settings(max_examples=120)
 @given(case=edited(), ours=RELAYS)
 def test_what_is_not_in_a_file_of_unknown_origin_was_not_taken_out(

@@ -102,7 +102,9 @@ def _without(text: str, block: str) -> str:
     if at < 0 or (at > 0 and text[at - 1] != "\n"):
         return text
     before = text[:at]
-    return (before[:-1] if before == "\n" or before.endswith("\n\n") else before) + text[at + len(block) :]
+    shorter = before[:-1]
+    put = before == "\n" or (before.endswith("\n\n") and shorter + _gap(shorter) == before)
+    return (shorter if put else before) + text[at + len(block) :]
 
 
 def _gap(text: str) -> str:
