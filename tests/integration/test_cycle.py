@@ -639,17 +639,17 @@ def test_money_that_is_used_up_stops_everything_until_midnight_and_says_so() -> 
 @pytest.mark.parametrize(
     ("limits", "setting", "advice"),
     [
-        ({}, "limits.cycle_usd", "raise it"),
-        ({"hour_usd": 0.1}, "limits.cycle_usd", "raise limits.hour_usd"),
-        ({"hour_usd": 0.1}, "limits.call_usd", "raise it"),
+        (Limits(), "limits.cycle_usd", "raise it"),
+        (Limits(hour_usd=0.1), "limits.cycle_usd", "raise limits.hour_usd"),
+        (Limits(hour_usd=0.1), "limits.call_usd", "raise it"),
     ],
 )
 def test_what_one_cycle_may_spend_is_too_little_for_what_it_was_shown(
-    limits: dict[str, float], setting: str, advice: str
+    limits: Limits, setting: str, advice: str
 ) -> None:
     """It is a failure that says what to raise, the narrowest limit of all, and not asked for ever."""
     house = House(reply=lambda *_: Wait(until=None, why=f"{setting}: $0.01 left"))
-    house.settings = replace(house.settings, limits=replace(house.settings.limits, **limits))
+    house.settings = replace(house.settings, limits=limits)
     house.file()
     failed = []
     for _ in range(5):
