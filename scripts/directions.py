@@ -127,7 +127,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         "light commands load what they need, when they need it",
     ),
     "upkeep": (
-        (*CORE, "worker", "edges.git", "edges.pool", "edges.slots", "edges.worktree", *TOOLBOX),
+        (
+            *(*CORE, "worker", "edges.git", "edges.mirror", "edges.pool"),
+            *("edges.slots", "edges.worktree", *TOOLBOX),
+        ),
         "a process of its own: it makes places ahead as attempts would make them",
     ),
     "recovery": (

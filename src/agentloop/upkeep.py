@@ -1,4 +1,4 @@
-"""`agentloop upkeep`: makes work trees ahead and empties the trash, in a process of its own.
+"""`agentloop upkeep`: makes work trees ahead, empties the trash, packs mirrors, in a process of its own.
 
 Started at the end of a cycle that left something to do, so that neither a cycle nor an attempt waits for it.
 It holds no secret, gives way to everything else (nice), is the only one of its kind (a lock), and is on a
@@ -21,6 +21,7 @@ from agentloop import exits
 from agentloop.domain.valueclass import replace
 from agentloop.edges.files import locked, make_folder, size_on_disk
 from agentloop.edges.git import Git
+from agentloop.edges.mirror import mirror_of
 from agentloop.edges.pool import Pool
 from agentloop.edges.worktree import make_place
 from agentloop.errors import AgentloopError, BusyError
@@ -85,6 +86,16 @@ class _Upkeep:
             for target in lacking:
                 self._fill(target)
         self._empty_trash()
+        for target in self._settings.targets:
+            self._gather(target)
+
+    def _gather(self, target: Target) -> None:
+        self._leash.check()
+        self._leash.doing = f"packing the mirror of {target.name}"
+        try:
+            mirror_of(target, self._home.root, self._home.mirror_of(target.name)).gather()
+        except (AgentloopError, OSError) as error:
+            sys.stderr.write(f"the mirror of {target.name} is not packed: {error}\n")
 
     def _take_away(self) -> None:
         for path in self._pool.strangers():

@@ -40,9 +40,9 @@ sys.exit(0 if Slots(home).claim("t", wanted, to) else 7)
 """
 
 
-def git(folder: Path, *words: str) -> str:
-    """What git says in `folder`."""
-    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+def git(folder: Path, *words: str, given: str = "") -> str:
+    """What git says in `folder` to what it is given."""
+    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, input=given.encode())
     return done.stdout.decode().strip()
 
 
@@ -360,6 +360,23 @@ def test_the_pool_keeps_within_its_bounds_and_says_why(yard: Yard) -> None:
     assert came == "new"
     yard.worker = replace(yard.worker, ready_mb=100)
     assert yard.pool.is_due()
+
+
+def test_many_small_packs_of_a_mirror_become_few_and_no_object_is_lost(yard: Yard) -> None:
+    """Those that no branch names included: an attempt that borrows them may be at work."""
+    yard.head()
+    mirror = yard.home.mirror_of("t")
+    lost = git(mirror, "hash-object", "-w", "--stdin-paths", given="config\n")
+    names = [git(mirror, "hash-object", "-w", "--stdin", given=str(number)) for number in range(45)]
+    for name in names:
+        git(mirror, "pack-objects", "-q", "objects/pack/pack", given=f"{name}\n")
+    git(mirror, "-c", "extensions.preciousObjects=false", "prune-packed")
+    assert yard.upkeep() == 0
+    assert len(list(mirror.glob("objects/pack/*.pack"))) < 10
+    for name in (lost, *names):
+        git(mirror, "cat-file", "-e", name)
+    assert git(mirror, "config", "extensions.preciousObjects") == "true"
+    git(mirror, "fsck", "--connectivity-only", "--no-dangling")
 
 
 def test_switched_off_there_are_none(yard: Yard) -> None:

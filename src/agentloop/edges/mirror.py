@@ -1,8 +1,8 @@
 """Bare mirrors of the targets: what every attempt borrows its objects from, and where results are kept.
 
-A mirror never loses an object: nothing in it is collected or pruned. One process writes to it at a time,
-under a lock of ours that every git we start inherits, so that a git which outlived us still holds it; hence a
-lock file of git's that is found under our lock belongs to nobody.
+A mirror never loses an object: nothing in it is pruned, small packs are only put together. One process
+writes to it at a time, under a lock of ours that every git we start inherits, so that a git which outlived us
+still holds it; hence a lock file of git's that is found under our lock belongs to nobody.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 FETCH_SECONDS: Final = 600
+PACKS_AT_MOST: Final = 40
+LOOSE_AT_MOST: Final = 2000
+"""More packs or loose objects than these slow every git down; each result brings a few."""
 _LOCK_SECONDS: Final = 60
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(//|:)|[^/\s]+@[^/\s:]+:")
 _OUT_OF_REACH: Final = re.compile(
@@ -122,6 +125,20 @@ class Mirror:
             self._set_aside()
         return False
 
+    def gather(self) -> bool:
+        """Pack what is small together when there is much of it; return whether it was done.
+
+        Every object stays, reachable or not, and who has an old pack open finds it in the new one: attempts
+        may run meanwhile. Raises BusyError and GitError.
+        """
+        objects = self.folder / "objects"
+        packs = sum(1 for _ in objects.glob("pack/*.pack"))
+        loose = sum(1 for _ in objects.glob("[0-9a-f][0-9a-f]/*"))
+        if not _is_whole(self.folder) or (packs <= PACKS_AT_MOST and loose <= LOOSE_AT_MOST):
+            return False
+        self.write(_gather)
+        return True
+
     def has(self, commit: str) -> bool:
         """Return whether the mirror holds `commit` (full id)."""
         if not _is_whole(self.folder):
@@ -199,6 +216,16 @@ class Mirror:
         """Nothing is deleted here: what is broken may still hold what somebody needs."""
         aside = self.folder.with_name(f"{self.folder.name}.broken-{time.time_ns()}")
         self.folder.rename(aside)
+
+
+def _gather(git: Git) -> None:
+    # git deletes no pack of such a repository, not even one whose objects are all in another. A kill in
+    # between leaves it unset until the next time: nothing of ours prunes, and gc.auto is 0.
+    git.run("config", "extensions.preciousObjects", "false")
+    try:
+        git.run("repack", "--geometric=2", "-d", "-q", timeout_seconds=FETCH_SECONDS)
+    finally:
+        git.run("config", "extensions.preciousObjects", "true")
 
 
 def mirror_of(target: Target, home: Path, folder: Path) -> Mirror:
