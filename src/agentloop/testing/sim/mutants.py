@@ -11,13 +11,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from agentloop import acting, cycle
-from agentloop.domain import admission, limits, order, reconcile, scene, signals, states
+from agentloop.domain import admission, limits, order, reconcile, scene, signals, stall, states
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
 from agentloop.domain.issue import Pull
 from agentloop.domain.observed import Lost, RetryRequest
 from agentloop.domain.sleeping import Nap, nap
 from agentloop.domain.work import Verdict
+from agentloop.gate import policy
 from agentloop.specs import attempt_spec, the_target
 from agentloop.testing import doubles, memory_parts
 from agentloop.testing.sim import house
@@ -412,6 +413,16 @@ MUTANTS: Final = (
         slow=True,
         breaks=("what is recorded is bounded",),
         changes=((acting, "_bounded", lambda findings: findings),),
+    ),
+    Mutant(
+        name="chatter counts as progress",
+        breaks=("chatter ends as stalled",),
+        changes=((stall, "without_numbers", str),),
+    ),
+    Mutant(
+        name="a change may be of any size",
+        breaks=("a huge change is refused",),
+        changes=((policy, "_size", _always(())),),
     ),
     Mutant(
         name="an attempt is given more than attempt_usd",

@@ -189,6 +189,9 @@ class Promises:
             ):
                 size = sum(len(one.says) for one in found)
                 hold("what is recorded is bounded", size <= RECORDED, f"{size} characters of findings")
+            case f.Judged(verdict=verdict):
+                size = sum(len(one.says) for one in verdict.findings)
+                hold("what is recorded is bounded", size <= RECORDED, f"{size} characters of findings")
             case f.HandsOff(pull=pull, head=head):
                 theirs = head in self._people.pushed
                 hold(

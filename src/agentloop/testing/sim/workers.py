@@ -22,6 +22,7 @@ from agentloop.domain.work import (
     Stalled,
     Stopped,
 )
+from agentloop.testing.sim.extremes import chatter_seconds, huge_change
 from agentloop.testing.sim.workload import tokens_of
 
 if TYPE_CHECKING:
@@ -47,12 +48,13 @@ Fate = Literal[
     "hostile",
     "empty",
     "limited",
-    "stalled",
+    "chatters",
     "huge",
+    "sprawls",
 ]
 BAD: Final[tuple[Fate, ...]] = (
     *("killed", "killed", "hangs", "too long", "blocked", "nothing", "gives up", "broken", "orphaned"),
-    *("same again", "same again", "hostile", "empty", "red", "stalled", "huge"),
+    *("same again", "same again", "hostile", "empty", "red", "chatters", "huge", "sprawls"),
 )
 FAILING: Final[tuple[tuple[Fate, float], ...]] = (("red", 6), ("nothing", 2), ("blocked", 1), ("gives up", 1))
 """How an ordinary attempt fails, with weights."""
@@ -126,6 +128,7 @@ class Workers:
         seconds = 60 * self._chance.spread(*self._workload.attempt_minutes)
         left = (spec.deadline - house.times.now()).total_seconds()
         fate = self._fate()
+        seconds = chatter_seconds(settings.worker) if fate == "chatters" else seconds
         if fate == "too long" or (fate != "hangs" and seconds > left):
             fate, seconds = "too long", max(1.0, left)
         price = settings.prices.get(settings.models.worker, NO_PRICE)
@@ -201,7 +204,7 @@ class Workers:
                 return NothingDone(reason="it says that all is done, and changed nothing")
             case "gives up":
                 return GaveUp(reason="its turns were used up", tip=work.tip)
-            case "stalled":
+            case "chatters":
                 return Stalled(reason="the same call, the same answer", tip=work.tip)
             case "broken":
                 return Broken(reason="the sandbox could not be made", fix="agentloop doctor")
@@ -247,6 +250,8 @@ class Workers:
                 says = f"{chr(96 + self._chance.number(1, 26))} is not sorted"
                 found.append(Finding(kind="check", about="lint", says=says))
             executor.judge(run, *found)
+        elif fate == "sprawls":
+            executor.judge(run, *huge_change(executor.spec(f"gate:{run}")))
         elif fate == "empty":
             executor.judge(run, Finding(kind="empty", about="diff", says="nothing was changed"))
         else:
