@@ -24,6 +24,7 @@ from agentloop.testing import doubles, memory_parts
 from agentloop.testing.sim import house
 from agentloop.testing.sim.broken import BrokenPromiseError
 from agentloop.testing.sim.play import Simulation, storm
+from agentloop.testing.sim.seeds import Storm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,8 @@ class Mutant:
     changes: tuple[Change, ...]
     slow: bool = False
     """Whether it takes a while until it shows."""
+    seen: Storm | None = None
+    """The storm in which it shows, where few do."""
     limits: tuple[tuple[str, float], ...] = ()
     """Limits so narrow that a week meets them."""
 
@@ -64,17 +67,18 @@ class Caught:
     says: str = ""
 
 
-def hunt(mutant: Mutant, seeds: range, *, weeks: float = 1.0) -> Caught:
-    """Play storms with the mutant until a promise is broken."""
+def hunt(mutant: Mutant, seeds: range) -> Caught:
+    """Play storms with the mutant until a promise is broken: that in which it shows, then `seeds`."""
+    first = [] if mutant.seen is None else [mutant.seen]
     with broken(mutant):
-        for seed in seeds:
-            plot = storm(seed, weeks=weeks)
+        for one in (*first, *(Storm(seed=seed) for seed in seeds)):
+            seed, plot = one.seed, storm(one.seed, weeks=one.weeks, kinds=one.kinds)
             narrow = replace(plot.settings.limits, **dict(mutant.limits))  # type: ignore[arg-type]
             try:
                 Simulation(replace(plot, settings=replace(plot.settings, limits=narrow))).run()
             except BrokenPromiseError as error:
                 return Caught(seed=seed, promise=error.promise, says=error.says)
-    return Caught(seed=seeds[-1])
+    return Caught(seed=max(seeds, default=-1))
 
 
 def _found(owner: object, name: str) -> object:
@@ -222,7 +226,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="nobody looks for a pull request before opening it",
-        slow=True,
+        seen=Storm(seed=3, weeks=0.6, kinds=("lost answer",)),
         breaks=("one pull request a task", "no effect takes place twice"),
         changes=(
             _blind(doubles.MemoryForge, e.OpenPull),
@@ -266,7 +270,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="evidence is never used up",
-        slow=True,
+        seen=Storm(seed=5, weeks=0.6, kinds=("worker",)),
         breaks=("no dispatch without a new signal",),
         changes=(
             *((where, "used_up", _always(value=False)) for where in (order, reconcile, admission)),
@@ -421,6 +425,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="a change may be of any size",
+        seen=Storm(seed=5, weeks=0.6, kinds=("worker",)),
         breaks=("a huge change is refused",),
         changes=((policy, "_size", _always(())),),
     ),
