@@ -187,6 +187,9 @@ def run(parts: Parts) -> Ended:
     if matters:
         _ask(parts, actor, scene, matters, held.text, fresh=fresh, course=course)
 
+        # The answer took its time: what follows from it became true now, not when the cycle looked.
+        scene = replace(scene, observed=replace(scene.observed, now=parts.clock.now()))
+
     # 7. and 8. Admit each decision, and act on it; then follow the rules on from there.
     scene = _with_grounds(parts, scene, course.proposal.decisions if course.proposal else ())
     for decision in course.proposal.decisions if course.proposal else ():

@@ -175,7 +175,7 @@ def _mark(path: str) -> list[int] | None:
 def live(home: str, runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return `report.Live`, plain: supervisor, pause, wake trigger, how far `runs` (of `Standing`) are."""
     asleep = runfolder.read_object(os.path.join(home, ".agentloop/run/sleep.json")) or {}
-    pause = _pause(home)
+    pause, trouble = _pause(home), runfolder.relay_trouble(home)
     return {
         "at": runfolder.now_text(),
         "home": home,
@@ -184,7 +184,7 @@ def live(home: str, runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "woken_by": _wakes(home),
         "sleep_until": _second(asleep.get("until")),
         "sleep_reason": runfolder.one_line(str(asleep.get("reason", ""))),
-        "problems": _texts(asleep.get("problems")),
+        "problems": [*([trouble] if trouble else []), *_texts(asleep.get("problems"))],
         "notices": _texts(asleep.get("notices")),
         "progress": [_progress(home, one["role"], one["attempt"]) for one in runs],
     }

@@ -63,7 +63,7 @@ def outside(home: Home, settings: Settings) -> Outside:
         bound=lambda over: disk.bound(home, settings.limits.disk_mb, over),
         disk_mb=lambda: disk.known_mb(home),
         disk_short=lambda: room.is_short(home.root, settings.limits.free_mb, 2),
-        asked=requests.waiting,
+        asked=requests.take_in,
         heard=requests.forget,
     )
 
@@ -171,7 +171,8 @@ def run_cycle(root: Path) -> str:
         ports, tape, journal = outside(home, settings), _recorder(home, settings, saw), Journal(home)
         ended = cycle.run(parts(home, settings, Log().tell, tape=tape, ports=ports, journal=journal))
         tape.end(ended, datetime.now(UTC))
-        beside = (*_left_out(ports.tracker)[:3], *([tape.trouble] if tape.trouble else []))
+        left_out = (*_left_out(ports.tracker)[:3], *FileRequests(home).left_out()[:3])
+        beside = (*left_out, *([tape.trouble] if tape.trouble else []))
         number = journal.last_number()
         _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, beside, number)
         if lightstatus.snapshot(str(root)) is None:

@@ -496,6 +496,24 @@ def test_a_vague_issue_gets_a_question_and_its_answer_wakes_the_loop() -> None:
     assert house.says("1")[-1] == "Then nothing is to be done."
 
 
+def test_what_an_answer_leads_to_is_told_from_the_answer_on() -> None:
+    """The admin takes three minutes: after one there is no plan yet, and the journal's times only rise."""
+
+    def slowly(scene: Scene, matters: tuple[Matter, ...]) -> Reply:
+        house.sleep(3)
+        decisions = tuple(one for matter in matters for one in sensible(scene, matter))
+        return Proposal(decisions=decisions, delta=None, models=("m",), turns=1)
+
+    house = House(reply=slowly)
+    house.file()
+    asked = house.clock.now()
+    house.cycle()
+    entries = tuple(house.journal.entries())
+    assert fold(by_moment(entries, asked + timedelta(minutes=1))).tasks == {}
+    assert list(fold(by_moment(entries, asked + timedelta(minutes=3))).tasks) == ["1.1"]
+    assert [one.at for one in entries] == sorted(one.at for one in entries)
+
+
 def test_unusable_answers_are_counted_and_then_the_issue_is_parked() -> None:
     """Three failed cycles, each with its reason; then a person is asked and the loop lives on."""
     house = House(reply=lambda _scene, _matters: NoAnswer(why="rubbish"))

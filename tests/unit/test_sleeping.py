@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
-from agentloop.domain.settings import Limits
+from agentloop.domain.settings import Layers, Limits, Price
 from agentloop.domain.sleeping import Nap, nap
-from agentloop.testing.samples import SETTINGS, Told, delivered
+from agentloop.testing.samples import SETTINGS, Told, delivered, task
 
 if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
 
+PRICE = Price(input=2_000_000, output=10_000_000, cache_write=2_500_000, cache_read=200_000)
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
 
 
@@ -86,7 +87,7 @@ def test_a_days_money_sleeps_until_midnight_utc() -> None:
     told = Told().issue().planned("7.1").add(f.Settled(purse="attempt:6.1.1", micros=19_000_000))
     found, _ = rest(told)
     assert (found.until, found.kind) == (MIDNIGHT, "budget")
-    assert found.reason == "limits.day_usd is used up; task 7.1 goes on tomorrow"
+    assert found.reason == "limits.day_usd leaves only $1.00; task 7.1 goes on tomorrow"
     told.add(f.Settled(purse="attempt:6.1.2", micros=181_000_000))
     found = nap(told.scene(replace(SETTINGS, limits=Limits(day_usd=1000))), quiet_cycles=0, more=False)
     assert (found.until, found.kind) == (None, "budget")
@@ -98,7 +99,7 @@ def test_an_issue_that_cannot_be_asked_about_for_want_of_money_says_so() -> None
     told = Told().issue().add(f.Settled(purse="attempt:6.1.1", micros=19_900_000))
     found, _ = rest(told)
     assert (found.until, found.kind) == (MIDNIGHT, "budget")
-    assert found.reason == "limits.day_usd is used up; 1 matters wait for a decision until tomorrow"
+    assert found.reason == "limits.day_usd leaves only $0.10; 1 matter waits for a decision until tomorrow"
 
 
 def test_the_admin_may_shorten_a_sleep_but_not_lengthen_it() -> None:
@@ -141,6 +142,42 @@ def test_what_is_waited_for_is_said() -> None:
     told.add(f.Asked(issue="8", question="?", choices=("a", "b"), evidence="e"))
     assert rest(told)[0].reason == "waits for you: 1 pull request to review, an answer on issue 8"
     assert rest(Told())[0].reason == "nothing to do"
+
+
+def test_what_is_held_back_is_said_with_what_to_change() -> None:
+    """A slice that pays for no call, workers switched off: with the setting, and how many others wait."""
+    told = Told().issue().planned("7.1").issue("8").planned("8.1")
+    narrow = replace(SETTINGS, limits=Limits(attempt_usd=0.05), prices={"claude-sonnet-5-5": PRICE})
+    said = nap(told.scene(narrow), quiet_cycles=0, more=False).reason
+    assert said.startswith(
+        "task 7.1 (and 1 more) is held back: limits.attempt_usd = $0.05 does not pay for one"
+    )
+    assert said.endswith(" or more")
+    off = replace(narrow, layers=Layers(workers=False))
+    said = nap(told.scene(off), quiet_cycles=0, more=False).reason
+    assert said == (
+        "task 7.1 (and 1 more) is held back: workers are switched off (layers.workers = false): "
+        "the loop only plans (and 1 other reason)"
+    )
+
+
+def test_a_task_that_waits_for_another_is_told_by_the_other_one() -> None:
+    """What it needs is in review: that is what a person is asked for."""
+    told = Told().issue().planned("7.1", task("7.2", "7.1")).published("7.1.1")
+    assert rest(told)[0].reason == "waits for you: 1 pull request to review"
+
+
+def test_what_is_parked_is_no_reason_to_say_that_nothing_is_to_do() -> None:
+    """It waits for a person's word, by its name."""
+    told = Told().issue().planned("7.1").add(f.Parked(task="7.1", reason="twice the same failing check"))
+    assert rest(told)[0].reason == "waits for you: a word on what is parked: task 7.1"
+
+
+def test_a_provider_that_talks_much_is_cut_short() -> None:
+    """The reason stays a line of a phone's screen or two; the journal has all of it."""
+    told = Told().issue().add(f.LimitReached(until=Told().now + timedelta(hours=5), detail="very busy " * 90))
+    said = rest(told)[0].reason
+    assert (len(said) < 200, said[-1]) == (True, "…")
 
 
 def test_a_clock_set_back_does_not_sleep_for_years() -> None:

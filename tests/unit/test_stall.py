@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentloop.domain.stall import LADDER, Bounds, Pulse, answer_print, looked, next_step, turned
+from agentloop.domain.report import stand
+from agentloop.domain.settings import Models, Settings, Worker
+from agentloop.domain.stall import (
+    LADDER,
+    Bounds,
+    Pulse,
+    answer_print,
+    looked,
+    next_step,
+    slow_call_stalls,
+    turned,
+)
+from agentloop.domain.world import World
 
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
 BOUNDS = Bounds(turns=8, seconds=20 * 60)
 SAME = answer_print("shell", "make test", "1 failed in 0.31s")
 
@@ -91,3 +106,19 @@ def test_steps_come_in_their_order_and_only_progress_starts_them_anew(
             assert step == LADDER[min(expected, 2)]
             expected += 1
         assert expected >= 3 or silent < 4 * most
+
+
+def test_a_call_that_may_take_as_long_as_a_stall_is_warned_of() -> None:
+    """With what to change; not when the bound is off, and not by default."""
+
+    def said(call_seconds: int, stall_minutes: int) -> str:
+        models, worker = Models(call_seconds=call_seconds), Worker(stall_minutes=stall_minutes)
+        return slow_call_stalls(Settings(models=models, worker=worker))
+
+    assert [said(*each) for each in ((300, 20), (300, 0), (299, 5))] == ["", "", ""]
+    assert said(300, 5) == (
+        "models.call_seconds = 300 is not below worker.stall_minutes = 5, so that one slow call "
+        "counts as a stall: set stall_minutes = 6 or more, or call_seconds below 300"
+    )
+    narrow = Settings(models=Models(call_seconds=3600))
+    assert any("counts as a stall" in one for one in stand(World(), narrow, NOW).warnings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from rich.text import Text
 from typer.main import get_command
 
 from agentloop import exits, light
+from agentloop.cli import misspelt
 from agentloop.cli.values import plainly
 from agentloop.edges import runfolder
 from agentloop.errors import AgentloopError, ConflictError, HomeError, NotFoundError
@@ -247,7 +247,7 @@ def words_from_editor(start: str) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
 
 
-def show_error(error: AgentloopError, *, as_json: bool = False) -> int:
+def show_error(error: AgentloopError, *, as_json: bool = False, code: int | None = None) -> int:
     """Print what is wrong, how to mend it and where to read on, and return the exit code.
 
     A program (`as_json`) gets it on standard output as well: it reads nothing else.
@@ -258,7 +258,7 @@ def show_error(error: AgentloopError, *, as_json: bool = False) -> int:
         to.print(Text.assemble(("  fix: ", "bold"), error.fix))
     if error.read:
         to.print(Text.assemble((" read: ", "bold"), error.read))
-    code = exits.code_for(error)
+    code = exits.code_for(error) if code is None else code
     if as_json:
         print_json(light.error_data(error, code))
     return code
@@ -271,7 +271,12 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> int:
     try:
         command = get_command(app)
         plainly(command)
-        command(args=words, prog_name="agentloop")
+        ended = command(args=words, prog_name="agentloop", standalone_mode=False)
+    except misspelt.UsageError as error:
+        return _not_understood(error, as_json=as_json)
+    except typer.Abort:
+        _beside().print("aborted")
+        return exits.FAILED
     except AgentloopError as error:
         return show_error(error, as_json=as_json)
     except OSError as error:
@@ -280,16 +285,13 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> int:
         unusable = HomeError(f"the home cannot be used: {error}", fix="agentloop doctor")
         return show_error(unusable, as_json=as_json)
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else exits.FAILED if error.code else exits.OK
-        if code == exits.USAGE and as_json:
-            print_json(light.error_data(_not_understood(words), code))
-        return code
-    return exits.OK
+        return error.code if isinstance(error.code, int) else exits.FAILED if error.code else exits.OK
+    return ended if isinstance(ended, int) else exits.OK
 
 
-def _not_understood(words: Sequence[str]) -> AgentloopError:
-    """What is wrong with them, the framework has said on standard error."""
-    command = " ".join(itertools.takewhile(lambda word: word.isalpha(), words[:2]))
-    return AgentloopError(
-        "the command line was not understood: standard error says why", fix=f"agentloop {command} --help"
-    )
+def _not_understood(error: misspelt.UsageError, *, as_json: bool) -> int:
+    if isinstance(error, misspelt.NoArgsIsHelpError):
+        error.show()
+        return exits.USAGE
+    show_error(misspelt.explained(error), as_json=as_json, code=exits.USAGE)
+    return exits.USAGE

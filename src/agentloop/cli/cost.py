@@ -49,6 +49,8 @@ def cost(  # noqa: PLR0913 - a parameter an option
     with common.working("reading the journal"):
         seen = looking.sight(str(root))
         world, charges = charged(looking.entries(seen.home))
+        if (issue and issue not in world.issues) or (task and task not in world.tasks):
+            raise looking.unknown(seen.home, world, task or issue)
         account = costs(world, charges, seen.settings, seen.now, by=by, about=about)
     given = (("days", str(days or "")), ("issue", issue), ("task", task), ("day", day))
     asked = f"agentloop cost --by {by}" + "".join(f" --{name} {value}" for name, value in given if value)
@@ -89,6 +91,8 @@ def _print(to: Console, account: Costs, limit: int, asked: str) -> None:
     if account.unresolved_micros:
         words = "unresolved: a call was made and its price never heard of; it counts at its ceiling for good"
         print_folded(to, Text(words, style="dim"), hang=2)
+    if unlisted := _unlisted_words(account):
+        print_folded(to, Text(unlisted, style="dim"), hang=2)
     for one in account.fallbacks:
         print_folded(to, Text(f"fallback model: {one}", style="yellow"), hang=2)
     for reserved in account.reserved:
@@ -113,13 +117,36 @@ def _table(account: Costs, rows: Sequence[CostRow], width: int) -> Table:
         column.justify = "right"
     for row in rows:
         unresolved = dollars(row.unresolved_micros) if row.unresolved_micros else "–"
-        cached = f"{100 * row.cached_tokens // row.input_tokens} %" if row.input_tokens else "–"
-        counts = (str(row.calls), f"{row.input_tokens:,}", cached, f"{row.output_tokens:,}")
-        money = (dollars(row.settled_micros), unresolved)
-        table.add_row(common.cell(row.key), *(*money, str(row.times), *counts)[:shown])
+        money = (dollars(row.settled_micros), unresolved, str(row.times) if row.times else "–")
+        table.add_row(common.cell(row.key), *(*money, *_counts(row))[:shown])
     sums = (dollars(account.settled_micros), dollars(account.unresolved_micros))
     table.add_row(Text("in all", style="bold"), *(Text(words, style="bold") for words in sums))
     return table
+
+
+def _counts(row: CostRow) -> tuple[str, str, str, str]:
+    """Return calls, tokens in, share of the cache and tokens out; `–` for what nobody knows."""
+    if row.calls is None:
+        return ("–", "–", "–", "–")
+    more = "+" if row.unlisted_micros else ""
+    cached = f"{100 * (row.cached_tokens or 0) // row.input_tokens} %" if row.input_tokens else "–"
+    return (
+        f"{row.calls}{more}",
+        f"{row.input_tokens or 0:,}{more}",
+        cached,
+        f"{row.output_tokens or 0:,}{more}",
+    )
+
+
+def _unlisted_words(account: Costs) -> str:
+    from agentloop.domain.wording import dollars
+
+    micros = sum(row.unlisted_micros for row in account.rows)
+    if not micros:
+        return ""
+    return (
+        f"{dollars(micros)} is of calls that nobody can count any more: their ledger or the journal was lost"
+    )
 
 
 def _limit_words(left: LimitLeft) -> str:

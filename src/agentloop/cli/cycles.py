@@ -182,7 +182,7 @@ def _money(one: Cycle) -> str:
 
 def _took(one: Cycle) -> str:
     seconds = one.seconds
-    if one.ended is None:
+    if one.ended is None or one.lost:
         return ""
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
@@ -211,19 +211,16 @@ def _idle_words(run: Idle) -> str:
 def _print_one(to: Console, one: Cycle) -> None:
     from rich.text import Text
 
-    from agentloop.domain.cycles import why_it_began
+    from agentloop.domain.cycles import no_end_words, why_it_began
 
-    ended = one.outcome or "left no end: killed, or still under way"
+    ended = one.outcome or no_end_words(one)
     head = Text.assemble((f"cycle {one.number}", "bold"), f"  {ended}")
     head.stylize(STYLES.get(one.outcome, ""), len(f"cycle {one.number}"))
     print_folded(to, head, hang=2)
     at = f"{one.at.astimezone():%d %b %Y %H:%M:%S}"
-    facts = [
-        at,
-        f"took {_took(one)}",
-        f"{_money(one)} for the admin agent" if one.asked else "no model asked",
-    ]
-    print_folded(to, Text(" · ".join(facts), style="dim"), indent=2)
+    asked = f"{_money(one)} for the admin agent" if one.asked else "no model asked"
+    facts = [at, f"took {_took(one)}" if _took(one) else "", "" if one.lost and not one.asked else asked]
+    print_folded(to, Text(" · ".join(filter(None, facts)), style="dim"), indent=2)
     if one.failed:
         print_folded(to, Text(one.failed, style="red"), indent=2, hang=4)
     _lines(to, "BEGAN BECAUSE", [why_it_began(one)])

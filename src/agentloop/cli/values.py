@@ -28,11 +28,21 @@ def plainly(command: Command) -> None:
 def _take_plainly(parameter: TyperArgument | TyperOption) -> None:
     validated = parameter.process_value
 
+    def _validated(ctx: Context, value: Any) -> Any:  # noqa: ANN401 -- of the parameter's type
+        try:
+            return validated(ctx, value)
+        except typer.BadParameter as error:
+            from agentloop.cli.misspelt import value_words
+
+            error.message = value_words(parameter, value) or error.message.removeprefix("Value error, ")
+            error.param = error.param or parameter
+            raise
+
     def process_value(ctx: Context, value: Any) -> Any:  # noqa: ANN401 -- of the parameter's type
         if value is None and _takes_many(parameter):
             value = ()
         if not _is_right(parameter, value):
-            return validated(ctx, value)
+            return _validated(ctx, value)
         return value if parameter.callback is None else parameter.callback(ctx, parameter, value)
 
     parameter.process_value = process_value  # type: ignore[method-assign] # typer makes the parameters

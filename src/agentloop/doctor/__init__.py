@@ -28,6 +28,8 @@ def examine(home: Home) -> Iterator[Check]:
     yield from checks
     yield from house.prompts(home)
     yield house.journal(home)
+    yield house.relay(home)
+    yield from house.requests(home)
     yield from machine.disk(home)
     yield machine.clock(home)
     yield machine.inotify()

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from agentloop import __version__
 from agentloop.doctor.check import Check, fail, ok, warn
 from agentloop.domain.limits import too_narrow
+from agentloop.domain.stall import slow_call_stalls
 from agentloop.edges import runtime
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.journal import Journal
+from agentloop.edges.relay import RelayFile, unreadable
+from agentloop.edges.requests import FileRequests
 from agentloop.edges.runfolder import journal_gone
 from agentloop.errors import AgentloopError, JournalError
 from agentloop.initialise import IGNORED
@@ -103,6 +106,9 @@ def _odd_limits(found: Settings) -> Iterator[Check]:
     if narrow := too_narrow(found):
         what, _, fix = narrow.partition(": ")
         yield warn("settings", what, fix)
+    if slow := slow_call_stalls(found):
+        what, _, fix = slow.partition(": ")
+        yield warn("settings", what, fix)
     pairs = (
         ("attempt_usd", limits.attempt_usd, "task_usd", limits.task_usd or limits.attempt_usd),
         ("attempt_usd", limits.attempt_usd, "hour_usd", limits.hour_usd or limits.attempt_usd),
@@ -139,8 +145,10 @@ def journal(home: Home) -> Check:
     except JournalError as error:
         return fail("journal", error.what, error.fix)
     if last is None and journal_gone(str(home.root)):
-        return warn(
-            "journal", "it is gone, and the tracker has marks of its past", "agentloop cycle reads it back"
+        return fail(
+            "journal",
+            "it is gone, and the tracker has marks of its past",
+            "agentloop rebuild reads it back (so does the next cycle), or put journal/ back from a backup",
         )
     if last is None:
         return ok("journal", "empty: no cycle has found anything yet")
@@ -150,6 +158,12 @@ def journal(home: Home) -> Check:
             f"its last entry is of {last:%Y-%m-%d %H:%M} UTC, which is still to come: the clock jumped back",
             "set the clock: sudo timedatectl set-ntp true",
         )
+    if missing := _missing(home):
+        return fail(
+            "journal",
+            f"its last {missing} went missing: the last cycle wrote on beyond {last:%Y-%m-%d %H:%M} UTC",
+            "agentloop rebuild reads back what marks tell (so does the next cycle), or put a backup back",
+        )
     aside = sorted(home.journal.glob("aside/*"))
     if aside:
         return warn(
@@ -158,6 +172,34 @@ def journal(home: Home) -> Check:
             "take from them what you need, then delete them",
         )
     return ok("journal", f"{count:,} entries, the last of {last:%Y-%m-%d %H:%M} UTC")
+
+
+def _missing(home: Home) -> str:
+    """Return how many entries that the last cycle knew of are not there, in words; "" when all are."""
+    last = runtime.read_sleep(home.root)
+    lost = max(0, last.journal - Journal(home).last_number()) if last else 0
+    return f"{lost} entries" if lost > 1 else "entry" if lost else ""
+
+
+def relay(home: Home) -> Check:
+    """Look whether the relay can be read: without it no cycle decides anything."""
+    try:
+        found = RelayFile(home).read()
+    except AgentloopError as error:
+        return fail("relay", error.what, error.fix)
+    except OSError as error:
+        said = unreadable(home.relay, error)
+        return fail("relay", said.what, said.fix)
+    if found.text is None:
+        return warn("relay", "there is none: the next cycle writes it anew", f"agentloop init {home.root}")
+    return ok("relay", f"version {found.relay.version}")
+
+
+def requests(home: Home) -> Iterator[Check]:
+    """Look whether what persons asked for can be understood."""
+    for each in FileRequests(home).left_out():
+        what, _, fix = each.rpartition("; ")
+        yield warn("requests", what, fix)
 
 
 def supervisor(home: Home) -> Check:

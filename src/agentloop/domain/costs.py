@@ -52,11 +52,14 @@ class CostRow:
     settled_micros: int
     unresolved_micros: int
     times: int
-    calls: int = 0
-    input_tokens: int = 0
+    calls: int | None = 0
+    """None, as the tokens: not known, because their ledger or the journal is gone."""
+    input_tokens: int | None = 0
     """Cached or not."""
-    cached_tokens: int = 0
-    output_tokens: int = 0
+    cached_tokens: int | None = 0
+    output_tokens: int | None = 0
+    unlisted_micros: int = 0
+    """What of the money is of calls that nobody can count any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +251,7 @@ def _key(charge: Charge, by: By) -> str:
         case "hour":
             return f"{charge.at.astimezone(UTC):%Y-%m-%d %H}:00"
         case "model":
-            return charge.model
+            return LOST if kind == "lost" else charge.model
         case "task" if kind == "attempt":
             return name.rpartition(".")[0]
         case "issue" if kind == "attempt":
@@ -261,7 +264,10 @@ def _key(charge: Charge, by: By) -> str:
             return _ROLES.get(kind, kind)
 
 
-_ROLES: Final = {"admin": "admin agent", "rehearsal": "rehearsals"}
+LOST: Final = "lost with the journal"
+"""Stands for what money was spent on that only marks and relay still know of."""
+
+_ROLES: Final = {"admin": "admin agent", "rehearsal": "rehearsals", "lost": LOST}
 
 
 def _of(purse: str) -> str:
@@ -275,15 +281,18 @@ def _of(purse: str) -> str:
 
 def _row(key: str, charges: list[Charge]) -> CostRow:
     whole = in_all(share for one in charges for share in one.shares)
+    unlisted = sum(one.settled_micros + one.unresolved_micros for one in charges if not one.shares)
+    is_known = whole.calls > 0 or not unlisted
     return CostRow(
         key=key,
         settled_micros=sum(one.settled_micros for one in charges),
         unresolved_micros=sum(one.unresolved_micros for one in charges),
-        times=len({one.purse for one in charges}),
-        calls=whole.calls,
-        input_tokens=whole.input_all,
-        cached_tokens=whole.cache_read_tokens,
-        output_tokens=whole.output_tokens,
+        times=len({one.purse for one in charges if not one.purse.startswith("lost:")}),
+        calls=whole.calls if is_known else None,
+        input_tokens=whole.input_all if is_known else None,
+        cached_tokens=whole.cache_read_tokens if is_known else None,
+        output_tokens=whole.output_tokens if is_known else None,
+        unlisted_micros=unlisted,
     )
 
 

@@ -68,7 +68,8 @@ class Done:
 class Cycle:
     """One cycle that had something to do. Money is what asking the admin agent cost, in micro-dollars.
 
-    `outcome` is "" when it left no end: it was killed, or is under way. `idle` are the looks that followed.
+    `outcome` is "" when it left no end: it was killed, or is under way, or (`lost`) its end was lost with the
+    journal, and our marks tell again what it did. `idle` are the looks that followed.
     """
 
     number: int
@@ -93,11 +94,12 @@ class Cycle:
     slept_kind: str = ""
     slept_because: str = ""
     idle: tuple[Idle, ...] = ()
+    lost: bool = False
 
     @property
     def seconds(self) -> float:
-        """How long it took from what it wrote first to what it wrote last."""
-        return (self.ended - self.at).total_seconds() if self.ended else 0.0
+        """How long it took from what it wrote first to what it wrote last; 0.0 when that is not known."""
+        return (self.ended - self.at).total_seconds() if self.ended and not self.lost else 0.0
 
 
 @dataclass
@@ -110,6 +112,7 @@ class _Course:
     refused: list[Judged] = field(default_factory=list)
     done: dict[str, Done] = field(default_factory=dict)
     held: list[str] = field(default_factory=list)
+    lost: bool = False
 
 
 def cycles(entries: Iterable[f.Entry], looks: Sequence[Look] = ()) -> tuple[Cycle, ...]:
@@ -117,7 +120,8 @@ def cycles(entries: Iterable[f.Entry], looks: Sequence[Look] = ()) -> tuple[Cycl
     world, found = World(), dict[int, _Course]()
     slept: f.Slept | None = None
     for entry in entries:
-        if not is_rehearsal(entry):
+        # What is told of a lost journal before any cycle of it is known has the number 0.
+        if entry.cycle and not is_rehearsal(entry):
             course = found.get(entry.cycle)
             if course is None:
                 course = found[entry.cycle] = _Course(told=Cycle(number=entry.cycle, at=entry.at))
@@ -161,9 +165,16 @@ def what_it_did(cycle: Cycle) -> str:
     told = _few([one.what for one in cycle.decided if not one.what.startswith("sleep at most")])
     told = told or _few([one.what for one in cycle.done])
     refused = f"{count(len(cycle.refused), 'decision')} refused" if cycle.refused else ""
-    ended = "" if cycle.outcome else "left no end: killed, or still under way"
+    ended = "" if cycle.outcome else no_end_words(cycle)
     failed = f"failed: {one_line(cycle.failed, 200)}" if cycle.failed else ""
     return "; ".join(part for part in (told, refused, failed, ended) if part) or _nothing(cycle)
+
+
+def no_end_words(cycle: Cycle) -> str:
+    """Return why nothing is known of how the cycle ended."""
+    if cycle.lost:
+        return "the rest of it was lost with the journal"
+    return "left no end: killed, or still under way"
 
 
 def _nothing(cycle: Cycle) -> str:
@@ -190,6 +201,9 @@ def _clock_words(slept: f.Slept | None, at: datetime) -> str:
 
 def _take_in(course: _Course, world: World, entry: f.Entry) -> None:
     course.told = replace(course.told, ended=entry.at)
+    course.lost |= any(
+        isinstance(one, f.JournalLost | f.FoundByMark | f.JournalMended) for one in entry.facts
+    )
     course.seen += [words for words in news_words(world, entry.facts) if words]
     for fact in entry.facts:
         _judgement(course, fact)
@@ -239,7 +253,7 @@ def _ending(course: _Course, fact: f.Fact) -> None:
             if purse.startswith("admin:"):
                 spent, open_ = told.spent_micros + micros, told.unresolved_micros + unresolved
                 course.told = replace(told, spent_micros=spent, unresolved_micros=open_)
-            else:
+            elif purse.startswith("attempt:"):
                 course.told = replace(told, taken_in_micros=told.taken_in_micros + micros + unresolved)
         case f.CycleEnded(outcome=outcome, reason=reason, woken_by=wakes):
             course.told = replace(told, outcome=outcome, failed=one_line(reason, 600), woken_by=wakes)
@@ -261,4 +275,5 @@ def _finished(course: _Course, idle: tuple[Idle, ...]) -> Cycle:
         done=tuple(course.done.values()),
         held_back=tuple(course.held),
         idle=idle,
+        lost=course.lost and not course.told.outcome,
     )

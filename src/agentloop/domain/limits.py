@@ -245,6 +245,13 @@ def left_words(rest: Rest, wanted: Wanted) -> str:
     return said + anew_words(rest)
 
 
+def gone_words(rest: Rest) -> str:
+    """Return how the limit stands that something does not fit under: the beginning of a sentence."""
+    if not rest.left:
+        return f"{rest.name} is used up"
+    return f"{rest.name} leaves only {f'{rest.left:,} tokens' if rest.tokens else dollars(rest.left)}"
+
+
 def anew_words(rest: Rest) -> str:
     """Return when the limit starts anew, to be put behind a sentence."""
     if rest.until is None:

@@ -86,6 +86,14 @@ def nothing_new(world: World, view: TaskView, state: Queued) -> bool:
     )
 
 
+def stands_still(scene: Scene, view: TaskView, common: Common) -> tuple[str, ...]:
+    """Return why the task waits for something that no other task, and no clock of its own, brings about."""
+    others = [scene.world.tasks.get(task) for task in view.task.needs]
+    if any(one is not None and not finished(one.state) for one in others):
+        return ()  # what the other waits for is what is to be told
+    return held_back(scene, view, common)
+
+
 def _needs(scene: Scene, task: str) -> str:
     needed = scene.world.tasks.get(task)
     if needed is None:

@@ -21,6 +21,7 @@ from agentloop.domain.order import fruitless_words, held_back, in_order
 from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
+from agentloop.domain.stall import slow_call_stalls
 from agentloop.domain.telling import finding_words, standing
 from agentloop.domain.valueclass import dataclass, shape
 from agentloop.domain.wording import count, dollars, one_line
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 ROWS = 20
 """Entries of each list in the JSON; how many there are in all stands beside it."""
+
+LIMIT_WHY = 160
+"""Characters of what the provider said; whole it stands in the journal."""
 
 LOSS_TOLD_FOR = timedelta(days=7)
 
@@ -205,7 +209,7 @@ def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, 
         cycle=world.cycle,
         cycle_at=world.cycle_at,
         limit_until=world.limited_until if scene.limited() else None,
-        limit_why=one_line(world.limited_why) if scene.limited() else "",
+        limit_why=one_line(world.limited_why, LIMIT_WHY) if scene.limited() else "",
         needs_you=needs[:ROWS],
         running=runs[:ROWS],
         attempts_at_once=settings.limits.attempts_at_once,
@@ -494,7 +498,8 @@ def _warnings(settings: Settings) -> list[str]:
         (not settings.layers.workers, "workers are off (layers.workers = false): the loop only plans"),
         (not settings.layers.memory, "memory is off (layers.memory = false): notes are not handed on"),
     ]
-    return [words for applies, words in said if applies]
+    slow = slow_call_stalls(settings)
+    return [*(words for applies, words in said if applies), *([slow] if slow else [])]
 
 
 # --- as plain values ----------------------------------------------------------------------------------------

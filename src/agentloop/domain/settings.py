@@ -241,7 +241,8 @@ class Worker:
     )
     stall_minutes: int = setting(
         20,
-        "the same in minutes of waiting for the model; a command that runs is no silence; 0 = not counted",
+        "the same in minutes of waiting for the model; a command that runs is no silence; 0 = not counted; "
+        "more than models.call_seconds allows, or one slow call counts as a stall (said as a warning)",
         least=0,
         most=24 * 60,
     )

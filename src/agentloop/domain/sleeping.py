@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 from agentloop.domain import decisions as d
 from agentloop.domain.askable import askable, issue_of, unpaid
-from agentloop.domain.order import held_back, in_order, shared_reasons
+from agentloop.domain.limits import gone_words
+from agentloop.domain.order import held_back, in_order, shared_reasons, stands_still
 from agentloop.domain.signals import time_of
-from agentloop.domain.states import InReview, Judging, Queued, TaskState, Working
+from agentloop.domain.states import InReview, Judging, Parked, Queued, TaskState, Working
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import count, one_line
-from agentloop.domain.world import Waiting
+from agentloop.domain.world import Stuck, Waiting
 
 if TYPE_CHECKING:
     from agentloop.domain.limits import Rest
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 HIBERNATING = "hibernating until: "
 Kind = Literal["more", "limited", "busy", "due", "backoff", "budget", "hibernating", "idle"]
 
+NAMED = 3
+"""Names that fit a line."""
 WHY = 160
 """Characters of a reason that others wrote; whole it stands in the log, and in `agentloop explain`."""
 
@@ -58,7 +61,7 @@ def nap(scene: Scene, *, quiet_cycles: int, more: bool, asked: d.Sleep | d.Hiber
 
 def _limited(scene: Scene) -> Nap:
     world = scene.world
-    reason = f"the provider's limit: {world.limited_why}"
+    reason = f"the provider's limit: {one_line(world.limited_why, WHY)}"
     return Nap(until=world.limited_until, kind="limited", reason=reason)
 
 
@@ -79,11 +82,10 @@ def _busy(scene: Scene) -> Nap | None:
     ]
     if not running:
         return None
-    names = ", ".join(_at_work(view.state) for view in running[:3])
-    more = f" and {len(running) - 3} more" if len(running) > 3 else ""  # noqa: PLR2004 - three names fit a line
+    names = _few([_at_work(view.state) for view in running])
     until = scene.now + timedelta(seconds=scene.settings.sleep.busy_seconds)
     ends = [one.deadline for view in running if (one := view.last) is not None and one.deadline > scene.now]
-    return Nap(until=min([until, *ends]), kind="busy", reason=f"{names}{more} at work")
+    return Nap(until=min([until, *ends]), kind="busy", reason=f"{names} at work")
 
 
 def _at_work(state: TaskState) -> str:
@@ -125,18 +127,17 @@ def _out_of_money(scene: Scene) -> Nap | None:
         return _cannot_ask(rest, len(matters)) if rest and matters else None
     timed = [(rest.until, view, rest) for view, rest in waiting if rest.until is not None]
     if not timed:
-        name = waiting[0][1].name
-        why = f"{name} is used up: raise it to go on with {count(len(waiting), 'task')}"
+        why = f"{gone_words(waiting[0][1])}: raise it to go on with {count(len(waiting), 'task')}"
         return Nap(until=None, kind="budget", reason=why)
     until, view, rest = min(timed, key=lambda one: one[0])
     when = "tomorrow" if until == scene.next_day() else f"at {until:%H:%M} UTC"
-    return Nap(
-        until=until, kind="budget", reason=f"{rest.name} is used up; task {view.task.id} goes on {when}"
-    )
+    return Nap(until=until, kind="budget", reason=f"{gone_words(rest)}; task {view.task.id} goes on {when}")
 
 
 def _cannot_ask(rest: Rest, matters: int) -> Nap:
-    what = f"{rest.name} is used up; {matters} matters wait for a decision"
+    what = (
+        f"{gone_words(rest)}; {count(matters, 'matter')} {'waits' if matters == 1 else 'wait'} for a decision"
+    )
     if rest.until is None:
         return Nap(until=None, kind="budget", reason=f"{what}: raise it to go on")
     until = "tomorrow" if "day" in rest.name else f"{rest.until:%H:%M} UTC"
@@ -171,16 +172,39 @@ def _idle(scene: Scene, quiet_cycles: int) -> Nap:
 
 
 def _waiting_for(scene: Scene) -> str:
-    review = [view.task.id for view in scene.world.live_tasks() if isinstance(view.state, InReview)]
-    asked = [one.id for one in scene.world.open_issues() if isinstance(one.state, Waiting)]
+    tasks, issues = scene.world.live_tasks(), scene.world.open_issues()
+    review = [view.task.id for view in tasks if isinstance(view.state, InReview)]
+    asked = [one.id for one in issues if isinstance(one.state, Waiting)]
+    parked = [f"task {view.task.id}" for view in tasks if isinstance(view.state, Parked)]
+    parked += [f"issue {one.id}" for one in issues if isinstance(one.state, Stuck)]
     parts = []
     if review:
         parts.append(f"{count(len(review), 'pull request')} to review")
     if asked:
-        parts.append(f"an answer on issue {', '.join(asked[:3])}")
+        parts.append(f"an answer on issue {_few(asked)}")
+    if parked:
+        parts.append(f"a word on what is parked: {_few(parked)}")
     for matter, rest in unpaid(scene)[:1]:
         parts.append(f"more under {rest.name}, which is used up for issue {issue_of(matter)}")
-    return "waits for you: " + ", ".join(parts) if parts else "nothing to do"
+    waits = "waits for you: " + ", ".join(parts) if parts else ""
+    return "; ".join(one for one in (_held(scene), waits) if one) or "nothing to do"
+
+
+def _held(scene: Scene) -> str:
+    """Return what could be started, and the reason that has to go first; "" when nothing is held back."""
+    common = scene.common()
+    held = [(view.task.id, why) for view in in_order(scene) if (why := stands_still(scene, view, common))]
+    if not held:
+        return ""
+    task, why = held[0]
+    others = f" (and {len(held) - 1} more)" if len(held) > 1 else ""
+    also = f" (and {count(len(why) - 1, 'other reason')})" if len(why) > 1 else ""
+    return f"task {task}{others} is held back: {one_line(why[0], 2 * WHY)}{also}"
+
+
+def _few(names: list[str]) -> str:
+    shown, more = names[:NAMED], len(names) - NAMED
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _earlier(found: Nap, asked: d.Sleep | d.Hibernate | None, scene: Scene) -> Nap:

@@ -136,9 +136,8 @@ def when_asked(scene: Scene, issue: IssueView) -> str:
         return f"{what} {when}; it {failed}, the last time: {one_line(trouble.why)}"
     if scene.limited():
         limit = scene.world
-        return (
-            f"{what} when the provider's limit is over, {limit.limited_until:%H:%M} UTC: {limit.limited_why}"
-        )
+        when = f"when the provider's limit is over, {limit.limited_until:%H:%M} UTC"
+        return f"{what} {when}: {one_line(limit.limited_why, 160)}"
     unpaid = unpaid_issue(scene, issue.id) or scene.admin_unpaid()
     if unpaid is not None:
         return f"{what} when there is money again: {unpaid.name} is used up{anew_words(unpaid)}"

@@ -67,7 +67,8 @@ def read_settled(path: Path, patience_seconds: float) -> bytes:
     with os.fdopen(fd, "rb") as stream:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise HomeError(
-                f"{path} is not a regular file", fix="move it away; the next cycle writes the file anew"
+                f"{path} is not a regular file",
+                fix=f"mv {path} {path}.aside; the next cycle writes the file anew",
             )
         deadline = time.monotonic() + patience_seconds
         while being_written(fd) and time.monotonic() < deadline:

@@ -109,9 +109,12 @@ class RelayFile:
     def read(self) -> Snapshot:
         """Return the relay as it is now; changes nothing. A missing or damaged file is no error.
 
-        Raises HomeError when the file is a symbolic link, a folder or the like.
+        Raises HomeError when it is not to be read: a symbolic link, a folder, not ours.
         """
-        text = self._text()
+        try:
+            text = self._text()
+        except OSError as error:
+            raise unreadable(self._path, error) from error
         last = self._versions.last(text)
         late = self._displaced.waiting(self._stored)
         found = (text, *(_decoded(one.data) for one in late))
@@ -242,7 +245,10 @@ class RelayFile:
             )
         if not stat.S_ISREG(found.st_mode):
             raise HomeError(
-                f"{self._path} is not a regular file", fix="move it away; the next cycle writes the file anew"
+                f"{self._path} is a folder"
+                if stat.S_ISDIR(found.st_mode)
+                else f"{self._path} is no regular file",
+                fix=f"mv {self._path} {self._path}.aside; the next cycle writes the file anew",
             )
 
     def _stored(self, number: int) -> bytes | None:
@@ -349,6 +355,24 @@ class RelayFile:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._home.root).as_posix()
+
+
+def unreadable(path: Path, error: OSError) -> HomeError:
+    """Return what is said of a relay that the system does not let us read, with the command that mends it."""
+    user = f"user {os.getuid()}"
+    if isinstance(error, PermissionError):
+        return HomeError(
+            f"the relay cannot be read by {user}, and a person may have written there: {path}",
+            fix=f"ls -ld {path.parent} {path}; then make both that user's: sudo chown {os.getuid()} {path}",
+        )
+    if isinstance(error, NotADirectoryError):
+        return HomeError(
+            f"{path.parent} is no folder, so there is no relay in it",
+            fix=f"mv {path.parent} {path.parent}.aside; git -C {path.parent.parent} checkout memories",
+        )
+    return HomeError(
+        f"the relay cannot be read: {error.strerror}: {path}", fix=f"ls -l {path}; check the disk"
+    )
 
 
 def _first_guess(text: str | None) -> Relay:

@@ -7,13 +7,16 @@ writer is the cycle, until its fact is there.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.codec import CodecError, decode, encode
 from agentloop.domain.observed import RetryRequest
 from agentloop.domain.valueclass import replace
+from agentloop.domain.wording import one_line
 from agentloop.edges.files import make_folder, read_bounded, sync_folder, write_durable
 from agentloop.errors import HomeError
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from agentloop.home import Home
 
 REQUEST_BYTES: Final = 64_000
+_NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,99}")
 
 
 class FileRequests:
@@ -43,11 +47,46 @@ class FileRequests:
         return known.id
 
     def waiting(self) -> tuple[RetryRequest, ...]:
-        """Return what no cycle has taken in, oldest first. Raises HomeError for a damaged file, OSError."""
-        if not self._folder.is_dir():
-            return ()
-        found = [self._read(path) for path in sorted(self._folder.glob("*.json"))]
+        """Return what no cycle has taken in, oldest first; what makes no sense is passed over.
+
+        Raises OSError when the folder cannot be read.
+        """
+        found = [one for path in self._files() if isinstance(one := self._read(path), RetryRequest)]
         return tuple(sorted(found, key=lambda one: (one.at, one.id)))
+
+    def take_in(self) -> tuple[RetryRequest, ...]:
+        """Return what is waiting; what makes no sense is put aside, so that it is said and the rest goes on.
+
+        Raises OSError.
+        """
+        for path in self._files():
+            if isinstance(self._read(path), str):
+                make_folder(self._aside, mode=0o700)
+                path.rename(self._free(path.name))
+                sync_folder(self._folder)
+        return self.waiting()
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return a sentence for each file that makes no sense, put aside or still in its place."""
+        aside = sorted(self._aside.glob("*.json*")) if self._aside.is_dir() else []
+        found = [(path, why) for path in (*aside, *self._files()) if isinstance(why := self._read(path), str)]
+        return tuple(
+            f"a retry that was asked for was not heard: {path} {why}; "
+            f"ask again (agentloop tasks --parked), then: rm -r {path}"
+            for path, why in found
+        )
+
+    @property
+    def _aside(self) -> Path:
+        return self._folder / "aside"
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []
+
+    def _free(self, name: str) -> Path:
+        """Return a place for it where nothing lies: what was put aside before stays."""
+        places = (self._aside / (f"{name}.{number}" if number else name) for number in itertools.count())
+        return next(place for place in places if not os.path.lexists(place))
 
     def forget(self, request: str) -> None:
         """Take a request away, for good. Raises OSError."""
@@ -56,16 +95,19 @@ class FileRequests:
             sync_folder(self._folder)
 
     def _path(self, request: str) -> Path:
-        if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.-]{0,99}", request):
+        if not _NAME.fullmatch(request):
             raise HomeError(f"{request!r} cannot be the name of a request")
         return self._folder / f"{request}.json"
 
-    def _read(self, path: Path) -> RetryRequest:
+    def _read(self, path: Path) -> RetryRequest | str:
+        """Return the request, or what is wrong with the file, to be put behind its name."""
         try:
             found: RetryRequest = decode(RetryRequest, json.loads(read_bounded(path, REQUEST_BYTES)[0]))
+        except OSError as error:
+            return f"cannot be read ({error.strerror})"
         except (ValueError, CodecError) as error:
-            raise HomeError(f"{path} is no request: {error}", fix=f"rm {path}") from error
-        if self._path(found.id) != path:
+            return f"is no request ({one_line(str(error), 160)})"
+        if f"{found.id}.json" != path.name or not _NAME.fullmatch(found.id):
             # It could not be taken away by its id, and would be heard again in every cycle.
-            raise HomeError(f"{path} is no request: it says that it is {found.id!r}", fix=f"rm {path}")
+            return f"is no request (it says that it is {one_line(found.id, 60)!r})"
         return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 
 TYPE_CHECKING = False  # typing costs as much as all the rest together; type checkers know this name
@@ -60,6 +61,22 @@ def newest_journal(home: str) -> str:
 def journal_gone(home: str) -> bool:
     """Return whether the journal is lost as a whole: the tracker's key came with its first mark."""
     return not newest_journal(home) and os.path.exists(f"{home}/tracker/key")
+
+
+def relay_trouble(home: str) -> str:
+    """Return why the relay cannot be read, with which a cycle begins; "" when it can, or there is none."""
+    path = f"{home}/memories/consensus.md"
+    try:
+        found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        why = str(error.strerror)
+    else:
+        why = "" if stat.S_ISREG(os.fstat(found).st_mode) else "it is no regular file"
+        os.close(found)
+    said = "no cycle decides anything, and nothing is lost; how to mend it: agentloop doctor"
+    return f"the relay cannot be read ({why}: {path}): {said}" if why else ""
 
 
 def read_object(path: str) -> dict[str, Any] | None:
