@@ -26,7 +26,7 @@ from agentloop.edges.repositories import GitRepositories
 from agentloop.edges.requests import FileRequests
 from agentloop.edges.tidying import tidy
 from agentloop.edges.tracker import FileTracker
-from agentloop.errors import HomeError, JournalError
+from agentloop.errors import JournalError
 from agentloop.home import Home
 from agentloop.recovery import MendedJournal, Witnesses
 from agentloop.testing.memory_parts import VirtualClock
@@ -236,7 +236,7 @@ def test_leftovers_go_and_what_lives_stays(tmp_path: Path) -> None:
     assert [path.exists() for path in young] == [True] * 3
 
 
-def test_a_request_under_another_name_is_refused(tmp_path: Path) -> None:
+def test_a_request_under_another_name_is_put_aside(tmp_path: Path) -> None:
     """Heard by its id it could not be taken away, and would be heard in every cycle; the fix is named."""
     requests = FileRequests(Home(tmp_path))
     asked = RetryRequest(id="7.1-aa", task="7.1", by="ann", at=AT)
@@ -244,9 +244,10 @@ def test_a_request_under_another_name_is_refused(tmp_path: Path) -> None:
     assert requests.waiting() == (asked,)
     path = Home(tmp_path).requests / "7.1-aa.json"
     path.rename(path.with_name("copy.json"))
-    with pytest.raises(HomeError, match="it says that it is") as caught:
-        requests.waiting()
-    assert caught.value.fix == f"rm {path.with_name('copy.json')}"
+    assert requests.take_in() == ()
+    (said,) = requests.left_out()
+    assert "is no request (it says that it is '7.1-aa')" in said
+    assert said.endswith(f"rm -r {path.parent / 'aside/copy.json'}")
 
 
 def test_a_lock_is_left_while_a_git_of_anybodys_works_in_the_home(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from agentloop.cli.folding import folded, side_by_side
 from agentloop.domain.report import lease_end
 from agentloop.domain.settings import KEPT
 from agentloop.domain.valueclass import dataclass
-from agentloop.domain.wording import count, dollars
+from agentloop.domain.wording import PROVIDERS_LIMIT, count, dollars
 from agentloop.edges.runfolder import GONE, without
 
 if TYPE_CHECKING:
@@ -208,9 +208,9 @@ def _facts(standing: Standing, live: Live) -> list[str]:
 def _troubles(standing: Standing, live: Live, width: int) -> list[Text]:
     lines = [_mark("!", f"problem: {one}", "red") for one in (*_notice(standing, live), *live.problems)]
     lines += [_mark("·", one, "cyan") for one in live.notices]
-    if standing.limit_until:
+    if standing.limit_until and not (live.loop.state == "sleeping" and PROVIDERS_LIMIT in live.loop.reason):
         until = clock(standing.limit_until, live.at)
-        lines.append(_mark("!", f"the provider's limit lasts until {until}: {standing.limit_why}", "yellow"))
+        lines.append(_mark("!", f"{PROVIDERS_LIMIT} lasts until {until}: {standing.limit_why}", "yellow"))
     if live.woken_by and live.loop.state != "cycling":
         lines.append(_mark("↯", f"the next cycle was asked for: {', '.join(live.woken_by[:3])}", "cyan"))
     fallbacks = (*standing.fallbacks, *(one.fallback for one in live.progress if one.fallback))

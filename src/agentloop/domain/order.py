@@ -13,6 +13,7 @@ from agentloop.domain.issue import urgency
 from agentloop.domain.limits import left_words, too_narrow
 from agentloop.domain.signals import evidence_for, used_up
 from agentloop.domain.states import Cancelled, Parked, Queued, TaskView, finished
+from agentloop.domain.wording import PROVIDERS_LIMIT
 from agentloop.domain.world import Closed, Stuck
 
 if TYPE_CHECKING:
@@ -128,12 +129,21 @@ def _money_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
     return [says for says in (narrow, left) if says]
 
 
+def _waits_for_limit(scene: Scene, view: TaskView) -> bool:
+    """Whether its own wait is for the provider's limit, and for as long at least."""
+    state, until = view.state, scene.world.limited_until
+    if not isinstance(state, Queued) or state.not_before is None or until is None:
+        return False
+    return state.why.startswith(PROVIDERS_LIMIT) and view.since <= scene.now < until <= state.not_before
+
+
 def _house_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
     gone = f"target {view.task.target!r} is not in the settings any more"
     known = scene.settings.target(view.task.target) is not None
     full = not view.pull and common.in_review >= scene.settings.limits.open_pulls
     review = f"{common.in_review} pull requests wait for a person (limits.open_pulls)" if full else ""
     off, busy, limited, disk, fruitless = shared_reasons(scene, common)
+    limited = "" if _waits_for_limit(scene, view) else limited
     money = _money_reasons(scene, view, common)
     reasons = ("" if known else gone, off, busy, review, limited, *money, disk, fruitless)
     return [reason for reason in reasons if reason]

@@ -19,6 +19,7 @@ from agentloop.domain.progress import nothing_again, same_change, same_failure
 from agentloop.domain.scene import gate_minutes
 from agentloop.domain.settings import micros
 from agentloop.domain.signals import evidence_for, issue_matter, task_matter, used_up, worn_out
+from agentloop.domain.wording import PROVIDERS_LIMIT
 from agentloop.domain.work import (
     Blocked,
     Broken,
@@ -116,7 +117,7 @@ def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleD
         case Blocked() | NothingDone() | GaveUp() | Stalled():
             return _judgement(scene, view)
         case LimitedBy(until=until, detail=detail):
-            why = f"the provider's limit: {detail}"
+            why = f"{PROVIDERS_LIMIT}: {detail}"
             # A reset that is due, or over, is not tried again in the same breath.
             soonest = scene.now + timedelta(seconds=scene.settings.worker.backoff_seconds)
             # It waits together with everybody else.

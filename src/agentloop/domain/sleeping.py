@@ -15,7 +15,7 @@ from agentloop.domain.order import held_back, in_order, shared_reasons, stands_s
 from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Parked, Queued, TaskState, Working
 from agentloop.domain.valueclass import dataclass
-from agentloop.domain.wording import count, one_line
+from agentloop.domain.wording import PROVIDERS_LIMIT, count, one_line
 from agentloop.domain.world import Stuck, Waiting
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def nap(scene: Scene, *, quiet_cycles: int, more: bool, asked: d.Sleep | d.Hiber
 
 def _limited(scene: Scene) -> Nap:
     world = scene.world
-    reason = f"the provider's limit: {one_line(world.limited_why, WHY)}"
+    reason = f"{PROVIDERS_LIMIT}: {one_line(world.limited_why, WHY)}"
     return Nap(until=world.limited_until, kind="limited", reason=reason)
 
 

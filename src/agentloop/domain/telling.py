@@ -129,7 +129,14 @@ def news_words(world: w.World, facts: Sequence[f.Fact]) -> tuple[str, ...]:
     `world` is the one from before them.
     """
     spent = {one.purse: one.micros + one.unresolved_micros for one in facts if isinstance(one, f.Settled)}
-    return tuple(_news_of_issue(world, one) or _news_of_job(one, spent) for one in facts)
+    ended = [one.outcome for one in facts if isinstance(one, f.AttemptEnded)]
+    told = any(isinstance(one, LimitedBy) for one in ended)  # with the attempt that met it
+    return tuple(
+        ""
+        if told and isinstance(one, f.LimitReached)
+        else _news_of_issue(world, one) or _news_of_job(one, spent)
+        for one in facts
+    )
 
 
 def _news_of_issue(world: w.World, fact: f.Fact) -> str:

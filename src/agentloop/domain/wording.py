@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from agentloop.domain.world import IssueView
 
 OUTPUT_LINES = 12
+PROVIDERS_LIMIT = "the provider's limit"
+"""How a wait for it begins, wherever it is told: what is told already is not said twice."""
 
 
 def dollars(micros: int) -> str:
