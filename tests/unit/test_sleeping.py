@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
+from agentloop.domain.order import held_back
+from agentloop.domain.report import stand
 from agentloop.domain.settings import Layers, Limits, Price
 from agentloop.domain.sleeping import Nap, nap
 from agentloop.testing.samples import SETTINGS, Told, delivered, task
@@ -230,3 +232,28 @@ def test_a_long_reason_is_told_short() -> None:
     told = Told().issue().planned("7.1").started("7.1.1").add(f.AttemptLost(attempt="7.1.1"))
     told.add(f.Requeued(task="7.1", not_before=told.now + timedelta(hours=1), why="400: " + "x " * 500))
     assert len(nap(told.scene(), quiet_cycles=0, more=False).reason) < 230
+
+
+def test_the_providers_limit_is_told_once_about_a_task_that_waits_for_it() -> None:
+    """The attempt met it, and it holds for all: one reason, in the words of the service."""
+    told = Told().issue().planned("7.1").issue("8").planned("8.1")
+    until = told.now + timedelta(hours=5)
+    told.add(f.LimitReached(until=until, detail="5-hour window"))
+    told.add(
+        f.Requeued(task="7.1", not_before=until, why="the provider's limit: 5-hour window", counts=False)
+    )
+    scene = told.scene()
+    said = [held_back(scene, scene.world.tasks[task]) for task in ("7.1", "8.1")]
+    when = f"{until:%H:%M} UTC"
+    assert said == [
+        (f"waits until {until:%Y-%m-%d} {when}: the provider's limit: 5-hour window",),
+        (f"the provider's limit lasts until {when}",),
+    ]
+
+
+def test_a_new_issue_is_not_said_to_be_read_next_while_the_provider_makes_us_wait() -> None:
+    """It is read when the limit is over."""
+    told = Told().issue()
+    told.add(f.LimitReached(until=told.now + timedelta(hours=5), detail="5-hour window"))
+    (coming,) = stand(told.world, SETTINGS, told.now).coming
+    assert coming.says.endswith(" when the provider's limit is over")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentloop.domain.limits import slow_call_stalls
 from agentloop.domain.report import stand
 from agentloop.domain.settings import Models, Settings, Worker
 from agentloop.domain.stall import (
@@ -17,7 +18,6 @@ from agentloop.domain.stall import (
     answer_print,
     looked,
     next_step,
-    slow_call_stalls,
     turned,
 )
 from agentloop.domain.world import World

@@ -182,7 +182,7 @@ def _money(one: Cycle) -> str:
 
 def _took(one: Cycle) -> str:
     seconds = one.seconds
-    if one.ended is None or one.lost:
+    if one.ended is None or not one.outcome:
         return ""
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentloop import __version__
 from agentloop.doctor.check import Check, fail, ok, warn
-from agentloop.domain.limits import too_narrow
-from agentloop.domain.stall import slow_call_stalls
+from agentloop.domain.limits import slow_call_stalls, too_narrow
 from agentloop.edges import runtime
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.journal import Journal

@@ -173,6 +173,18 @@ def too_narrow(settings: Settings) -> str:
     return f"{says}: raise it to {dollars(least)} or more"
 
 
+def slow_call_stalls(settings: Settings) -> str:
+    """Return that a single call to the model may count as a stall, and what to change; "" when none can."""
+    seconds, minutes = settings.models.call_seconds, settings.worker.stall_minutes
+    if not 0 < minutes * 60 <= seconds:
+        return ""
+    return (
+        f"models.call_seconds = {seconds} is not below worker.stall_minutes = {minutes}, so that one slow "
+        f"call counts as a stall: set stall_minutes = {seconds // 60 + 1} or more, "
+        f"or call_seconds below {minutes * 60}"
+    )
+
+
 def short(rests: tuple[Rest, ...], wanted: Wanted) -> Rest | None:
     """Return the limit that `wanted` does not fit under, the longest-lasting one; None = it fits."""
     return next((rest for rest in rests if rest.left < wanted.under(rest)), None)

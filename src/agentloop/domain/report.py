@@ -15,16 +15,15 @@ from agentloop.domain import alerts
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.issue import PRIORITIES
-from agentloop.domain.limits import left_words, too_narrow
+from agentloop.domain.limits import left_words, slow_call_stalls, too_narrow
 from agentloop.domain.observed import Observed
 from agentloop.domain.order import fruitless_words, held_back, in_order
 from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
-from agentloop.domain.stall import slow_call_stalls
 from agentloop.domain.telling import finding_words, standing
 from agentloop.domain.valueclass import dataclass, shape
-from agentloop.domain.wording import count, dollars, one_line
+from agentloop.domain.wording import PROVIDERS_LIMIT, count, dollars, one_line
 from agentloop.domain.world import LOST_PURSE
 
 if TYPE_CHECKING:
@@ -402,6 +401,7 @@ def _run(view: s.TaskView) -> Run:
 
 def _coming(scene: Scene) -> tuple[Coming, ...]:
     when = " when there is money again" if scene.admin_unpaid() is not None else ""
+    when = f" when {PROVIDERS_LIMIT} is over" if scene.limited() else when
     moving = s.Returned | s.Red | s.Green | s.Accepted | s.Judging
     tasks = [
         Coming(

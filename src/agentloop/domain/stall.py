@@ -7,13 +7,10 @@ noise of a call that is tried again. Time in a running tool is no silence: the t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from agentloop.domain.signals import digest, without_numbers
 from agentloop.domain.valueclass import dataclass, replace
-
-if TYPE_CHECKING:
-    from agentloop.domain.settings import Settings
 
 Step: TypeAlias = Literal["on", "nudge", "afresh", "end"]
 """Go on; say so once; start afresh from a summary; end as stalled."""
@@ -76,15 +73,3 @@ def next_step(pulse: Pulse, bounds: Bounds) -> tuple[Step, Pulse]:
         return "on", pulse
     step = LADDER[min(pulse.steps, len(LADDER) - 1)]
     return step, replace(pulse, turns=0, seconds=0.0, steps=pulse.steps + 1)
-
-
-def slow_call_stalls(settings: Settings) -> str:
-    """Return that a single call to the model may count as a stall, and what to change; "" when none can."""
-    seconds, minutes = settings.models.call_seconds, settings.worker.stall_minutes
-    if not 0 < minutes * 60 <= seconds:
-        return ""
-    return (
-        f"models.call_seconds = {seconds} is not below worker.stall_minutes = {minutes}, so that one slow "
-        f"call counts as a stall: set stall_minutes = {seconds // 60 + 1} or more, "
-        f"or call_seconds below {minutes * 60}"
-    )
