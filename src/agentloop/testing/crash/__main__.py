@@ -190,6 +190,8 @@ class _Board:
     lock: threading.Lock = field(default_factory=threading.Lock)
     began: float = field(default_factory=time.monotonic)
     bad: int = 0
+    over: bool = False
+    """Told to end: what is being tried now is being taken away, and says nothing."""
     code: str = field(default_factory=code_tried)
 
     def take(self) -> Iterator[tuple[Point, bool]]:
@@ -207,6 +209,8 @@ class _Board:
     def note(self, tried: Tried) -> None:
         """Count a point, remember it, and print what was not good."""
         with self.lock:
+            if self.over:
+                return
             self.tally.add(tried)
             if self.given.results:
                 remember(self.given.results, tried, self.code)
@@ -241,8 +245,14 @@ def _work(arenas: list[Arena], board: _Board) -> None:
     threads = [threading.Thread(target=work, args=(arena,), daemon=True) for arena in arenas]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    except SystemExit:
+        with board.lock:
+            board.over = True
+        board.closing()
+        raise
 
 
 def _told(tried: Tried) -> str:

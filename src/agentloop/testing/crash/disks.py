@@ -41,6 +41,7 @@ LATE: Final = 0.3
 """Which part of the cuts comes when all that was started has ended: without any, no story would get on."""
 CUTS_A_STORY: Final = 60
 FREEZES: Final = 5
+UNMOUNT_SECONDS: Final = 60.0
 SMALL_DISK: Final = "40m"
 BALLAST_LEFT_KB: Final = (0, 4, 16, 64, 256, 1024)
 
@@ -80,8 +81,14 @@ class Disk:
         _must("xfs_io", "-x", "-c", "shutdown", str(self.at))
 
     def unmount(self) -> None:
-        """Unmount it, now or when the last that uses it has ended."""
-        subprocess.run(("umount", str(self.at)), check=False, capture_output=True)
+        """Unmount it: a process that was killed lets go of it when the machine comes round to that.
+
+        What is mounted while somebody still has it would be the same broken file system again.
+        """
+        give_up = time.monotonic() + UNMOUNT_SECONDS
+        while os.path.ismount(self.at) and time.monotonic() < give_up:
+            subprocess.run(("umount", str(self.at)), check=False, capture_output=True)
+            time.sleep(0.02)
         if os.path.ismount(self.at):
             subprocess.run(("umount", "-l", str(self.at)), check=False, capture_output=True)
 
