@@ -16,6 +16,7 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentloop.edges import runtime
@@ -26,7 +27,6 @@ from agentloop.testing.crash.play import STEPS, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from agentloop.testing.crash.arena import Arena
 
@@ -86,11 +86,16 @@ class Disk:
         What is mounted while somebody still has it would be the same broken file system again.
         """
         give_up = time.monotonic() + UNMOUNT_SECONDS
-        while os.path.ismount(self.at) and time.monotonic() < give_up:
+        while self._is_mounted() and time.monotonic() < give_up:
             subprocess.run(("umount", str(self.at)), check=False, capture_output=True)
             time.sleep(0.02)
-        if os.path.ismount(self.at):
+        if self._is_mounted():
             subprocess.run(("umount", "-l", str(self.at)), check=False, capture_output=True)
+
+    def _is_mounted(self) -> bool:
+        # os.path.ismount looks into the folder, which a file system that is shut down does not allow.
+        lines = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape").splitlines()
+        return any(line.split()[1] == str(self.at) for line in lines)
 
 
 @dataclass
