@@ -2,8 +2,8 @@
 
 `scripts/bench chain [--files N …] [--runs N]`. A task waits in the queue, so a rule starts it and no model is
 asked before; the agent's first word is its first request, noted when it arrives here, and never answered.
-The baseline is the same chain of process starts with nothing to do in them, in turn: an idle cycle, an
-interpreter that loads what an attempt loads, the sandbox.
+The baseline is the same chain of process starts with nothing to do in them, in turn: interpreters that load
+what a cycle and an attempt load, two of git's, the sandbox.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BOUND_SECONDS = 600.0
-LOADS = "import agentloop.light, agentloop.wiring, agentloop.worker.harness, anthropic"
+LOADS = ("import agentloop.light, agentloop.wiring", "import agentloop.worker.harness, anthropic")
 SANDBOX = ("bwrap", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--unshare-all", "true")
 
 
@@ -177,8 +177,8 @@ class Yard:
 
     def starts(self) -> None:
         """Start the same processes."""
-        self._run("cycle")
-        subprocess.run((PYTHON, "-c", LOADS), check=True)
+        for loads in LOADS:
+            subprocess.run((PYTHON, "-c", loads), check=True)
         subprocess.run(SANDBOX, check=True)
         for _ in range(2):
             subprocess.run(("git", "-C", str(self.home.root), "cat-file", "-e", "HEAD"), check=True)
@@ -188,9 +188,9 @@ def measure(root: Path, files: int, runs: int, ear: Ear) -> tuple[float, bool]:
     """Measure one size; return the median in milliseconds, and whether its promise was kept."""
     yard = Yard(root, files, runs + 1, ear)
     yard.make_ready()
-    bare = [taken(yard.starts) for _ in range(runs)]
-    found = []
+    bare, found = [], []
     for _ in range(runs):
+        bare.append(taken(yard.starts))
         with yard.supervised():
             found.append(yard.start_one())
     beyond = median(found) - median(bare)

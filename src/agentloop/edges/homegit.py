@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.exchange import sync_file_system
-from agentloop.edges.files import make_folder, write_plain
+from agentloop.edges.files import make_folder, sync_folder, write_plain
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.gitobjects import (
     FILE,
@@ -175,7 +175,7 @@ class HomeGit:
             sync_file_system(repository.shared)  # before they have names, and a branch leads there
             objects.place()
             if self._moved(repository, standing.tip, commit):
-                sync_file_system(repository.shared)
+                _sync_branch(repository)
                 self._tell_index({path: blobs[path] for path in same})
                 return commit
         raise BusyError(
@@ -328,6 +328,18 @@ def _known(standing: _Standing, folder: str) -> dict[bytes, Entry]:
     if expected:
         raise GitError(f"git cat-file tree {standing.tip}:{folder}", 128, "the tree is missing")
     return {}
+
+
+def _sync_branch(repository: _Repository) -> None:
+    """Make durable where the branch leads to: git has synced its file, and not the name of that."""
+    file = repository.shared / repository.branch
+    if not file.exists():  # branches in some other form than files
+        sync_file_system(repository.shared)
+        return
+    for folder in file.parents:
+        if folder == repository.shared:
+            break
+        sync_folder(folder)
 
 
 def _take_stale_lock(repository: _Repository, error: GitError, root: Path) -> None:
