@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from agentloop.domain import facts as f
 from agentloop.domain.estimating import ENOUGH, estimate, estimate_for, needed_micros
-from agentloop.domain.limits import Rest, Wanted, fitting, house, short
+from agentloop.domain.limits import UNDER_ALL, Rest, Wanted, fitting, house, short, too_narrow
 from agentloop.domain.order import held_back
-from agentloop.domain.settings import Limits, Settings
+from agentloop.domain.settings import Limits, Price, Settings
 from agentloop.domain.shares import Share, added, by_model, in_all, split
 from agentloop.domain.sleeping import nap
 from agentloop.testing.samples import SETTINGS, Told, delivered
@@ -98,6 +98,18 @@ def test_a_limit_of_zero_is_none() -> None:
     told.now += timedelta(minutes=1)
     none = settings(task_usd=0, issue_usd=0, hour_usd=0, call_usd=0)
     assert held_back(told.scene(none), told.world.tasks["7.1"]) == ()
+
+
+@pytest.mark.parametrize("name", UNDER_ALL)
+def test_a_limit_that_pays_for_no_call_starts_nothing_and_is_named(name: str) -> None:
+    """Else an attempt would end with nothing spent and start again every minute, for ever."""
+    price = Price(input=2_000_000, output=10_000_000, cache_write=2_500_000, cache_read=200_000)
+    narrow = replace(settings(**{name: 0.05}), prices={SETTINGS.models.worker: price})
+    told = Told().issue().planned("7.1")
+    model = SETTINGS.models.worker
+    said = f"limits.{name} = $0.05 does not pay for one call to {model}: raise it to $0.11 or more"
+    assert too_narrow(narrow) == said
+    assert said in held_back(told.scene(narrow), told.world.tasks["7.1"])
 
 
 def test_an_hours_limit_rolls() -> None:

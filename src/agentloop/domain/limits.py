@@ -27,6 +27,14 @@ WITHOUT_END = 2**62
 FIRST_CALL_TOKENS = 8_000
 """Bound of a worker's first call, a byte a token: prompt, tools and a short task; measured: 7,990."""
 CENT = 10_000
+UNDER_ALL = (
+    *("attempt_usd", "call_usd", "task_usd", "issue_usd", "worker_day_usd"),
+    *("hour_usd", "day_usd", "total_usd"),
+)
+"""Limits of dollars that every call of a worker is under.
+
+An attempt started under one that pays for no call would end with nothing spent, and wait for money again.
+"""
 AN_HOURS = "limits.hour"
 """How the names of an hour's limits begin."""
 Role: TypeAlias = Literal["admin", "worker"]
@@ -167,9 +175,13 @@ def too_narrow(settings: Settings) -> str:
     dearest = max(price.input, price.cache_write, price.cache_read)
     most = FIRST_CALL_TOKENS * dearest + settings.models.max_output_tokens * price.output
     least = -(-most // (MICROS * CENT)) * CENT
-    if micros(limits.attempt_usd) >= least:
+    given = ((name, micros(getattr(limits, name))) for name in UNDER_ALL)
+    # 0 is no limit; an attempt always has one.
+    narrow = [(name, each) for name, each in given if each < least and (each or name == UNDER_ALL[0])]
+    if not narrow:
         return ""
-    says = f"limits.attempt_usd = {dollars(micros(limits.attempt_usd))} does not pay for one call to {model}"
+    name, each = narrow[0]
+    says = f"limits.{name} = {dollars(each)} does not pay for one call to {model}"
     return f"{says}: raise it to {dollars(least)} or more"
 
 

@@ -346,7 +346,7 @@ def _money_needed(scene: Scene) -> list[Need]:
     unpaid = [(rest, view) for view in in_order(scene) if (rest := scene.unpaid(view, common)) is not None]
     first = {rest.name: (rest, view) for rest, view in reversed(unpaid)}
     narrow = too_narrow(scene.settings) if in_order(scene) else ""
-    least = [_raise("limits.attempt_usd", narrow)] if narrow else []
+    least = [_raise(narrow.partition(" ")[0], narrow)] if narrow else []
     others = [(name, left_words(rest, scene.needed(view))) for name, (rest, view) in sorted(first.items())]
     return [*least, *(_raise(name, says) for name, says in others)]
 
