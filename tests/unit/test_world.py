@@ -266,6 +266,16 @@ def test_an_issue_goes_through_its_states() -> None:
     assert (view.state, view.handled, view.reopened) == (Fresh(), "", 1)
 
 
+def test_that_all_was_dropped_is_told_once_however_often_somebody_answers() -> None:
+    """An answer to one remark, and to the next: the issue is not in work again, so nobody stops it again."""
+    story = (
+        Told().issue().planned("7.1").add(f.Cancelled(task="7.1", reason="a person closed its pull request"))
+    )
+    story.add(f.IssueParked(issue="7", reason="all of it was dropped", evidence="e"))
+    for _ in range(3):
+        assert story.add(f.Answered(issue="7", evidence="e")).world.issues["7"].state == Settled()
+
+
 def test_a_refusal_is_shown_once_and_failures_and_views_are_counted() -> None:
     """Refused in a cycle that acted: shown in the next one that asks, and then forgotten."""
     refused = f.Refused(by="admin", decision=PLAN, why="too vague")

@@ -414,7 +414,7 @@ def _answered(world: World, fact: facts.Answered, entry: facts.Entry) -> None:
     # was dropped is not told again with every answer.
     tasks = world.tasks_of(issue.id)
     dropped = all(over(view.state) and not finished(view.state) for view in tasks)
-    told = isinstance(issue.state, Stuck) and dropped
+    told = isinstance(issue.state, Stuck | Settled) and dropped
     state = _in_work(world, issue) if tasks and not told else Settled()
     _decide_issue(world, fact.issue, state, entry, fact.evidence)
 

@@ -137,20 +137,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", action="store_true", help="leave the folder behind")
+    parser.add_argument("--keep", action="store_true", help="leave the folder behind, also when all held")
     parser.add_argument("--folder", type=Path, help="make it here (it must not be there yet)")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     root = given.folder or Path(tempfile.mkdtemp(prefix="agentloop-soak-"))
     soak = _made(root, given.seed)
+    held = False
     try:
         _run(soak, given.minutes * 60)
-        return _report(soak)
+        held = _report(soak)
     finally:
         soak.stop()
         soak.arena.stop()
-        if not given.keep:
+        if held and not given.keep:
             shutil.rmtree(root, ignore_errors=True)
+        else:
+            _say(f"everything is left in {root}")
+    return 0 if held else 1
 
 
 def _made(root: Path, seed: int) -> Soak:
@@ -223,7 +227,8 @@ def _line(soak: Soak, seconds: float) -> str:
     )
 
 
-def _report(soak: Soak) -> int:
+def _report(soak: Soak) -> bool:
+    """Say what became of every promise, and return whether all were held."""
     soak.stop()
     wrong = verdict(soak.arena, soak.person)
     left = soak.arena.outlived()
@@ -234,7 +239,7 @@ def _report(soak: Soak) -> int:
     _say("\n".join(f"NOT HELD: {one[:REPORT_WIDTH]}" for one in wrong) or "every promise held")
     for one in soak.person.failures:
         _say(f"told of: {one}")
-    return 1 if wrong else 0
+    return not wrong
 
 
 def _say(text: str) -> None:
