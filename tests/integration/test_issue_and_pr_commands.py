@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -233,6 +234,21 @@ def test_a_pull_request_is_reviewed_sent_back_and_merged(terminal: Terminal) -> 
     assert "requested changes and has not approved since" in merged
     assert (origin / "app.py").read_text() == "1\n"
     assert "merged" in terminal("pr", "list", "--state", "closed")
+
+
+def test_a_merge_is_told_when_the_checkouts_files_are_durable(terminal: Terminal, tmp_path: Path) -> None:
+    """After a power cut a file would be as before, and look like the person's own change back."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is missing; install it (Debian, Ubuntu: apt-get install strace)")
+    origin = proposed(terminal)
+    record = tmp_path / "record"
+    traced = ("strace", "-f", "-qq", "-y", "-e", "trace=syncfs,rename,unlink", "-o", str(record))
+    merge = (sys.executable, "-m", "agentloop", "pr", "merge", "1", "--home", str(terminal.home))
+    subprocess.run((*traced, *merge), check=True, capture_output=True)
+    calls = record.read_text().splitlines()
+    written = max(n for n, call in enumerate(calls) if f"{origin}/.git/index.lock" in call)
+    told = next(n for n, call in enumerate(calls) if "/pulls/closed/" in call)
+    assert [call for call in calls[written:told] if "syncfs" in call and f"<{origin}>" in call]
 
 
 def test_a_merge_asked_for_again_says_that_it_is_done_and_does_nothing(terminal: Terminal) -> None:

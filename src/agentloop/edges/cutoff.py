@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agentloop.domain.valueclass import dataclass
+from agentloop.edges.exchange import sync_file_system
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.homegit import git_runs_in
 from agentloop.edges.origin import persons_environment
@@ -79,6 +80,7 @@ def put_back(checkout: Path, branch: str, commit: str, *, asked: bool) -> bool:
     _take_away(checkout, found.written)
     again = [path for path in (*found.missing, *found.written) if changes[path].here]
     git.run("checkout-index", "-u", "-q", "-z", "--stdin", input=_zero_ended(again))
+    sync_file_system(checkout)  # before anything says that the merge is over
     return True
 
 

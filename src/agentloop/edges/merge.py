@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.cutoff import put_back
+from agentloop.edges.exchange import sync_file_system
 from agentloop.edges.git import Git, GitError
 from agentloop.edges.origin import Origin, merging, persons_environment
 from agentloop.errors import AgentloopError, BusyError, ConflictError
@@ -202,6 +203,8 @@ def _move_checkout(
             f"{checkout} cannot be updated, nothing was merged: {' '.join(error.stderr.split())}",
             fix="move those files out of the way, then merge again",
         ) from error
+    # git syncs the branch, not the files: told that it is merged, nobody puts them back after a power cut.
+    sync_file_system(checkout)
 
 
 def _refuse_unclean(git: Git, checkout: Path) -> None:
