@@ -72,9 +72,21 @@ class Disk:
         self.mount()
 
     def mount(self) -> None:
-        """Mount it; what the log holds is played back. Raises UnsafeError."""
+        """Mount it; what the log holds is played back. Raises UnsafeError.
+
+        A sandbox of somebody else's that began meanwhile holds the disk as it was, broken, until it ends.
+        """
         self.at.mkdir(parents=True, exist_ok=True)
-        _must("mount", "-o", "loop", str(self.image), str(self.at))
+        give_up = time.monotonic() + UNMOUNT_SECONDS
+        while True:
+            _must("mount", "-o", "loop", str(self.image), str(self.at))
+            with suppress(OSError):
+                next(self.at.iterdir(), None)
+                return
+            self.unmount()
+            if time.monotonic() > give_up:
+                raise UnsafeError(f"{self.image} is held by somebody and cannot be mounted afresh")
+            time.sleep(0.1)
 
     def cut(self) -> None:
         """Shut it down as if the power went, and unmount it. Raises UnsafeError."""
