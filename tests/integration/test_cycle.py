@@ -775,6 +775,20 @@ def test_an_attempt_that_could_not_be_started_never_starts_behind_its_tasks_back
     assert house.world.spent_by_purse["attempt:1.1.1"] == 0
 
 
+def test_a_start_that_failed_after_a_kill_is_counted_as_lost_once() -> None:
+    """Cut off before it, refused when it is finished: lost is written once, and its purse settled once."""
+    house = House()
+    house.file()
+    with pytest.raises(KilledError):
+        house.cycle(Fuse(at=_point("before executor.act")))
+    house.executor.refuse = "no process can be started"
+    for _ in range(3):
+        house.cycle()
+    told = [one for entry in house.journal.entries() for one in entry.facts]
+    assert sum(one == f.AttemptLost(attempt="1.1.1") for one in told) == 1
+    assert sum(isinstance(one, f.Settled) and one.purse == "attempt:1.1.1" for one in told) == 1
+
+
 def test_an_attempt_that_hangs_beyond_its_deadline_is_ended_and_tried_again() -> None:
     """The machine slept, or the harness hangs: somebody looks at the clock."""
     house = quiet_house()

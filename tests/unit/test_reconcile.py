@@ -287,6 +287,14 @@ def test_a_person_who_pushed_has_the_branch() -> None:
     assert reconcile(told.scene(pulls=(pushed,))) == ()
 
 
+def test_an_older_head_of_ours_in_a_list_that_lags_is_no_push_of_a_persons() -> None:
+    """The list shows the pull request as it stood before our second attempt was pushed."""
+    told = in_review().add(f.SentBack(task="7.1", findings=(finding(),), heard=("r1",)))
+    told.published("7.1.2", commit="2" * 40)
+    assert reconcile(told.scene(pulls=(pull(head=COMMIT),))) == ()
+    assert isinstance(only(told.scene(pulls=(pull(head="9" * 40),))), d.LetGo)
+
+
 def test_a_merged_pull_request_finishes_its_task_whatever_it_was_doing() -> None:
     """In review, at work on changes, parked, or theirs."""
     merged = pull(state="merged", merge_commit="a" * 40)

@@ -235,13 +235,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="nobody looks for a comment before making it",
-        slow=True,
+        seen=Storm(seed=4),
         breaks=("no effect takes place twice", "no comment twice"),
         changes=(_blind(doubles.MemoryTracker, e.Say),),
     ),
     Mutant(
         name="a start that was given up is finished all the same",
-        slow=True,
+        seen=Storm(seed=3, weeks=0.6, kinds=("crash", "people", "bad moment", "lost answer")),
         breaks=(
             "served ≤ settled + unresolved",
             "nothing for what is over",
@@ -253,13 +253,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="work goes on for a closed issue",
-        slow=True,
+        seen=Storm(seed=2, weeks=0.6, kinds=("people", "bad moment", "late look", "lag", "crash")),
         breaks=("nothing for what is closed",),
         changes=((reconcile, "_dropped", _stubborn), (order, "own_reasons", _always(()))),
     ),
     Mutant(
         name="attempts that run are not counted",
-        slow=True,
+        seen=Storm(seed=5, weeks=0.6, kinds=()),
         breaks=("attempts at once",),
         changes=((scene.Scene, "working", _always(0)),),
     ),
@@ -289,7 +289,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="what a killed attempt spent is forgotten",
-        slow=True,
+        seen=Storm(seed=2, weeks=0.6, kinds=("worker",)),
         breaks=("served ≤ settled + unresolved", "tokens served ≤ tokens known"),
         changes=(
             (memory_parts._Run, "shares", property(lambda _run: ())),  # noqa: SLF001 - to break it
@@ -309,7 +309,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="the money of a killed attempt stays set aside",
-        slow=True,
+        seen=Storm(seed=3, weeks=0.6, kinds=("worker",)),
         breaks=("no money is left set aside",),
         changes=((signals, "job_news", _lost_without_money), (acting, "job_news", _lost_without_money)),
     ),
@@ -340,19 +340,19 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="intents of a killed cycle are not finished",
-        slow=True,
+        seen=Storm(seed=3, weeks=0.6, kinds=("crash",)),
         breaks=("no intent is left open",),
         changes=((acting.Actor, "finish_intents", _always(None)),),
     ),
     Mutant(
         name="a merge is not noticed",
-        slow=True,
+        seen=Storm(seed=0, weeks=0.6, kinds=()),
         breaks=("what is merged is over", "every issue is answered for"),
         changes=((reconcile, "_dropped", _clinging),),
     ),
     Mutant(
         name="everybody is trusted",
-        slow=True,
+        seen=Storm(seed=1, weeks=0.6, kinds=("people",)),
         breaks=("a stranger starts nothing",),
         changes=((signals, "_issue_news", _trusting),),
     ),
@@ -363,7 +363,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="an issue whose tasks are all over is not concluded",
-        slow=True,
+        seen=Storm(seed=0, weeks=0.6, kinds=()),
         breaks=("every issue is answered for",),
         changes=((reconcile, "_of_issue", _always([])),),
     ),
@@ -378,31 +378,31 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="a request is not taken away",
-        slow=True,
+        seen=Storm(seed=0, weeks=0.3, kinds=("retry",)),
         breaks=("every request is taken away",),
         changes=((house.Requests, "heard", _always(None)),),
     ),
     Mutant(
         name="the same change is judged again",
-        slow=True,
+        seen=Storm(seed=11, weeks=0.6, kinds=("worker",)),
         breaks=("the same change is not judged twice",),
         changes=((reconcile, "same_change", _always("")),),
     ),
     Mutant(
         name="the same failure is worked on again",
-        slow=True,
+        seen=Storm(seed=21, weeks=0.6, kinds=("worker",)),
         breaks=("the same failure starts nothing",),
         changes=((reconcile, "same_failure", _always("")),),
     ),
     Mutant(
         name="the breaker never opens",
-        slow=True,
+        seen=Storm(seed=3, weeks=0.6, kinds=("worker",)),
         breaks=("the breaker holds",),
         changes=((scene.Scene, "fruitless", _always(value=False)),),
     ),
     Mutant(
         name="unfinished work is thrown away",
-        slow=True,
+        seen=Storm(seed=0, weeks=0.6, kinds=("worker",)),
         breaks=("unfinished work is handed on",),
         changes=((acting, "unfinished", _always(None)),),
     ),
@@ -414,7 +414,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="findings are recorded at any length",
-        slow=True,
+        seen=Storm(seed=2, weeks=0.6, kinds=("worker",)),
         breaks=("what is recorded is bounded",),
         changes=((acting, "_bounded", lambda findings: findings),),
     ),
@@ -431,7 +431,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="an attempt is given more than attempt_usd",
-        slow=True,
+        seen=Storm(seed=0, weeks=0.6, kinds=()),
         breaks=("a slice is no more than its limit",),
         changes=((scene, "fitting", lambda _rests, most: replace(most, micros=2 * most.micros)),),
     ),

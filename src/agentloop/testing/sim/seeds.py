@@ -19,12 +19,7 @@ class Storm:
 
 NAMED: Final[dict[str, Storm]] = {
     "a killed attempt's call in hand was settled at its ceiling": Storm(seed=3, kinds=("worker",)),
-    "an older head of ours in a list that lagged was taken for a person's push": Storm(
-        seed=21, kinds=("lag",)
-    ),
     "an answer that was lost again left a cycle idle": Storm(seed=48),
-    "a start that failed was counted as lost twice": Storm(seed=3057),
-    "the breaker for work without progress held it back, and no person woke the loop": Storm(seed=3071),
     "settings were changed between a cycle and the look at it": Storm(seed=3033),
 }
 """What went wrong, and where."""
