@@ -1,0 +1,376 @@
+"""Records as the JSON that GitHub answers with: every field that its description requires.
+
+Held against the published OpenAPI description, where that can be had, by a contract test.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from agentloop.testing.github import gitside
+from agentloop.testing.github.hub import Hub
+from agentloop.testing.github.values import (
+    REACTIONS,
+    Account,
+    Check,
+    Comment,
+    Label,
+    Reaction,
+    Repository,
+    Review,
+    ReviewComment,
+    Thread,
+)
+
+Json: TypeAlias = dict[str, Any]
+
+
+def when(at: datetime | None) -> str | None:
+    """Return a time as GitHub writes it."""
+    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def node_id(kind: str, number: int) -> str:
+    """Return the name that GraphQL knows a thing by."""
+    return base64.b64encode(f"{kind}:{number}".encode()).decode()
+
+
+class Shapes:
+    """Makes answers for one hub, with links that lead back to `root` (the API) and `site` (the pages)."""
+
+    def __init__(self, hub: Hub, root: str, site: str) -> None:
+        self._hub = hub
+        self.root = root
+        self._site = site
+
+    def account(self, account: Account) -> Json:
+        """Return a simple user."""
+        url = f"{self.root}/users/{account.login}"
+        links = (
+            *("followers", "following{/other_user}", "gists{/gist_id}", "starred{/owner}{/repo}"),
+            *("subscriptions", "orgs", "repos", "events{/privacy}", "received_events"),
+        )
+        names = {link: link.partition("{")[0] for link in links}
+        return {
+            "login": account.login if account.kind != "Bot" else f"{account.login}[bot]",
+            "id": account.id,
+            "node_id": node_id("U", account.id),
+            "avatar_url": f"{self._site}/avatars/{account.id}",
+            "gravatar_id": "",
+            "url": url,
+            "html_url": f"{self._site}/{account.login}",
+            **{
+                ("organizations_url" if name == "orgs" else f"{name}_url"): f"{url}/{link}"
+                for link, name in names.items()
+            },
+            "type": account.kind,
+            "site_admin": False,
+        }
+
+    def label(self, repository: Repository, label: Label) -> Json:
+        """Return a label."""
+        return {
+            "id": label.id,
+            "node_id": node_id("LA", label.id),
+            "url": f"{self._repo(repository)}/labels/{label.name}",
+            "name": label.name,
+            "color": label.color,
+            "default": False,
+            "description": label.description,
+        }
+
+    def reactions(self, url: str, given: list[Reaction]) -> Json:
+        """Return how many there are of each reaction."""
+        counts = Counter(each.content for each in given)
+        return {
+            "url": f"{url}/reactions",
+            "total_count": len(given),
+            **{content: counts[content] for content in REACTIONS},
+        }
+
+    def reaction(self, reaction: Reaction) -> Json:
+        """Return one reaction."""
+        return {
+            "id": reaction.id,
+            "node_id": node_id("REA", reaction.id),
+            "user": self.account(reaction.account),
+            "content": reaction.content,
+            "created_at": when(reaction.created_at),
+        }
+
+    def issue(self, repository: Repository, thread: Thread) -> Json:
+        """Return a thread as the issues API tells it; a pull request says so in `pull_request`."""
+        url = f"{self._repo(repository)}/issues/{thread.number}"
+        page = self.page(repository, thread)
+        shape = {
+            "id": thread.id,
+            "node_id": node_id("I", thread.id),
+            "url": url,
+            "repository_url": self._repo(repository),
+            "labels_url": f"{url}/labels{{/name}}",
+            "comments_url": f"{url}/comments",
+            "events_url": f"{url}/events",
+            "timeline_url": f"{url}/timeline",
+            "html_url": page,
+            "number": thread.number,
+            "title": thread.title,
+            "body": thread.body or None,
+            "user": self.account(thread.author),
+            "author_association": self._hub.association(repository, thread.author),
+            "state": thread.state,
+            "state_reason": thread.reason or None,
+            "labels": [self.label(repository, repository.labels[name]) for name in thread.labels],
+            "assignee": None,
+            "assignees": [],
+            "milestone": None,
+            "locked": thread.locked,
+            "active_lock_reason": None,
+            "comments": len(thread.comments),
+            "closed_at": when(thread.closed_at),
+            "closed_by": self.account(thread.closed_by) if thread.closed_by else None,
+            "created_at": when(thread.created_at),
+            "updated_at": when(thread.updated_at),
+            "reactions": self.reactions(url, thread.reactions),
+            "performed_via_github_app": None,
+        }
+        if thread.pull:
+            own = f"{self._repo(repository)}/pulls/{thread.number}"
+            shape["draft"] = thread.pull.draft
+            shape["pull_request"] = {
+                "url": own,
+                "html_url": page,
+                "diff_url": f"{page}.diff",
+                "patch_url": f"{page}.patch",
+                "merged_at": when(thread.pull.merged_at),
+            }
+        return shape
+
+    def comment(self, repository: Repository, thread: Thread, comment: Comment) -> Json:
+        """Return a comment of a thread."""
+        url = f"{self._repo(repository)}/issues/comments/{comment.id}"
+        return {
+            "id": comment.id,
+            "node_id": node_id("IC", comment.id),
+            "url": url,
+            "html_url": f"{self.page(repository, thread)}#issuecomment-{comment.id}",
+            "issue_url": f"{self._repo(repository)}/issues/{thread.number}",
+            "user": self.account(comment.author),
+            "author_association": self._hub.association(repository, comment.author),
+            "body": comment.body,
+            "created_at": when(comment.created_at),
+            "updated_at": when(comment.updated_at),
+            "reactions": self.reactions(url, comment.reactions),
+            "performed_via_github_app": None,
+        }
+
+    def pull(self, repository: Repository, thread: Thread) -> Json:
+        """Return a pull request as lists tell it."""
+        pull = thread.part
+        url = f"{self._repo(repository)}/pulls/{thread.number}"
+        page = self.page(repository, thread)
+        issue = f"{self._repo(repository)}/issues/{thread.number}"
+        links = {
+            "self": url,
+            "html": page,
+            "issue": issue,
+            "comments": f"{issue}/comments",
+            "review_comments": f"{url}/comments",
+            "review_comment": f"{self._repo(repository)}/pulls/comments{{/number}}",
+            "commits": f"{url}/commits",
+            "statuses": f"{self._repo(repository)}/statuses/{pull.head}",
+        }
+        return {
+            "id": thread.id,
+            "node_id": node_id("PR", thread.id),
+            "url": url,
+            "html_url": page,
+            "diff_url": f"{page}.diff",
+            "patch_url": f"{page}.patch",
+            "issue_url": issue,
+            "commits_url": links["commits"],
+            "review_comments_url": links["review_comments"],
+            "review_comment_url": links["review_comment"],
+            "comments_url": links["comments"],
+            "statuses_url": links["statuses"],
+            "number": thread.number,
+            "title": thread.title,
+            "body": thread.body or None,
+            "user": self.account(thread.author),
+            "author_association": self._hub.association(repository, thread.author),
+            "state": thread.state,
+            "draft": pull.draft,
+            "locked": thread.locked,
+            "active_lock_reason": None,
+            "labels": [self.label(repository, repository.labels[name]) for name in thread.labels],
+            "assignee": None,
+            "assignees": [],
+            "milestone": None,
+            "requested_reviewers": [self.account(each) for each in pull.reviewers],
+            "requested_teams": [],
+            "head": self._end(repository, pull.branch, pull.head),
+            "base": self._end(repository, pull.base, pull.base_commit),
+            "_links": {name: {"href": link} for name, link in links.items()},
+            "auto_merge": None,
+            "created_at": when(thread.created_at),
+            "updated_at": when(thread.updated_at),
+            "closed_at": when(thread.closed_at),
+            "merged_at": when(pull.merged_at),
+            "merge_commit_sha": pull.merge_commit or None,
+        }
+
+    def whole_pull(self, repository: Repository, thread: Thread, *, mergeable: bool | None) -> Json:
+        """Return a pull request as it is told alone: counts, and whether it can be merged."""
+        pull = thread.part
+        ends = (pull.head, pull.base_commit)
+        paths = gitside.changed(repository.folder, *ends) if thread.state == "open" else {}
+        state = {True: "clean", False: "dirty", None: "unknown"}[mergeable]
+        return self.pull(repository, thread) | {
+            "merged": pull.merged_at is not None,
+            "mergeable": mergeable,
+            "rebaseable": mergeable,
+            "mergeable_state": "draft" if pull.draft and mergeable else state,
+            "merged_by": self.account(pull.merged_by) if pull.merged_by else None,
+            "comments": len(thread.comments),
+            "review_comments": len(pull.comments),
+            "maintainer_can_modify": False,
+            "commits": 1,
+            "additions": sum(added for _, added, _ in paths.values()),
+            "deletions": sum(removed for _, _, removed in paths.values()),
+            "changed_files": len(paths),
+        }
+
+    def _end(self, repository: Repository, branch: str, commit: str) -> Json:
+        return {
+            "label": f"{repository.owner.login}:{branch}",
+            "ref": branch,
+            "sha": commit,
+            "user": self.account(repository.owner),
+            "repo": self.repository(repository),
+        }
+
+    def review(self, repository: Repository, thread: Thread, review: Review) -> Json:
+        """Return a review."""
+        pull = f"{self._repo(repository)}/pulls/{thread.number}"
+        page = f"{self.page(repository, thread)}#pullrequestreview-{review.id}"
+        return {
+            "id": review.id,
+            "node_id": node_id("PRR", review.id),
+            "user": self.account(review.author),
+            "body": review.body,
+            "state": review.verdict,
+            "html_url": page,
+            "pull_request_url": pull,
+            "_links": {"html": {"href": page}, "pull_request": {"href": pull}},
+            "submitted_at": when(review.submitted_at),
+            "commit_id": review.commit,
+            "author_association": self._hub.association(repository, review.author),
+        }
+
+    def review_comment(self, repository: Repository, thread: Thread, comment: ReviewComment) -> Json:
+        """Return a comment on a line."""
+        url = f"{self._repo(repository)}/pulls/comments/{comment.id}"
+        pull = f"{self._repo(repository)}/pulls/{thread.number}"
+        page = f"{self.page(repository, thread)}#discussion_r{comment.id}"
+        shape = {
+            "id": comment.id,
+            "node_id": node_id("PRRC", comment.id),
+            "url": url,
+            "html_url": page,
+            "pull_request_url": pull,
+            "_links": {"self": {"href": url}, "html": {"href": page}, "pull_request": {"href": pull}},
+            "pull_request_review_id": comment.review or None,
+            "diff_hunk": "@@ -1 +1 @@",
+            "path": comment.path,
+            "line": comment.line,
+            "original_line": comment.line,
+            "side": "RIGHT",
+            "position": comment.line,
+            "original_position": comment.line,
+            "commit_id": comment.commit,
+            "original_commit_id": comment.commit,
+            "user": self.account(comment.author),
+            "author_association": self._hub.association(repository, comment.author),
+            "body": comment.body,
+            "created_at": when(comment.created_at),
+            "updated_at": when(comment.updated_at),
+            "reactions": self.reactions(url, comment.reactions),
+        }
+        return shape | ({"in_reply_to_id": comment.reply_to} if comment.reply_to else {})
+
+    def check(self, repository: Repository, check: Check) -> Json:
+        """Return a check run."""
+        url = f"{self._repo(repository)}/check-runs/{check.id}"
+        return {
+            "id": check.id,
+            "node_id": node_id("CR", check.id),
+            "external_id": "",
+            "head_sha": check.commit,
+            "url": url,
+            "html_url": f"{self._site}/{repository.path}/runs/{check.id}",
+            "details_url": f"{self._site}/{repository.path}/actions/runs/1/job/{check.id}",
+            "status": check.status,
+            "conclusion": check.conclusion or None,
+            "started_at": when(check.started_at),
+            "completed_at": when(check.completed_at),
+            "output": {
+                "title": check.title or None,
+                "summary": check.summary or None,
+                "text": None,
+                "annotations_count": 0,
+                "annotations_url": f"{url}/annotations",
+            },
+            "name": check.name,
+            "check_suite": {"id": 1},
+            "app": None,
+            "pull_requests": [],
+        }
+
+    def repository(self, repository: Repository, viewer: Account | None = None) -> Json:
+        """Return a repository; what `viewer` may do there is said only when one asks."""
+        url = self._repo(repository)
+        page = f"{self._site}/{repository.path}"
+        shape: Json = {
+            "id": repository.id,
+            "node_id": node_id("R", repository.id),
+            "name": repository.name,
+            "full_name": repository.path,
+            "owner": self.account(repository.owner),
+            "private": repository.private,
+            "visibility": "private" if repository.private else "public",
+            "html_url": page,
+            "description": None,
+            "fork": False,
+            "url": url,
+            "clone_url": f"{page}.git",
+            "git_url": f"{page}.git",
+            "ssh_url": f"{page}.git",
+            "svn_url": page,
+            "default_branch": repository.branch,
+            "archived": repository.archived,
+            "disabled": False,
+            "has_issues": True,
+        }
+        if viewer:
+            names = {
+                "admin": "admin",
+                "maintain": "maintain",
+                "push": "write",
+                "triage": "triage",
+                "pull": "read",
+            }
+            shape["permissions"] = {
+                name: self._hub.can(repository, viewer, role)  # type: ignore[arg-type] # the five roles above
+                for name, role in names.items()
+            }
+        return shape
+
+    def page(self, repository: Repository, thread: Thread) -> str:
+        """Return where a person reads the thread."""
+        kind = "pull" if thread.pull else "issues"
+        return f"{self._site}/{repository.path}/{kind}/{thread.number}"
+
+    def _repo(self, repository: Repository) -> str:
+        return f"{self.root}/repos/{repository.path}"
