@@ -4,6 +4,7 @@ AgentloopError          what is wrong, how to mend it, where to read on
 ├── SettingsError       a setting cannot be used: nothing starts, or the last good settings stay in force
 ├── HomeError           the home is missing, damaged or not ours to write
 ├── BusyError           somebody else holds what is needed: try again later, nothing is wrong
+│   └── LimitedError    a service takes no more until a time that it named
 ├── TargetError         a target repository cannot be used: its work is parked, the rest goes on
 │   └── GoneError       it can, and the commit is not in it any more: what hangs on it is done anew
 ├── NotFoundError       the thing named does not exist
@@ -14,6 +15,11 @@ AgentloopError          what is wrong, how to mend it, where to read on
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class AgentloopError(Exception):
@@ -44,6 +50,14 @@ class HomeError(AgentloopError):
 
 class BusyError(AgentloopError):
     """Somebody else holds what is needed; try again later."""
+
+
+class LimitedError(BusyError):
+    """A service takes no more until a time that it named (`until`, aware)."""
+
+    def __init__(self, what: str, *, until: datetime, fix: str = "") -> None:
+        super().__init__(what, fix=fix)
+        self.until = until
 
 
 class TargetError(AgentloopError):

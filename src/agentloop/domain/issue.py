@@ -19,9 +19,19 @@ Priority: TypeAlias = Literal["critical", "high", "normal", "low"]
 
 def urgency(priority: str, issue: str) -> tuple[int, int, str]:
     """Return what issues are sorted by, most urgent first: by priority, then the older one."""
-    number = issue.rpartition("#")[2]
     rank = PRIORITIES.index(priority) if priority in PRIORITIES else PRIORITIES.index("normal")
-    return rank, int(number) if number.isdecimal() else 0, issue
+    return rank, number_of(issue), issue
+
+
+def number_of(name: str) -> int:
+    """Return the number in an issue's or pull request's id (`12`, or `<target>-12`), 0 when there is none."""
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def target_of(name: str) -> str:
+    """Return the target in an issue's or pull request's id, "" for one of the built-in tracker."""
+    return name.rpartition("-")[0]
 
 
 TITLE_LIMIT: Final = 200

@@ -1,0 +1,63 @@
+"""Who is listened to on a public tracker, and how what they wrote is made legible.
+
+Trust goes by the forge's own word on how an author stands to the repository, and by numeric ids: names in a
+text, git authors and suffixes like `[bot]` prove nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from agentloop.domain.valueclass import dataclass
+
+INSIDERS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+"""Associations of people who could change the repository anyway (GraphQL's CommentAuthorAssociation)."""
+
+_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_IMAGE: Final = re.compile(r"!\[([^\]]*)\]\(([^)\s]*)[^)]*\)")
+_KEPT: Final = "\n\t"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    """Whoever wrote something: the account's number and name, and how it stands to the repository."""
+
+    id: int
+    login: str
+    association: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Who is listened to besides insiders: account numbers."""
+
+    ids: frozenset[int] = frozenset()
+
+
+def is_trusted(speaker: Speaker, trust: Trust) -> bool:
+    """Return whether the loop listens to what the speaker wrote."""
+    return speaker.association in INSIDERS or speaker.id in trust.ids
+
+
+def legible(text: str) -> str:
+    """Return what a person who reads the page would see, and what they would not, named as such.
+
+    HTML comments and characters without a shape are taken out and counted; an image becomes its address and
+    alternative text. Line ends become `\\n`.
+    """
+    plain = text.replace("\r\n", "\n").replace("\r", "\n")
+    plain, comments = _COMMENT.subn("", plain)
+    plain = _IMAGE.sub(r"[image \2, described as: \1]", plain)
+    shown = "".join(char for char in plain if char in _KEPT or not _is_shapeless(char))
+    hidden = len(plain) - len(shown)
+    notes = [f"{comments} hidden HTML comment{'s' * (comments > 1)}"] if comments else []
+    notes += [f"{hidden} invisible character{'s' * (hidden > 1)}"] if hidden else []
+    return f"{shown.rstrip()}\n\n[left out: {', '.join(notes)}]" if notes else shown
+
+
+def _is_shapeless(char: str) -> bool:
+    # Control and format characters (bidirectional marks, zero-width ones, tags), unassigned and private ones.
+    # The joiner and selectors inside emoji are of no use to a model either.
+    return unicodedata.category(char) in ("Cc", "Cf", "Cn", "Co", "Cs") or "\ufe00" <= char <= "\ufe0f"

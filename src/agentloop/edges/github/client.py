@@ -1,0 +1,255 @@
+"""Reads from GitHub's REST API: conditional, so that what did not change costs nothing of the hourly limit.
+
+Nothing here waits or tries again: a limit is an error that says until when, and the next cycle comes by
+itself. Sources: docs.github.com, "Best practices for using the REST API" and "Rate limits for the REST API".
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol, TypeAlias
+from urllib.parse import urlencode, urlsplit
+
+from agentloop.domain.valueclass import dataclass
+from agentloop.errors import LimitedError, NotFoundError, TargetError
+
+Json: TypeAlias = Any
+
+SECONDS: Final = 20
+"""How long one answer may take."""
+MOST_BYTES: Final = 30_000_000
+A_PAGE: Final = 100
+VERSION: Final = "2022-11-28"
+SECONDARY_WAIT: Final = timedelta(minutes=1)
+"""What to wait after a secondary limit that names no time: "Rate limits", "at least one minute"."""
+_NEXT: Final = re.compile(r'<([^>]+)>;\s*rel="next"')
+_OK, _UNCHANGED, _MOVED = 200, 304, frozenset({301, 302, 307, 308})
+_UNAUTHORIZED, _FORBIDDEN, _MISSING, _GONE, _TOO_MANY = 401, 403, 404, 410, 429
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An answer that was read before: its ETag, its text and where its next page is."""
+
+    etag: str
+    body: str
+    following: str = ""
+
+
+class Memory(Protocol):
+    """Where answers are kept between looks; losing it costs only requests."""
+
+    def kept(self, address: str) -> Kept | None:
+        """Return the answer that was kept for it."""
+
+    def keep(self, address: str, answer: Kept) -> None:
+        """Keep an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+class Client:
+    """Reads with one token, over one connection that is kept open.
+
+    `base_url` is the API's: https://api.github.com, or that of a GitHub Enterprise.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Callable[[], str],
+        memory: Memory,
+        *,
+        reserve: int = 0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`reserve` requests of the hour are left for whoever else uses the token."""
+        parts = urlsplit(base_url)
+        self._secure = parts.scheme == "https"
+        self._host = parts.netloc
+        self._root = parts.path.rstrip("/")
+        self._token = token
+        self._memory = memory
+        self._reserve = reserve
+        self._now = now
+        self._connection: http.client.HTTPConnection | None = None
+        self._limited_until: datetime | None = None
+        self.requests = 0
+        self.units = 0
+        """Requests that were made, and those of them that counted against the hourly limit."""
+
+    def one(self, path: str, **query: str | int) -> Json:
+        """Return one thing. Raises NotFoundError, LimitedError, TargetError."""
+        return self._read(self._address(path, query))[0]
+
+    def changed(self, path: str, **query: str | int) -> Json | None:
+        """Return what `one` returns, None when it is as it was kept."""
+        body, _, new = self._read(self._address(path, query))
+        return body if new else None
+
+    def each(self, path: str, *, key: str = "", most: int = 10_000, **query: str | int) -> Iterator[Json]:
+        """Yield what a list holds, page after page; `key` names the list where the answer is an object."""
+        address = self._address(path, {"per_page": A_PAGE, **query})
+        yielded = 0
+        while address and yielded < most:
+            body, address, _ = self._read(address)
+            for one in body[key] if key else body:
+                yield one
+                yielded += 1
+
+    def close(self) -> None:
+        """Let the connection go."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def _address(self, path: str, query: Mapping[str, str | int]) -> str:
+        words = urlencode(sorted(query.items()))
+        return f"{self._root}{path}{'?' if words else ''}{words}"
+
+    def _read(self, address: str) -> tuple[Json, str, bool]:
+        """Return an answer's body, where its next page is, and whether it is new."""
+        kept = self._memory.kept(address)
+        answer = self._ask(address, kept.etag if kept else "")
+        if answer.status == _UNCHANGED and kept:
+            return json.loads(kept.body), kept.following, False
+        try:
+            body = json.loads(answer.body)
+        except ValueError as error:
+            raise TargetError(
+                f"GitHub's answer to {address} makes no sense", fix="the next cycle asks again"
+            ) from error
+        found = _NEXT.search(answer.headers.get("link", ""))
+        following = self._within(found[1]) if found else ""
+        if etag := answer.headers.get("etag"):
+            self._memory.keep(address, Kept(etag=etag, body=answer.body, following=following))
+        return body, following, True
+
+    def _within(self, address: str) -> str:
+        parts = urlsplit(address)
+        if parts.netloc != self._host:
+            raise TargetError(f"GitHub at {self._host} sends us on to {parts.netloc}: not followed")
+        return f"{parts.path}?{parts.query}"
+
+    def _ask(self, address: str, etag: str) -> _Answer:
+        if self._limited_until and self._now() < self._limited_until:
+            raise _limited(self._limited_until)
+        headers = {
+            "Accept": "application/vnd.github+json",
+            "Authorization": f"Bearer {self._token()}",
+            "User-Agent": "agentloop",
+            "X-GitHub-Api-Version": VERSION,
+            **({"If-None-Match": etag} if etag else {}),
+        }
+        answer = self._through(address, headers)
+        self.requests += 1
+        self.units += answer.status != _UNCHANGED
+        self._mind_limits(answer)
+        if answer.status in (_OK, _UNCHANGED):
+            return answer
+        raise self._refusal(address, answer)
+
+    def _through(self, address: str, headers: Mapping[str, str]) -> _Answer:
+        # A connection that was kept may have been closed meanwhile: a read is asked again once, on a new one.
+        for again in (False, True):
+            fresh = self._connection is None
+            connection = self._connection or self._connect()
+            self._connection = connection
+            try:
+                connection.request("GET", address, headers=dict(headers))
+                got = connection.getresponse()
+                body = got.read(MOST_BYTES + 1)
+                if len(body) > MOST_BYTES:
+                    raise TargetError(f"GitHub's answer to {address} is beyond {MOST_BYTES:,} bytes")
+                told = {name.lower(): value for name, value in got.getheaders()}
+                return _Answer(status=got.status, headers=told, body=body.decode("utf-8", "replace"))
+            except (http.client.HTTPException, OSError) as error:
+                self.close()
+                if again or fresh:
+                    raise TargetError(
+                        f"GitHub at {self._host} cannot be reached: {error or type(error).__name__}",
+                        fix="look at the network; the next cycle asks again",
+                    ) from error
+        raise AssertionError("unreachable")
+
+    def _connect(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        return kind(self._host, timeout=SECONDS)
+
+    def _mind_limits(self, answer: _Answer) -> None:
+        until = wait_until(answer.status, answer.headers, self._now(), body=answer.body, reserve=self._reserve)
+        self._limited_until = until
+        if until and answer.status not in (_OK, _UNCHANGED):
+            raise _limited(until)
+
+    def _refusal(self, address: str, answer: _Answer) -> NotFoundError | TargetError:
+        path = address.partition("?")[0].removeprefix(self._root)
+        return refusal(path, answer.status, _message(answer.body), answer.headers.get("location", ""))
+
+
+def wait_until(
+    status: int, headers: Mapping[str, str], now: datetime, *, body: str = "", reserve: int = 0
+) -> datetime | None:
+    """Return until when nothing more may be asked, None when it may.
+
+    `retry-after` goes first; then the reset, when nothing (or only the `reserve`) is left of the hour; a
+    secondary limit without either takes a minute.
+    """
+    refused = status in (_FORBIDDEN, _TOO_MANY)
+    if refused and (after := headers.get("retry-after", "")).isdecimal():
+        return now + timedelta(seconds=int(after))
+    left, reset = headers.get("x-ratelimit-remaining", ""), headers.get("x-ratelimit-reset", "")
+    if left.isdecimal() and reset.isdecimal() and int(left) <= (0 if refused else reserve):
+        at = datetime.fromtimestamp(int(reset), UTC)
+        return at + timedelta(seconds=1) if refused or reserve else None
+    if refused and "rate limit" in body.lower():
+        return now + SECONDARY_WAIT
+    return None
+
+
+def refusal(path: str, status: int, message: str, moved_to: str = "") -> NotFoundError | TargetError:
+    """Return what a refused request means to a person, with what mends it."""
+    if status == _UNAUTHORIZED:
+        return TargetError(
+            f"GitHub refuses the token ({message})",
+            fix="it has expired or was revoked: make a new one and put it where github.token_file says",
+        )
+    if status in (_MISSING, _GONE):
+        return NotFoundError(
+            f"GitHub knows no {path}, or the token may not see it ({message})",
+            fix="look whether it was deleted or renamed, and whether the token covers the repository",
+        )
+    if status in _MOVED:
+        return TargetError(
+            f"GitHub says that {path} has moved{f' to {moved_to}' if moved_to else ''}",
+            fix="give the repository's new name as `github` of the target in agentloop.toml",
+        )
+    if status == _FORBIDDEN:
+        return TargetError(
+            f"GitHub does not allow the token {path} ({message})",
+            fix="give it the permissions that docs/github.md lists, or unarchive the repository",
+        )
+    return TargetError(f"GitHub answers {status} to {path} ({message})", fix="the next cycle asks again")
+
+
+def _limited(until: datetime) -> LimitedError:
+    return LimitedError(
+        f"GitHub's limit is reached until {until:%H:%M:%S} UTC", until=until, fix="nothing: the loop waits"
+    )
+
+
+def _message(body: str) -> str:
+    try:
+        said = json.loads(body).get("message", "")
+    except (ValueError, AttributeError):
+        said = ""
+    return " ".join(str(said).split())[:200] or "without a word"

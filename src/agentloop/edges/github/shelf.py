@@ -1,0 +1,143 @@
+"""What earlier looks at GitHub brought, in `.agentloop/github.db`: answers with their ETags, threads, comments.
+
+A cache: it may be deleted at any moment, and one that cannot be read or is of another format is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from agentloop.edges.files import make_folder
+from agentloop.edges.github.client import Kept
+
+Json: TypeAlias = Any
+FORMAT: Final = 1
+_TABLES: Final = """
+create table answer (address text primary key, etag text, body text, following text) without rowid;
+create table thread (repository text, number integer, state text, updated text, shape text,
+                     primary key (repository, number)) without rowid;
+create table comment (repository text, number integer, id integer, shape text,
+                      primary key (repository, number, id)) without rowid;
+create table cursor (repository text, what text, at text, primary key (repository, what)) without rowid;
+"""
+
+
+class Shelf:
+    """The cache at `path`; `whose` is a name for the token that it was read with: another token reads anew."""
+
+    def __init__(self, path: Path, *, whose: str = "") -> None:
+        self._path = path
+        self._whose = whose
+        self._base: sqlite3.Connection | None = None
+
+    # Answers (`client.Memory`).
+
+    def kept(self, address: str) -> Kept | None:
+        """Return the answer that was kept for it."""
+        row = self._open().execute(
+            "select etag, body, following from answer where address = ?", (self._key(address),)
+        ).fetchone()
+        return Kept(etag=row[0], body=row[1], following=row[2]) if row else None
+
+    def keep(self, address: str, answer: Kept) -> None:
+        """Keep an answer."""
+        row = (self._key(address), answer.etag, answer.body, answer.following)
+        self._write("insert or replace into answer values (?, ?, ?, ?)", [row])
+
+    def _key(self, address: str) -> str:
+        return f"{self._whose} {address}"
+
+    # Threads.
+
+    def cursor(self, repository: str, what: str) -> str:
+        """Return since when to ask ("" = everything)."""
+        row = self._open().execute(
+            "select at from cursor where repository = ? and what = ?", (repository, what)
+        ).fetchone()
+        return str(row[0]) if row else ""
+
+    def move(self, repository: str, what: str, at: str) -> None:
+        """Ask since then from now on."""
+        self._write("insert or replace into cursor values (?, ?, ?)", [(repository, what, at)])
+
+    def put_threads(self, repository: str, shapes: list[Json]) -> None:
+        """Keep issues and pull requests as the API told them."""
+        rows = [
+            (repository, one["number"], one["state"], one["updated_at"], json.dumps(one)) for one in shapes
+        ]
+        self._write("insert or replace into thread values (?, ?, ?, ?, ?)", rows)
+
+    def threads(self, repository: str, numbers: frozenset[int]) -> Iterator[Json]:
+        """Yield the open threads, and those of `numbers`, by number."""
+        rows = self._open().execute(
+            "select number, state, shape from thread where repository = ? order by number", (repository,)
+        )
+        for number, state, shape in rows:
+            if state == "open" or number in numbers:
+                yield json.loads(shape)
+
+    def forget(self, repository: str, number: int) -> None:
+        """Forget a thread that is gone."""
+        self._write("delete from thread where repository = ? and number = ?", [(repository, number)])
+        self._write("delete from comment where repository = ? and number = ?", [(repository, number)])
+
+    def put_comments(self, repository: str, shapes: list[Json]) -> None:
+        """Keep comments as the API told them."""
+        rows = [
+            (repository, int(one["issue_url"].rpartition("/")[2]), one["id"], json.dumps(one))
+            for one in shapes
+        ]
+        self._write("insert or replace into comment values (?, ?, ?, ?)", rows)
+
+    def replace_comments(self, repository: str, number: int, shapes: list[Json]) -> None:
+        """Keep these as the only comments of a thread."""
+        self._write("delete from comment where repository = ? and number = ?", [(repository, number)])
+        self.put_comments(repository, shapes)
+
+    def comments(self, repository: str, number: int) -> list[Json]:
+        """Return a thread's comments, oldest first."""
+        rows = self._open().execute(
+            "select shape from comment where repository = ? and number = ? order by id", (repository, number)
+        )
+        return [json.loads(row[0]) for row in rows]
+
+    def close(self) -> None:
+        """Let it go."""
+        if self._base:
+            self._base.close()
+            self._base = None
+
+    def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        base = self._open()
+        with contextlib.suppress(sqlite3.Error), base:  # a cache: what is not kept is asked for again
+            base.executemany(statement, rows)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._base is None:
+            self._base = self._connect()
+        return self._base
+
+    def _connect(self) -> sqlite3.Connection:
+        make_folder(self._path.parent)
+        try:
+            return _base_at(self._path)
+        except sqlite3.Error:
+            for suffix in ("", "-journal", "-wal", "-shm"):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+            return _base_at(self._path)
+
+
+def _base_at(path: Path) -> sqlite3.Connection:
+    base = sqlite3.connect(path, timeout=5)
+    version = base.execute("pragma user_version").fetchone()[0]
+    if version not in (0, FORMAT):
+        base.close()
+        raise sqlite3.DatabaseError(f"format {version}")
+    if version == 0:
+        base.executescript(f"pragma synchronous = off; {_TABLES} pragma user_version = {FORMAT};")
+    return base

@@ -1,0 +1,206 @@
+"""Issues on GitHub, as a tracker: what changed since the last look is read, the rest is on the shelf.
+
+Issues are known as `<target>-<number>`. Who is listened to is decided by GitHub's association of the author
+with the repository, never by a name in a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
+
+from agentloop.domain.effects import CloseIssue, Label, Say
+from agentloop.domain.heard import Speaker, is_trusted, legible
+from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, number_of
+from agentloop.domain.outgoing import fit_to_post
+from agentloop.edges.github.marks import claims, sign, signed
+from agentloop.edges.tracker import cut_words
+from agentloop.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from agentloop.domain.effects import TrackerEffect
+    from agentloop.edges.github.site import Site
+
+Json: TypeAlias = Any
+OVERLAP: Final = timedelta(minutes=2)
+"""Lists of GitHub lag behind its writes, and times are whole seconds: we ask again about this much."""
+
+
+class GitHubTracker:
+    """The issues of one repository. Methods raise LimitedError and TargetError, and ConflictError for good."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
+        """Return every open issue of a person who is listened to, and those of `known` in any state."""
+        self._take_in_threads()
+        self._take_in_comments()
+        numbers = frozenset(map(number_of, known))
+        shapes = self._site.shelf.threads(self._site.repository, numbers)
+        return tuple(self._issue(one) for one in shapes if "pull_request" not in one)
+
+    def find(self, op: str, effect: TrackerEffect) -> str | None:
+        """Return the id of the comment `op` wrote, or the issue's if its labels are as wanted, or None."""
+        number = number_of(effect.issue)
+        match effect:
+            case Say():
+                return self._said(number, op)
+            case CloseIssue():
+                shape = self._fresh(number)
+                said = self._said(number, op)
+                return said if shape and shape["state"] == "closed" else None
+            case Label():
+                shape = self._fresh(number)
+                labels = {one["name"] for one in shape["labels"]} if shape else set()
+                there = labels.issuperset(effect.add) and labels.isdisjoint(effect.remove)
+                return effect.issue if shape and there else None
+            case _:
+                assert_never(effect)
+
+    def act(self, op: str, effect: TrackerEffect) -> str:
+        """Carry it out and return the id of what was made. `find` was asked first: nothing is looked for."""
+        number = number_of(effect.issue)
+        match effect:
+            case Say():
+                return self._say(number, op, effect.body, effect.carries)
+            case CloseIssue():
+                # Two writes: the comment may be there when the closing was cut off.
+                made = self._said(number, op) or self._say(number, op, effect.body, effect.carries)
+                self._site.writer.close(self._site.repository, number)
+                return made
+            case Label():
+                self._site.writer.label(self._site.repository, number, effect.add, effect.remove)
+                return effect.issue
+            case _:
+                assert_never(effect)
+
+    # What changed.
+
+    def _take_in_threads(self) -> None:
+        shelf, repository = self._site.shelf, self._site.repository
+        since = shelf.cursor(repository, "threads")
+        query = {"since": since} if since else {}
+        shapes = list(
+            self._site.client.each(
+                f"/repos/{repository}/issues",
+                state="all" if since else "open",
+                sort="updated",
+                direction="asc",
+                **query,
+            )
+        )
+        shelf.put_threads(repository, shapes)
+        if moved := _moved(since, [one["updated_at"] for one in shapes], self._site.now()):
+            shelf.move(repository, "threads", moved)
+
+    def _take_in_comments(self) -> None:
+        shelf, repository = self._site.shelf, self._site.repository
+        since = shelf.cursor(repository, "comments")
+        if not since:
+            # The first look: of each open issue that has any, all of them.
+            for shape in list(shelf.threads(repository, frozenset())):
+                if shape["comments"]:
+                    self._comments_of(shape["number"])
+            shelf.move(repository, "comments", _word(self._site.now() - OVERLAP))
+            return
+        path = f"/repos/{repository}/issues/comments"
+        shapes = list(self._site.client.each(path, sort="updated", direction="asc", since=since))
+        shelf.put_comments(repository, shapes)
+        if moved := _moved(since, [one["updated_at"] for one in shapes], self._site.now()):
+            shelf.move(repository, "comments", moved)
+
+    def _comments_of(self, number: int) -> list[Json]:
+        repository = self._site.repository
+        shapes = list(self._site.client.each(f"/repos/{repository}/issues/{number}/comments"))
+        self._site.shelf.replace_comments(repository, number, shapes)
+        return shapes
+
+    def _fresh(self, number: int) -> Json | None:
+        try:
+            return self._site.client.one(f"/repos/{self._site.repository}/issues/{number}")
+        except NotFoundError:
+            return None
+
+    # Words of ours.
+
+    def _say(self, number: int, op: str, body: str, carries: str) -> str:
+        words = sign(self._site.marks, self._place(number), op, fit_to_post(body), carries)
+        return self._site.writer.comment(self._site.repository, number, words)
+
+    def _said(self, number: int, op: str) -> str | None:
+        try:
+            comments = self._comments_of(number)
+        except NotFoundError:
+            return None
+        return next((str(one["id"]) for one in comments if self._op(number, one) == op), None)
+
+    def _op(self, number: int, comment: Json) -> str:
+        if comment["user"]["id"] != self._site.our_id():
+            return ""
+        found = signed(self._site.marks, self._place(number), comment["body"] or "")
+        return found.op if found else ""
+
+    def _place(self, number: int) -> str:
+        return f"{self._site.repository}#{number}"
+
+    # As the loop is shown them.
+
+    def _issue(self, shape: Json) -> Issue:
+        number = shape["number"]
+        where = f"{self._site.repository}#{number} on GitHub"
+        body = legible(shape["body"] or "")
+        return Issue(
+            id=f"{self._site.target}-{number}",
+            number=number,
+            title=" ".join(legible(shape["title"]).split())[:TITLE_LIMIT],
+            body=cut_words(body, BODY_LIMIT, where),
+            author=shape["user"]["login"],
+            state="closed" if shape["state"] == "closed" else "open",
+            target=self._site.target,
+            created_at=_moment(shape["created_at"]),
+            labels=tuple(label["name"] for label in shape["labels"]),
+            comments=tuple(self._comments(number, where)),
+            trusted=is_trusted(_speaker(shape), self._site.trust),
+        )
+
+    def _comments(self, number: int, where: str) -> Iterator[Comment]:
+        for shape in self._site.shelf.comments(self._site.repository, number):
+            body = shape["body"] or ""
+            ours = bool(self._op(number, shape))
+            yield Comment(
+                id=str(shape["id"]),
+                author=shape["user"]["login"],
+                body=cut_words(legible(body), COMMENT_LIMIT, where),
+                at=_moment(shape["created_at"]),
+                ours=ours,
+                # What claims to be ours and cannot prove it is nobody's word.
+                trusted=ours or (is_trusted(_speaker(shape), self._site.trust) and not claims(body)),
+            )
+
+
+def _speaker(shape: Json) -> Speaker:
+    user = shape["user"]
+    return Speaker(id=user["id"], login=user["login"], association=shape["author_association"])
+
+
+def _moment(word: str) -> datetime:
+    return datetime.strptime(word, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def _word(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _moved(since: str, times: list[str], now: datetime) -> str:
+    """Return the new cursor, "" to let it stand: it moves only when something newer came, so that a list in
+    which nothing changed keeps its address, and with it its ETag."""
+    newest = max(times, default="")
+    if not since:
+        return _word(min(_moment(newest), now) - OVERLAP) if newest else _word(now - OVERLAP)
+    at = _word(_moment(newest) - OVERLAP) if newest else ""
+    return at if at > since else ""
+
+
+

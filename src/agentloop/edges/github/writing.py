@@ -1,0 +1,167 @@
+"""Every write to GitHub, through PyGithub: nothing is tried again here, and no limit is slept out.
+
+PyGithub would do both by itself (it repeats a POST after a 5xx, and makes the comment twice): both are turned
+off. Between two writes lies at least `gap_seconds`, as GitHub asks for ("Best practices for integrators").
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from agentloop.edges.github.client import refusal, wait_until
+from agentloop.errors import ConflictError, LimitedError, NotFoundError, TargetError
+
+if TYPE_CHECKING:
+    from github import Github
+    from github.GithubException import GithubException
+    from github.Repository import Repository
+
+SECONDS: Final = 20
+_INVALID: Final = 422
+_LIMITING: Final = frozenset({403, 429})
+_FORBIDDEN: Final = 403
+_SERVER: Final = 500
+
+
+class Writer:
+    """Writes to the repositories of one GitHub with one token. It is loaded when the first write is made."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Callable[[], str],
+        *,
+        gap_seconds: float = 1.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._base_url = base_url
+        self._token = token
+        self._gap_seconds = gap_seconds
+        self._now = now
+        self._last = 0.0
+        self._github: Github | None = None
+        self._limited_until: datetime | None = None
+
+    def comment(self, repository: str, number: int, body: str) -> str:
+        """Say it on a thread and return the comment's id."""
+        with self._writing(repository, f"the thread {number}") as repo:
+            return str(repo.get_issue(number).create_comment(body).id)
+
+    def edit_comment(self, repository: str, number: int, comment: int, body: str) -> None:
+        """Replace a comment's words."""
+        with self._writing(repository, f"the thread {number}") as repo:
+            repo.get_issue(number).get_comment(comment).edit(body)
+
+    def delete_comment(self, repository: str, number: int, comment: int) -> None:
+        """Take a comment of ours away."""
+        with self._writing(repository, f"the thread {number}") as repo:
+            repo.get_issue(number).get_comment(comment).delete()
+
+    def close(self, repository: str, number: int) -> None:
+        """Close an issue as completed."""
+        with self._writing(repository, f"the issue {number}") as repo:
+            repo.get_issue(number).edit(state="closed", state_reason="completed")
+
+    def label(self, repository: str, number: int, add: tuple[str, ...], remove: tuple[str, ...]) -> None:
+        """Put labels on and take others off; one that is not on is off already."""
+        with self._writing(repository, f"the thread {number}") as repo:
+            if add:
+                repo.get_issue(number).add_to_labels(*add)
+        for name in remove:
+            try:
+                with self._writing(repository, f"the thread {number}") as repo:
+                    repo.get_issue(number).remove_from_labels(name)
+            except NotFoundError:
+                continue
+
+    def open_pull(
+        self, repository: str, *, title: str, body: str, branch: str, base: str, draft: bool
+    ) -> int:
+        """Propose a branch and return the pull request's number."""
+        with self._writing(repository, f"a pull request for {branch}") as repo:
+            return repo.create_pull(base, branch, title=title, body=body, draft=draft).number
+
+    def edit_pull(self, repository: str, number: int, *, title: str, body: str) -> None:
+        """Replace a pull request's title and description."""
+        with self._writing(repository, f"the pull request {number}") as repo:
+            repo.get_pull(number).edit(title=title, body=body)
+
+    def set_ready(self, repository: str, number: int) -> None:
+        """Make a draft ready for review."""
+        with self._writing(repository, f"the pull request {number}") as repo:
+            pull = repo.get_pull(number)
+            if pull.draft:
+                pull.mark_ready_for_review()
+
+    @contextmanager
+    def _writing(self, repository: str, about: str) -> Iterator[Repository]:
+        from github.GithubException import GithubException
+
+        if self._limited_until and self._now() < self._limited_until:
+            raise self._limited(self._limited_until)
+        time.sleep(max(0.0, self._last + self._gap_seconds - time.monotonic()))
+        try:
+            yield self._connected().get_repo(repository, lazy=True)
+        except GithubException as error:
+            raise self._meaning(error, repository, about) from error
+        except OSError as error:  # requests' own errors are among these
+            raise TargetError(
+                f"GitHub cannot be reached to write to {repository}: {type(error).__name__}",
+                fix="look at the network; the next cycle looks whether it took place, and goes on",
+            ) from error
+        finally:
+            self._last = time.monotonic()
+
+    def _connected(self) -> Github:
+        if self._github is None:
+            import github
+
+            self._github = github.Github(
+                base_url=self._base_url,
+                auth=github.Auth.Token(self._token()),
+                retry=None,
+                timeout=SECONDS,
+                seconds_between_requests=None,
+                seconds_between_writes=None,
+                user_agent="agentloop",
+                lazy=True,
+            )
+        return self._github
+
+    def _meaning(
+        self, error: GithubException, repository: str, about: str
+    ) -> ConflictError | NotFoundError | TargetError | LimitedError:
+        status, headers = error.status, {key.lower(): value for key, value in (error.headers or {}).items()}
+        words = _words(error)
+        until = wait_until(status, headers, self._now(), body=words)
+        if status in _LIMITING and until:
+            self._limited_until = until
+            return self._limited(until)
+        if status == _INVALID or (status == _FORBIDDEN and "locked" in words):
+            return ConflictError(f"GitHub refuses {about} of {repository}: {words}", fix=_fix(words))
+        return refusal(f"{about} of {repository}", status, words, headers.get("location", ""))
+
+    def _limited(self, until: datetime) -> LimitedError:
+        return LimitedError(
+            f"GitHub takes no more writes until {until:%H:%M:%S} UTC", until=until, fix="nothing: the loop waits"
+        )
+
+
+def _words(error: GithubException) -> str:
+    data: Any = error.data if isinstance(error.data, dict) else {}
+    details = [one.get("message") or f"{one.get('field')}: {one.get('code')}" for one in data.get("errors") or ()
+               if isinstance(one, dict)]  # fmt: skip
+    said = "; ".join([str(data.get("message") or "without a word"), *filter(None, details)])
+    return " ".join(said.split())[:300]
+
+
+def _fix(words: str) -> str:
+    if "locked" in words:
+        return "unlock the thread, or let somebody with write access answer there"
+    if "too long" in words:
+        return "this is a mistake of agentloop's: it bounds what it posts; please report it"
+    return "look at the thread on GitHub; the rest of the work goes on"
