@@ -84,6 +84,11 @@ class Home:
         return self.tracker / "issues"
 
     @property
+    def github(self) -> Path:
+        """`.agentloop/github.db`: what earlier looks at GitHub brought; a cache."""
+        return self.runtime / "github.db"
+
+    @property
     def issue_cache(self) -> Path:
         """`.agentloop/issues.json`: what the files of open issues said; a cache."""
         return self.runtime / "issues.json"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.files import locked
 from agentloop.edges.forge import FileForge
 from agentloop.edges.homegit import repair_locks
+from agentloop.edges.joined import JoinedForge, JoinedTracker
 from agentloop.edges.journal import Journal
 from agentloop.edges.log import Log
 from agentloop.edges.notes import FileNotes
@@ -36,7 +38,7 @@ from agentloop.edges.tidying import tidy
 from agentloop.edges.tracker import FileTracker
 from agentloop.errors import AgentloopError, TargetError
 from agentloop.home import Home
-from agentloop.ports import Outside, Tracker
+from agentloop.ports import Forge, Outside, Tracker
 from agentloop.recovery import MendedJournal, Witnesses
 from agentloop.taping import taped, taped_outside
 
@@ -45,17 +47,19 @@ if TYPE_CHECKING:
 
     from agentloop.domain.settings import Settings, Target
     from agentloop.domain.taping import Tape
+    from agentloop.edges.git import Login
 
 
 def outside(home: Home, settings: Settings) -> Outside:
     """Return the ports through which effects go."""
     executor = LocalExecutor(home.root)
     requests = FileRequests(home)
+    tracker, forge = _places(home, settings)
     return Outside(
-        tracker=FileTracker(home.tracker, cache=home.issue_cache),
-        forge=FileForge(home, settings),
+        tracker=tracker,
+        forge=forge,
         executor=executor,
-        repositories=GitRepositories(home.root),
+        repositories=GitRepositories(home.root, login_of=partial(_login_of, settings)),
         notes=FileNotes(home),
         sweep=lambda keep: _sweep(home, settings, executor, keep),
         attempt_folder=lambda attempt: str(home.attempt(attempt).root),
@@ -66,6 +70,34 @@ def outside(home: Home, settings: Settings) -> Outside:
         asked=requests.take_in,
         heard=requests.forget,
     )
+
+
+def _places(home: Home, settings: Settings) -> tuple[Tracker, Forge]:
+    """Return where issues and pull requests live: in the home, and wherever a target has its own."""
+    tracker, forge = FileTracker(home.tracker, cache=home.issue_cache), FileForge(home, settings)
+    elsewhere = [target for target in settings.targets if target.tracker == "github"]
+    if not elsewhere:
+        return tracker, forge
+    from agentloop.edges.github.connecting import login_of, site_of
+    from agentloop.edges.github.forge import GitHubForge
+    from agentloop.edges.github.tracker import GitHubTracker
+    from agentloop.edges.origin import origin_of
+
+    trackers: dict[str, Tracker] = {"": tracker}
+    forges: dict[str, Forge] = {"": forge}
+    for target in elsewhere:
+        site = site_of(home, settings, target)
+        origin = origin_of(target, home.root, home.mirror_of(target.name), login_of(settings, target))
+        trackers[target.name], forges[target.name] = GitHubTracker(site), GitHubForge(site, origin)
+    return JoinedTracker(trackers), JoinedForge(forges)
+
+
+def _login_of(settings: Settings, target: Target) -> Login | None:
+    if target.tracker != "github":
+        return None
+    from agentloop.edges.github.connecting import login_of
+
+    return login_of(settings, target)
 
 
 def _sweep(home: Home, settings: Settings, executor: LocalExecutor, keep: frozenset[str]) -> None:
@@ -171,7 +203,7 @@ def run_cycle(root: Path) -> str:
         ports, tape, journal = outside(home, settings), _recorder(home, settings, saw), Journal(home)
         ended = cycle.run(parts(home, settings, Log().tell, tape=tape, ports=ports, journal=journal))
         tape.end(ended, datetime.now(UTC))
-        left_out = (*_left_out(ports.tracker)[:3], *FileRequests(home).left_out()[:3])
+        left_out = (*_left_out(ports)[:3], *FileRequests(home).left_out()[:3])
         beside = (*left_out, *([tape.trouble] if tape.trouble else []))
         number = journal.last_number()
         _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, beside, number)
@@ -240,9 +272,11 @@ def _of_tracker(home: Home, saw: dict[str, runtime.Stamp]) -> dict[str, runtime.
     return {path: stamp for path, stamp in saw.items() if path.startswith(f"{folder}/")}
 
 
-def _left_out(tracker: Tracker) -> tuple[str, ...]:
-    """Return what a person put into the built-in tracker that is no issue: nobody else would tell them."""
-    return tracker.left_out() if isinstance(tracker, FileTracker) else ()
+def _left_out(ports: Outside) -> tuple[str, ...]:
+    """Return what a look left out and why: files that are no issue, places that could not be read."""
+    tracker, forge = ports.tracker, ports.forge
+    told = tracker.left_out() if isinstance(tracker, FileTracker | JoinedTracker) else ()
+    return (*(forge.left_out() if isinstance(forge, JoinedForge) else ()), *told)
 
 
 def _tell_supervisor(

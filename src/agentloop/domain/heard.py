@@ -45,7 +45,7 @@ def legible(text: str) -> str:
     """Return what a person who reads the page would see, and what they would not, named as such.
 
     HTML comments and characters without a shape are taken out and counted; an image becomes its address and
-    alternative text. Line ends become `\\n`.
+    alternative text. Lines end with a newline alone.
     """
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     plain, comments = _COMMENT.subn("", plain)

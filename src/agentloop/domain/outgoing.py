@@ -12,7 +12,9 @@ LIMIT: Final = 60_000
 """Characters of one body; GitHub takes 65,536, and a mark comes behind."""
 
 _MENTION: Final = re.compile(r"(?<![\w`/@])@(?=[A-Za-z0-9])")
-_CLOSING: Final = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(:?\s+)(?=(?:[\w.-]+/[\w.-]+)?#\d|https?://)", re.IGNORECASE)
+_CLOSING: Final = re.compile(
+    r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(:?\s+)(?=(?:[\w.-]+/[\w.-]+)?#\d|https?://)", re.IGNORECASE
+)
 _IMAGE: Final = re.compile(r"!\[([^\]]*)\]\(([^)]*)\)")
 _HTML_IMAGE: Final = re.compile(r"<\s*(?:img|picture|source|video|audio|iframe)\b[^>]*>", re.IGNORECASE)
 _HTML_COMMENT: Final = re.compile(r"<!--|-->")
@@ -20,7 +22,7 @@ _WORD_JOINER: Final = "\u2060"
 
 
 def fit_to_post(text: str) -> str:
-    """Return `text` with nobody called by it, nothing closed by it, no picture fetched by it, and not too long.
+    """Return `text` with nobody called, nothing closed and no picture fetched by it, and not too long.
 
     Code is left as it is but for the marks of HTML comments: what stands in it calls and closes nothing.
     """

@@ -40,6 +40,10 @@ class Target:
             "kind": "repository",
         }
     )
+    tracker: Literal["built-in", "github"] = setting(
+        "built-in",
+        "where its issues and pull requests live: in this home, or on the GitHub that `repository` names",
+    )
     branch: str = setting(
         "", "branch that pull requests go into; empty = the repository's default branch", kind="branch"
     )
@@ -252,6 +256,33 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GitHub:
+    """How targets with `tracker = "github"` are reached, and what the loop may do there."""
+
+    token_file: str = setting(
+        "", "file that holds the token; empty = the systemd credential `github-token`", kind="path"
+    )
+    api_url: str = setting(
+        "", "address of the API; empty = that of the repository's host (Enterprise: /api/v3)", kind="url"
+    )
+    trusted: tuple[int, ...] = setting(
+        (), "numbers of accounts that are listened to besides owners, members and collaborators"
+    )
+    autonomy: Literal["draft", "propose"] = setting(
+        "draft", "'draft' opens drafts; 'propose' opens pull requests that are ready for review"
+    )
+    merge_guard: Literal["prove", "trust"] = setting(
+        "prove",
+        "'prove': nothing is pushed unless GitHub says that the token cannot merge; 'trust': every pull "
+        "request says that it was not proved",
+    )
+    reserve: int = setting(
+        500, "requests of the hour that are left for whoever else uses the token", least=0, most=10_000
+    )
+    write_seconds: float = setting(1.0, "seconds between two writes", least=0, most=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sleep:
     """How long the loop sleeps when nothing wakes it."""
 
@@ -293,6 +324,7 @@ class Settings:
     limits: Limits = Limits()
     models: Models = Models()
     worker: Worker = Worker()
+    github: GitHub = GitHub()
     sleep: Sleep = Sleep()
     supervision: Supervision = Supervision()
     layers: Layers = Layers()

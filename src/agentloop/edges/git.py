@@ -16,7 +16,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
+from urllib.parse import urlsplit
 
 from agentloop.domain.valueclass import dataclass
 from agentloop.errors import AgentloopError
@@ -24,7 +26,7 @@ from agentloop.errors import AgentloopError
 if TYPE_CHECKING:
     import selectors
     import subprocess
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 CONFIG: Final = {
@@ -96,6 +98,18 @@ class GitError(AgentloopError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What opens repositories at `address` (scheme and host): git is given it through a pipe, for one call.
+
+    It is never an argument, in the environment, in an address or on a disk.
+    """
+
+    address: str
+    secret: Callable[[], str]
+    user: str = "x-access-token"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
     argv: tuple[str, ...]
     words: tuple[str, ...]
@@ -111,7 +125,7 @@ class Git:
     `tree` is the work tree that belongs to a git directory elsewhere. `durable` makes every object, pack,
     index and ref survive a power cut; switch it off for what is thrown away. `env` adds variables.
     Descriptors in `keep` stay open in every git that is started: a flock on one is held until the last of
-    them has ended, even when we are killed.
+    them has ended, even when we are killed. `login` opens an address that takes one.
     """
 
     def __init__(
@@ -122,10 +136,12 @@ class Git:
         durable: bool = True,
         env: Mapping[str, str] | None = None,
         keep: tuple[int, ...] = (),
+        login: Login | None = None,
     ) -> None:
         self.folder = folder
         self._keep = keep
         self._tree = tree
+        self._login = login
         self._env = environment(CONFIG | (DURABLE if durable else {})) | dict(env or {})
         # Whatever lies above the folder is never taken for its repository.
         self._env.setdefault("GIT_CEILING_DIRECTORIES", str(folder.absolute().parent))
@@ -141,8 +157,7 @@ class Git:
 
         Raises GitError when it fails or runs longer than `timeout_seconds`.
         """
-        call = self._call(args, timeout_seconds, limit_bytes)
-        with _stdin(input) as stdin:
+        with self._call(args, timeout_seconds, limit_bytes) as call, _stdin(input) as stdin:
             return _outcome(call, _through_gitpython(call, stdin))
 
     def text(
@@ -165,24 +180,27 @@ class Git:
         timeout_seconds: float = 60,
     ) -> bytes:
         """Return what `run` returns, without loading GitPython and with one process fewer."""
-        call = self._call(args, timeout_seconds, None)
-        with _stdin(input) as stdin:
+        with self._call(args, timeout_seconds, None) as call, _stdin(input) as stdin:
             return _outcome(call, _plainly(call, stdin))
 
-    def _call(self, args: tuple[str, ...], timeout_seconds: float, limit_bytes: int | None) -> _Call:
+    @contextmanager
+    def _call(
+        self, args: tuple[str, ...], timeout_seconds: float, limit_bytes: int | None
+    ) -> Iterator[_Call]:
         where = ["-C", str(self._tree or self.folder)]
         if is_git_directory(self.folder):
             where.append(f"--git-dir={self.folder.absolute()}")
         if self._tree:
             where.append(f"--work-tree={self._tree.absolute()}")
-        return _Call(
-            argv=("git", *where, *args),
-            words=args,
-            env=self._env,
-            timeout_seconds=timeout_seconds,
-            limit_bytes=limit_bytes,
-            keep=self._keep,
-        )
+        with _lent(self._login) as (lent, settings):
+            yield _Call(
+                argv=("git", *where, *settings, *args),
+                words=args,
+                env=self._env | _protocols(self._login),
+                timeout_seconds=timeout_seconds,
+                limit_bytes=limit_bytes,
+                keep=(*self._keep, *lent),
+            )
 
 
 def is_git_directory(folder: Path) -> bool:
@@ -218,6 +236,31 @@ def environment(config: Mapping[str, str]) -> dict[str, str]:
         "LC_ALL": "C",
         "SSH_ASKPASS": "false",
     }
+
+
+@contextmanager
+def _lent(login: Login | None) -> Iterator[tuple[tuple[int, ...], tuple[str, ...]]]:
+    """Yield the descriptor that git may read the login from, once, and the settings that say so."""
+    if login is None:
+        yield (), ()
+        return
+    out, into = os.pipe()
+    try:
+        os.write(into, f"username={login.user}\npassword={login.secret()}\n".encode())
+    finally:
+        os.close(into)
+    # A helper is a line for the shell: it hands on what is in the pipe, and nothing the second time.
+    helper = f"credential.{login.address}.helper=!f() {{ cat <&{out}; }}; f"
+    try:
+        yield (out,), ("-c", "credential.helper=", "-c", helper)
+    finally:
+        os.close(out)
+
+
+def _protocols(login: Login | None) -> dict[str, str]:
+    # Without encryption a token goes to this machine itself and nowhere else.
+    own = login is not None and urlsplit(login.address).hostname in ("127.0.0.1", "::1", "localhost")
+    return {"GIT_ALLOW_PROTOCOL": "file:https:ssh:http"} if own else {}
 
 
 def refuse_unsafe_address(address: str) -> None:

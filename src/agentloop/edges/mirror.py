@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.files import make_folder, sync_folder
-from agentloop.edges.git import UPLOAD_PACK, Git, GitError, refuse_unsafe_address, without_password
+from agentloop.edges.git import UPLOAD_PACK, Git, GitError, Login, refuse_unsafe_address, without_password
 from agentloop.errors import BusyError, TargetError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Mirror:
     target: str
     folder: Path
     address: str
+    login: Login | None = None
 
     @property
     def git(self) -> Git:
@@ -72,7 +73,7 @@ class Mirror:
         with _held(self.folder.with_suffix(".lock")) as lock:
             if not _is_whole(self.folder):
                 self._make(lock)
-            git = Git(self.folder, keep=(lock,))
+            git = Git(self.folder, keep=(lock,), login=self.login)
             try:
                 return act(git)
             except GitError as error:
@@ -83,7 +84,7 @@ class Mirror:
 
     def look(self) -> Remote:
         """Return what the repository shows now. Raises TargetError with the fix."""
-        git = Git(self.folder.parent)
+        git = Git(self.folder.parent, login=self.login)
         make_folder(self.folder.parent)
         try:
             refuse_unsafe_address(self.address)
@@ -228,12 +229,12 @@ def _gather(git: Git) -> None:
         git.run("config", "extensions.preciousObjects", "true")
 
 
-def mirror_of(target: Target, home: Path, folder: Path) -> Mirror:
+def mirror_of(target: Target, home: Path, folder: Path, login: Login | None = None) -> Mirror:
     """Return the mirror of `target` in `folder`; a relative path of the target counts from `home`."""
     given = target.repository
     if not _URL.match(given) or (home / given).exists():
         given = str((home / Path(given).expanduser()).absolute())
-    return Mirror(target=target.name, folder=folder, address=given)
+    return Mirror(target=target.name, folder=folder, address=given, login=login)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from agentloop.domain.valueclass import dataclass
-from agentloop.edges.git import UPLOAD_PACK, Git, GitError, refuse_unsafe_address, without_password
+from agentloop.edges.git import UPLOAD_PACK, Git, GitError, Login, refuse_unsafe_address, without_password
 from agentloop.errors import ConflictError, TargetError
 
 if TYPE_CHECKING:
@@ -51,13 +51,16 @@ class Origin:
     address: str
     local: Path | None
     mirror: Path
+    login: Login | None = None
 
     def heads(self, branches: Iterable[str]) -> dict[str, str]:
         """Return the commits that those of `branches` stand at which exist. Raises TargetError."""
         refs = [f"refs/heads/{branch}" for branch in branches]
         try:
             refuse_unsafe_address(self.address)
-            said = Git(Path("/")).look("ls-remote", *self._upload_pack(), "--", self.address, *refs)
+            said = Git(Path("/"), login=self.login).look(
+                "ls-remote", *self._upload_pack(), "--", self.address, *refs
+            )
         except GitError as error:
             raise self._unusable(error) from error
         pairs = [line.split("\t", 1) for line in said.splitlines()]
@@ -75,7 +78,10 @@ class Origin:
             (folder / "objects" / "info").mkdir(exist_ok=True)
             (folder / "objects" / "info" / "alternates").write_text(lenders, encoding="utf-8")
             bench = Git(folder, durable=False)
-            self._fetch(bench, [f"+refs/heads/{branch}:refs/heads/{branch}" for branch in branches])
+            self._fetch(
+                Git(bench.folder, durable=False, login=self.login),
+                [f"+refs/heads/{branch}:refs/heads/{branch}" for branch in branches],
+            )
             yield bench
 
     def _fetch(self, bench: Git, specs: list[str]) -> None:
@@ -98,7 +104,7 @@ class Origin:
         receive = (RECEIVE_PACK,) if self.local else ()
         lease = f"--force-with-lease={ref}:{expected}"
         try:
-            repository.look(
+            Git(repository.folder, login=self.login).look(
                 "push", "--quiet", *receive, lease, "--", self.address, f"{commit}:{ref}",
                 timeout_seconds=FETCH_SECONDS,
             )  # fmt: skip
@@ -147,7 +153,7 @@ class Origin:
         return TargetError(f"target {self.name} ({without_password(self.address)}): {error.what}", fix=fix)
 
 
-def origin_of(target: Target, home: Path, mirror: Path) -> Origin:
+def origin_of(target: Target, home: Path, mirror: Path, login: Login | None = None) -> Origin:
     """Return the target's origin; a path in the settings is relative to the home."""
     given = target.repository
     if given.startswith("file://"):
@@ -156,7 +162,7 @@ def origin_of(target: Target, home: Path, mirror: Path) -> Origin:
         )
     local = (home / Path(given).expanduser()).absolute()
     if "://" in given or (re.match(r"[^/]+:", given) and not local.exists()):
-        return Origin(name=target.name, address=given, local=None, mirror=mirror)
+        return Origin(name=target.name, address=given, local=None, mirror=mirror, login=login)
     return Origin(name=target.name, address=str(local), local=local, mirror=mirror)
 
 

@@ -12,8 +12,11 @@ from agentloop.errors import GoneError, TargetError
 from agentloop.home import Home
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentloop.domain.settings import Target
     from agentloop.domain.work import AttemptSpec, End
+    from agentloop.edges.git import Login
     from agentloop.edges.mirror import Mirror, Remote
     from agentloop.ports import Rejected, Taken
 
@@ -21,8 +24,10 @@ if TYPE_CHECKING:
 class GitRepositories:
     """Repositories of the home at `root`: a target's relative path counts from there."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, login_of: Callable[[Target], Login | None] = lambda _: None) -> None:
+        """`login_of` returns what opens a target's repository, None where nothing is needed."""
         self._home = Home(root.absolute())
+        self._login_of = login_of
 
     def head(self, target: Target) -> tuple[str, str]:
         """Fetch, and return (branch, commit) that work starts from; no fetch when nothing has moved.
@@ -139,7 +144,8 @@ class GitRepositories:
     def _mirror(self, target: Target) -> Mirror:
         from agentloop.edges.mirror import mirror_of
 
-        return mirror_of(target, self._home.root, self._home.mirror_of(_name(target.name)))
+        folder = self._home.mirror_of(_name(target.name))
+        return mirror_of(target, self._home.root, folder, self._login_of(target))
 
     def _present(self, mirror: Mirror, commit: str) -> str:
         """The commit, after a fetch when the mirror lacks it (the runtime folder may have been deleted)."""

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 from agentloop.domain import money
 from agentloop.domain.settings import Settings
 from agentloop.settings import ownership
-from agentloop.settings.problems import Problem, nearest
+from agentloop.settings.problems import Key, Problem, nearest
+
+_OWNER_AND_NAME: Final = 2
 
 
 def problems(settings: Settings) -> list[Problem]:
     """Return what is wrong: targets of one name, models without a price, a key within a worker's reach."""
-    return [*_twins(settings), *_without_price(settings), *_key_in_sight(settings)]
+    return [
+        *_twins(settings),
+        *_without_price(settings),
+        *_secrets_in_sight(settings),
+        *_not_on_github(settings),
+    ]
 
 
 def _twins(settings: Settings) -> Iterator[Problem]:
@@ -52,20 +61,44 @@ def _without_price(settings: Settings) -> Iterator[Problem]:
             )
 
 
-def _key_in_sight(settings: Settings) -> Iterator[Problem]:
-    if not settings.models.key_file:
+def _secrets_in_sight(settings: Settings) -> Iterator[Problem]:
+    yield from _in_sight(settings, ("models", "key_file"), settings.models.key_file, "key")
+    yield from _in_sight(settings, ("github", "token_file"), settings.github.token_file, "token")
+
+
+def _in_sight(settings: Settings, key: Key, given: str, what: str) -> Iterator[Problem]:
+    if not given:
         return
-    key_file = Path(settings.models.key_file).resolve()
-    if ownership.tracked_by_git(key_file):
+    file = Path(given).resolve()
+    if ownership.tracked_by_git(file):
         yield Problem(
-            key=("models", "key_file"),
-            what=f"models.key_file: {key_file} is tracked by git: the key would be pushed",
-            fix="make a new key, keep it outside every repository, and take this file out of git",
+            key=key,
+            what=f"{'.'.join(map(str, key))}: {file} is tracked by git: the {what} would be pushed",
+            fix=f"make a new {what}, keep it outside every repository, and take this file out of git",
         )
     for at, path in enumerate(settings.worker.read):
-        if key_file.is_relative_to(Path(path).resolve()):
+        if file.is_relative_to(Path(path).resolve()):
             yield Problem(
                 key=("worker", "read", at),
-                what=f"{path} holds the key file: every worker could read the key",
-                fix="name a smaller folder, or keep the key elsewhere",
+                what=f"{path} holds the {what} file: every worker could read the {what}",
+                fix=f"name a smaller folder, or keep the {what} elsewhere",
+            )
+
+
+def _not_on_github(settings: Settings) -> Iterator[Problem]:
+    for at, target in enumerate(settings.targets):
+        if target.tracker != "github":
+            continue
+        parts = urlsplit(target.repository)
+        if parts.scheme not in ("https", "http") or len(parts.path.strip("/").split("/")) != _OWNER_AND_NAME:
+            yield Problem(
+                key=("target", at, "repository"),
+                what=f"target {target.name} has its issues on GitHub, and {target.repository!r} is not there",
+                fix="write the repository's address, e.g. 'https://github.com/OWNER/NAME'",
+            )
+        if settings.worker.sandbox == "none":
+            yield Problem(
+                key=("worker", "sandbox"),
+                what=f"target {target.name} is on GitHub: nothing is worked on for it without a sandbox",
+                fix='take sandbox = "none" away; `agentloop doctor` tells what the sandbox needs',
             )

@@ -96,9 +96,11 @@ class Client:
         body, _, new = self._read(self._address(path, query))
         return body if new else None
 
-    def each(self, path: str, *, key: str = "", most: int = 10_000, **query: str | int) -> Iterator[Json]:
+    def each(
+        self, path: str, query: Mapping[str, str] | None = None, *, key: str = "", most: int = 10_000
+    ) -> Iterator[Json]:
         """Yield what a list holds, page after page; `key` names the list where the answer is an object."""
-        address = self._address(path, {"per_page": A_PAGE, **query})
+        address = self._address(path, {"per_page": A_PAGE, **(query or {})})
         yielded = 0
         while address and yielded < most:
             body, address, _ = self._read(address)
@@ -176,7 +178,7 @@ class Client:
                 self.close()
                 if again or fresh:
                     raise TargetError(
-                        f"GitHub at {self._host} cannot be reached: {error or type(error).__name__}",
+                        f"GitHub at {self._host} cannot be reached: {str(error) or type(error).__name__}",
                         fix="look at the network; the next cycle asks again",
                     ) from error
         raise AssertionError("unreachable")
@@ -186,7 +188,9 @@ class Client:
         return kind(self._host, timeout=SECONDS)
 
     def _mind_limits(self, answer: _Answer) -> None:
-        until = wait_until(answer.status, answer.headers, self._now(), body=answer.body, reserve=self._reserve)
+        until = wait_until(
+            answer.status, answer.headers, self._now(), body=answer.body, reserve=self._reserve
+        )
         self._limited_until = until
         if until and answer.status not in (_OK, _UNCHANGED):
             raise _limited(until)

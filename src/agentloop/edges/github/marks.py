@@ -1,7 +1,7 @@
 """How our own words are told from everybody else's: our account wrote them, and they carry a keyed mark.
 
-The mark is an HTML comment at the end of a body. It is made for the place where it stands, so that a copy
-elsewhere proves nothing; and an owner who lends us their own account is still heard, for their words have none.
+The mark is an HTML comment at the end of a body. It is made for the place where it stands: a copy elsewhere
+proves nothing. An owner who lends us their own account is still heard: their words have no mark.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from agentloop.edges.recordfolder import Marks
 
 _MARK: Final = re.compile(
-    r"<!-- agentloop op=(?P<op>[^\s>]{1,100}) mark=(?P<mark>[0-9a-f]{16,128})(?: carries=(?P<carries>[\w-]*))? -->\s*\Z"
+    r"<!-- agentloop op=(?P<op>[^\s>]{1,100}) mark=(?P<mark>[0-9a-f]{16,128})"
+    r"(?: carries=(?P<carries>[\w-]*))? -->\s*\Z"
 )
 
 
@@ -29,14 +30,14 @@ class Signed:
 
 
 def sign(marks: Marks, place: str, op: str, words: str, carries: str = "") -> str:
-    """Return `words` with the mark that proves them ours at `place` (`repository#number`, `repository pull`)."""
+    """Return `words` with the mark that proves them ours at `place` (`owner/name#number`)."""
     mark = marks.of("github", place, op, carries)
     told = f" carries={carries}" if carries else ""
     return f"{words.rstrip()}\n\n<!-- agentloop op={_packed(op)} mark={mark}{told} -->"
 
 
 def signed(marks: Marks, place: str, body: str) -> Signed | None:
-    """Return our words in `body`, None when no valid mark for `place` ends it. Whose account is not looked at."""
+    """Return our words in `body`, None when no valid mark for `place` ends it. Look who wrote it, too."""
     found = _MARK.search(body)
     if not found:
         return None

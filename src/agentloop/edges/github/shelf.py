@@ -1,4 +1,4 @@
-"""What earlier looks at GitHub brought, in `.agentloop/github.db`: answers with their ETags, threads, comments.
+"""What earlier looks at GitHub brought, in `.agentloop/github.db`: answers with ETags, threads, comments.
 
 A cache: it may be deleted at any moment, and one that cannot be read or is of another format is made anew.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -28,9 +28,9 @@ create table cursor (repository text, what text, at text, primary key (repositor
 
 
 class Shelf:
-    """The cache at `path`; `whose` is a name for the token that it was read with: another token reads anew."""
+    """The cache at `path`; `whose` names the token that answers were read with: another reads anew."""
 
-    def __init__(self, path: Path, *, whose: str = "") -> None:
+    def __init__(self, path: Path, *, whose: Callable[[], str] = str) -> None:
         self._path = path
         self._whose = whose
         self._base: sqlite3.Connection | None = None
@@ -39,9 +39,11 @@ class Shelf:
 
     def kept(self, address: str) -> Kept | None:
         """Return the answer that was kept for it."""
-        row = self._open().execute(
-            "select etag, body, following from answer where address = ?", (self._key(address),)
-        ).fetchone()
+        row = (
+            self._open()
+            .execute("select etag, body, following from answer where address = ?", (self._key(address),))
+            .fetchone()
+        )
         return Kept(etag=row[0], body=row[1], following=row[2]) if row else None
 
     def keep(self, address: str, answer: Kept) -> None:
@@ -50,15 +52,17 @@ class Shelf:
         self._write("insert or replace into answer values (?, ?, ?, ?)", [row])
 
     def _key(self, address: str) -> str:
-        return f"{self._whose} {address}"
+        return f"{self._whose()} {address}"
 
     # Threads.
 
     def cursor(self, repository: str, what: str) -> str:
         """Return since when to ask ("" = everything)."""
-        row = self._open().execute(
-            "select at from cursor where repository = ? and what = ?", (repository, what)
-        ).fetchone()
+        row = (
+            self._open()
+            .execute("select at from cursor where repository = ? and what = ?", (repository, what))
+            .fetchone()
+        )
         return str(row[0]) if row else ""
 
     def move(self, repository: str, what: str, at: str) -> None:

@@ -1,16 +1,18 @@
-"""One repository on one GitHub, with all that is needed to work with it; shared by its tracker and its forge."""
+"""One repository on one GitHub, with all that is needed to work with it; its tracker and forge share it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from agentloop.domain.guard import Ruled, Standing, could_merge
 from agentloop.domain.heard import Trust
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.github.client import Client
 from agentloop.edges.github.shelf import Shelf
 from agentloop.edges.github.writing import Writer
 from agentloop.edges.recordfolder import Marks
+from agentloop.errors import TargetError, UnsafeError
 
 
 def _now() -> datetime:
@@ -28,8 +30,50 @@ class Site:
     shelf: Shelf
     marks: Marks
     trust: Trust
+    branch: str = ""
+    """The branch that pull requests go into; "" = the repository's default."""
+    draft: bool = True
+    """Pull requests are opened as drafts."""
+    guarded: bool = True
+    """Nothing is pushed unless it is proved that the token cannot merge."""
     now: Callable[[], datetime] = _now
 
     def our_id(self) -> int:
         """Return the number of the account whose token this is; names can change hands, numbers cannot."""
         return int(self.client.one("/user")["id"])
+
+    def refuse_to_push(self) -> None:
+        """Raise UnsafeError when the token could merge, or nobody can tell, unless the settings trust it."""
+        if not self.guarded:
+            return
+        if why := could_merge(self.standing()):
+            raise UnsafeError(
+                f"nothing is pushed to {self.repository}: {why}",
+                fix="let the branch ask for an approval (Settings > Rules), with a token of an account that "
+                'the rule binds; or say merge_guard = "trust" in [github] of agentloop.toml',
+                read="docs/github.md",
+            )
+
+    def standing(self) -> Standing:
+        """Return what GitHub says of our token in this repository. Raises what the client raises."""
+        shape = self.client.one(f"/repos/{self.repository}")
+        branch = self.branch or shape["default_branch"]
+        return Standing(
+            login=str(self.client.one("/user")["login"]),
+            admin=bool(shape.get("permissions", {}).get("admin")),
+            rules=self._rules(branch),
+        )
+
+    def _rules(self, branch: str) -> tuple[Ruled, ...] | None:
+        found = []
+        try:
+            for rule in self.client.each(f"/repos/{self.repository}/rules/branches/{branch}"):
+                if rule["type"] != "pull_request":
+                    continue
+                approvals = int(rule.get("parameters", {}).get("required_approving_review_count", 0))
+                ruleset = self.client.one(f"/repos/{self.repository}/rulesets/{rule['ruleset_id']}")
+                binds = ruleset.get("current_user_can_bypass") == "never"
+                found.append(Ruled(approvals=approvals, binds=binds))
+        except TargetError:
+            return None
+        return tuple(found)

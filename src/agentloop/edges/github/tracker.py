@@ -6,15 +6,16 @@ with the repository, never by a name in a text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 from agentloop.domain.effects import CloseIssue, Label, Say
-from agentloop.domain.heard import Speaker, is_trusted, legible
+from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, number_of
 from agentloop.domain.outgoing import fit_to_post
 from agentloop.edges.github.marks import claims, sign, signed
+from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
 from agentloop.errors import NotFoundError
 
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 Json: TypeAlias = Any
 OVERLAP: Final = timedelta(minutes=2)
 """Lists of GitHub lag behind its writes, and times are whole seconds: we ask again about this much."""
+_OLDEST_FIRST: Final = {"sort": "updated", "direction": "asc"}
 
 
 class GitHubTracker:
-    """The issues of one repository. Methods raise LimitedError and TargetError, and ConflictError for good."""
+    """The issues of one repository. Methods raise LimitedError, TargetError and NotFoundError."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -81,16 +83,9 @@ class GitHubTracker:
     def _take_in_threads(self) -> None:
         shelf, repository = self._site.shelf, self._site.repository
         since = shelf.cursor(repository, "threads")
-        query = {"since": since} if since else {}
-        shapes = list(
-            self._site.client.each(
-                f"/repos/{repository}/issues",
-                state="all" if since else "open",
-                sort="updated",
-                direction="asc",
-                **query,
-            )
-        )
+        query = {"state": "all", "since": since} if since else {"state": "open"}
+        path = f"/repos/{repository}/issues"
+        shapes = list(self._site.client.each(path, {**query, **_OLDEST_FIRST}))
         shelf.put_threads(repository, shapes)
         if moved := _moved(since, [one["updated_at"] for one in shapes], self._site.now()):
             shelf.move(repository, "threads", moved)
@@ -106,7 +101,7 @@ class GitHubTracker:
             shelf.move(repository, "comments", _word(self._site.now() - OVERLAP))
             return
         path = f"/repos/{repository}/issues/comments"
-        shapes = list(self._site.client.each(path, sort="updated", direction="asc", since=since))
+        shapes = list(self._site.client.each(path, {"since": since, **_OLDEST_FIRST}))
         shelf.put_comments(repository, shapes)
         if moved := _moved(since, [one["updated_at"] for one in shapes], self._site.now()):
             shelf.move(repository, "comments", moved)
@@ -159,10 +154,10 @@ class GitHubTracker:
             author=shape["user"]["login"],
             state="closed" if shape["state"] == "closed" else "open",
             target=self._site.target,
-            created_at=_moment(shape["created_at"]),
+            created_at=moment(shape["created_at"]),
             labels=tuple(label["name"] for label in shape["labels"]),
             comments=tuple(self._comments(number, where)),
-            trusted=is_trusted(_speaker(shape), self._site.trust),
+            trusted=is_trusted(speaker(shape), self._site.trust),
         )
 
     def _comments(self, number: int, where: str) -> Iterator[Comment]:
@@ -173,20 +168,11 @@ class GitHubTracker:
                 id=str(shape["id"]),
                 author=shape["user"]["login"],
                 body=cut_words(legible(body), COMMENT_LIMIT, where),
-                at=_moment(shape["created_at"]),
+                at=moment(shape["created_at"]),
                 ours=ours,
                 # What claims to be ours and cannot prove it is nobody's word.
-                trusted=ours or (is_trusted(_speaker(shape), self._site.trust) and not claims(body)),
+                trusted=ours or (is_trusted(speaker(shape), self._site.trust) and not claims(body)),
             )
-
-
-def _speaker(shape: Json) -> Speaker:
-    user = shape["user"]
-    return Speaker(id=user["id"], login=user["login"], association=shape["author_association"])
-
-
-def _moment(word: str) -> datetime:
-    return datetime.strptime(word, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
 def _word(at: datetime) -> str:
@@ -194,13 +180,12 @@ def _word(at: datetime) -> str:
 
 
 def _moved(since: str, times: list[str], now: datetime) -> str:
-    """Return the new cursor, "" to let it stand: it moves only when something newer came, so that a list in
-    which nothing changed keeps its address, and with it its ETag."""
+    """Return the new cursor, "" to let it stand.
+
+    It moves only when something newer came: a list in which nothing changed keeps its address, and its ETag.
+    """
     newest = max(times, default="")
     if not since:
-        return _word(min(_moment(newest), now) - OVERLAP) if newest else _word(now - OVERLAP)
-    at = _word(_moment(newest) - OVERLAP) if newest else ""
+        return _word(min(moment(newest), now) - OVERLAP) if newest else _word(now - OVERLAP)
+    at = _word(moment(newest) - OVERLAP) if newest else ""
     return at if at > since else ""
-
-
-

@@ -147,7 +147,9 @@ class Writer:
 
     def _limited(self, until: datetime) -> LimitedError:
         return LimitedError(
-            f"GitHub takes no more writes until {until:%H:%M:%S} UTC", until=until, fix="nothing: the loop waits"
+            f"GitHub takes no more writes until {until:%H:%M:%S} UTC",
+            until=until,
+            fix="nothing: the loop waits",
         )
 
 

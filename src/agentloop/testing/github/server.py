@@ -31,6 +31,7 @@ Json: TypeAlias = Any
 MOST_A_PAGE: Final = 100
 A_PAGE: Final = 30
 _ENTERPRISE: Final = "/api/v3"
+_GITS: Final = ("/info/refs", "/git-upload-pack", "/git-receive-pack")
 _UNICORN: Final = b"<html>Unicorn!</html>"
 
 
@@ -268,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         parts = urlsplit(self.path)
         body = self._body()
-        if ".git/" in parts.path:
+        if parts.path.endswith(_GITS):
             return self._git(parts.path, parts.query, body)
         path = parts.path.removeprefix(_ENTERPRISE)
         if self.command == "GET" and not self.headers.get("Authorization") and not path.startswith("/repos/"):

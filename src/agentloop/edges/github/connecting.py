@@ -1,0 +1,97 @@
+"""From settings to a repository on GitHub: where its API is, what opens it, and what is kept beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from agentloop.domain.heard import Trust
+from agentloop.edges.git import Login
+from agentloop.edges.github.client import Client
+from agentloop.edges.github.shelf import Shelf
+from agentloop.edges.github.site import Site
+from agentloop.edges.github.writing import Writer
+from agentloop.edges.recordfolder import Marks
+from agentloop.errors import UnsafeError
+
+if TYPE_CHECKING:
+    from agentloop.domain.settings import GitHub, Settings, Target
+    from agentloop.home import Home
+
+CREDENTIAL: Final = "github-token"
+"""Name of the systemd credential (systemd.exec(5), LoadCredential=)."""
+PUBLIC: Final = "github.com"
+PUBLIC_API: Final = "https://api.github.com"
+_OTHERS: Final = 0o077
+
+
+def api_of(github: GitHub, target: Target) -> str:
+    """Return the address of the API that serves the target."""
+    if github.api_url:
+        return github.api_url.rstrip("/")
+    parts = urlsplit(target.repository)
+    return PUBLIC_API if parts.hostname == PUBLIC else f"{parts.scheme}://{parts.netloc}/api/v3"
+
+
+def name_of(target: Target) -> str:
+    """Return `owner/name` as the target's address has it."""
+    return urlsplit(target.repository).path.strip("/").removesuffix(".git")
+
+
+def token_of(github: GitHub) -> str:
+    """Return the token. Raises UnsafeError when there is none, or others can read its file."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    given = Path(github.token_file).expanduser() if github.token_file else None
+    path = given or (Path(folder) / CREDENTIAL if folder else None)
+    if path is None:
+        raise UnsafeError(
+            "there is no token for GitHub",
+            fix="name a file with one as github.token_file, or give the unit the credential `github-token`",
+            read="docs/github.md",
+        )
+    try:
+        mode, word = path.stat().st_mode, path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnsafeError(
+            f"the token for GitHub cannot be read: {error}", fix="look at github.token_file"
+        ) from error
+    if given and mode & _OTHERS:
+        raise UnsafeError(f"others can read {path}", fix=f"chmod 600 {path}")
+    if len(word.split()) != 1:
+        raise UnsafeError(f"{path} does not hold one token", fix="put the token there, and nothing else")
+    return word
+
+
+def login_of(settings: Settings, target: Target) -> Login | None:
+    """Return what opens the target's repository for git, None where GitHub has nothing to do with it."""
+    if target.tracker != "github":
+        return None
+    parts = urlsplit(target.repository)
+    return Login(address=f"{parts.scheme}://{parts.netloc}", secret=lambda: token_of(settings.github))
+
+
+def site_of(home: Home, settings: Settings, target: Target) -> Site:
+    """Return the target's repository on GitHub. The token is read when it is first needed."""
+    github, api = settings.github, api_of(settings.github, target)
+
+    @cache
+    def token() -> str:
+        return token_of(github)
+
+    shelf = Shelf(home.github, whose=lambda: hashlib.sha256(f"{api} {token()}".encode()).hexdigest()[:16])
+    return Site(
+        target=target.name,
+        repository=name_of(target),
+        client=Client(api, token, shelf, reserve=github.reserve),
+        writer=Writer(api, token, gap_seconds=github.write_seconds),
+        shelf=shelf,
+        marks=Marks(home.tracker),
+        trust=Trust(ids=frozenset(github.trusted)),
+        branch=target.branch,
+        draft=github.autonomy == "draft",
+        guarded=github.merge_guard == "prove",
+    )

@@ -1,0 +1,255 @@
+"""Branches and pull requests on GitHub, as a forge. It cannot merge: no call here does.
+
+Pull requests are known as `<target>-<number>`. Branches are pushed by git with an expected old value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
+
+from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
+from agentloop.domain.heard import is_trusted, legible
+from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, Review, number_of
+from agentloop.domain.outgoing import fit_to_post
+from agentloop.edges.forge import BRANCHES
+from agentloop.edges.git import Git
+from agentloop.edges.github.marks import claims, sign, signed
+from agentloop.edges.github.shapes import moment, speaker
+from agentloop.edges.tracker import cut_words
+from agentloop.errors import NotFoundError, UnsafeError
+
+if TYPE_CHECKING:
+    from agentloop.domain.effects import ForgeEffect
+    from agentloop.edges.github.site import Site
+    from agentloop.edges.origin import Origin
+
+Json: TypeAlias = Any
+RECENT: Final = 100
+"""Pull requests that one look is shown, the latest changed first."""
+_VERDICTS: Final[dict[str, Literal["approved", "changes_requested", "commented"]]] = {
+    "APPROVED": "approved",
+    "CHANGES_REQUESTED": "changes_requested",
+    "COMMENTED": "commented",
+}
+_FAILED: Final = frozenset({"failure", "timed_out", "action_required", "startup_failure"})
+_PASSED: Final = frozenset({"success", "neutral", "skipped", "stale"})
+_ABOUT: Final = re.compile(r"(Closes #|Part of issue )(?P<issue>\S+)")
+
+
+class GitHubForge:
+    """The pull requests of one repository. Methods raise LimitedError and TargetError."""
+
+    def __init__(self, site: Site, origin: Origin) -> None:
+        self._site = site
+        self._origin = origin
+
+    def observe(self, known: frozenset[str]) -> tuple[Pull, ...]:
+        """Return every open pull request of ours, and those of `known` in any state, lowest number first."""
+        wanted = frozenset(map(number_of, known))
+        recent = {one["number"]: one for one in self._recent()}
+        shapes = {
+            number: shape
+            for number, shape in recent.items()
+            if number in wanted or (shape["state"] == "open" and self._is_ours(shape))
+        }
+        for number in wanted - shapes.keys():
+            try:
+                shapes[number] = self._site.client.one(self._path(number))
+            except NotFoundError:
+                continue
+        return tuple(self._pull(shapes[number]) for number in sorted(shapes))
+
+    def find(self, op: str, effect: ForgeEffect) -> str | None:
+        """Return the commit, pull request or comment that `op` made, or None."""
+        match effect:
+            case Push():
+                head = self._origin.heads([effect.branch]).get(effect.branch)
+                return head if head == effect.commit else None
+            case OpenPull():
+                return next(
+                    (
+                        self._id(one["number"])
+                        for one in self._of_branch(effect.branch)
+                        if self._op(one) == op
+                    ),
+                    None,
+                )
+            case EditPull():
+                shape = self._site.client.one(self._path(number_of(effect.pull)))
+                found = signed(self._site.marks, self._place(effect.pull), shape["body"] or "")
+                there = (shape["title"], found.op if found else "", found.words if found else "")
+                return effect.pull if there == (_title(effect.title), op, self._posted(effect.body)) else None
+            case SayOnPull():
+                return self._said(number_of(effect.pull), op)
+            case _:
+                assert_never(effect)
+
+    def act(self, op: str, effect: ForgeEffect) -> str:
+        """Carry it out and return the id of what was made.
+
+        Raises ConflictError when it is refused for good, UnsafeError for a branch that is not ours, or when
+        the token could merge.
+        """
+        repository, marks = self._site.repository, self._site.marks
+        match effect:
+            case Push():
+                return self._push(effect)
+            case OpenPull():
+                body = sign(marks, self._opened(effect.branch), op, self._posted(effect.body), effect.carries)
+                number = self._site.writer.open_pull(
+                    repository,
+                    title=_title(effect.title) or effect.branch,
+                    body=body,
+                    branch=effect.branch,
+                    base=effect.base,
+                    draft=self._site.draft,
+                )
+                return self._id(number)
+            case EditPull():
+                words = self._posted(effect.body)
+                body = sign(marks, self._place(effect.pull), op, words, effect.carries)
+                number = number_of(effect.pull)
+                self._site.writer.edit_pull(repository, number, title=_title(effect.title), body=body)
+                return effect.pull
+            case SayOnPull():
+                number = number_of(effect.pull)
+                body = sign(marks, self._place(effect.pull), op, fit_to_post(effect.body), effect.carries)
+                return self._site.writer.comment(repository, number, body)
+            case _:
+                assert_never(effect)
+
+    def _push(self, push: Push) -> str:
+        if not push.branch.startswith(BRANCHES):
+            raise UnsafeError(f"{push.branch} is no branch of ours", fix=f"only {BRANCHES}* is ever pushed")
+        self._site.refuse_to_push()
+        self._origin.push(Git(self._origin.mirror), push.branch, push.commit, expected=push.expected)
+        return push.commit
+
+    # What there is.
+
+    def _recent(self) -> list[Json]:
+        path = f"/repos/{self._site.repository}/pulls"
+        query = {"state": "all", "sort": "updated", "direction": "desc"}
+        return list(self._site.client.each(path, query, most=RECENT))
+
+    def _of_branch(self, branch: str) -> list[Json]:
+        owner = self._site.repository.partition("/")[0]
+        path = f"/repos/{self._site.repository}/pulls"
+        return list(self._site.client.each(path, {"state": "all", "head": f"{owner}:{branch}"}))
+
+    def _op(self, shape: Json) -> str:
+        """The operation that opened it, "" when it is not ours."""
+        if shape["user"]["id"] != self._site.our_id():
+            return ""
+        places = (self._opened(shape["head"]["ref"]), self._place(self._id(shape["number"])))
+        found = (signed(self._site.marks, place, shape["body"] or "") for place in places)
+        return next((one.op for one in found if one), "")
+
+    def _is_ours(self, shape: Json) -> bool:
+        return shape["head"]["ref"].startswith(BRANCHES) and bool(self._op(shape))
+
+    def _said(self, number: int, op: str) -> str | None:
+        path = f"/repos/{self._site.repository}/issues/{number}/comments"
+        for one in self._site.client.each(path):
+            found = signed(self._site.marks, self._place(self._id(number)), one["body"] or "")
+            if found and found.op == op and one["user"]["id"] == self._site.our_id():
+                return str(one["id"])
+        return None
+
+    # As the loop is shown them.
+
+    def _pull(self, shape: Json) -> Pull:
+        number, head = shape["number"], shape["head"]["sha"]
+        is_open = shape["state"] == "open"
+        # Whether it can be merged is told only of one alone; lists leave it out.
+        whole = self._site.client.one(self._path(number)) if is_open else shape
+        where = f"{self._site.repository}#{number} on GitHub"
+        merged = shape.get("merged_at") is not None
+        return Pull(
+            id=self._id(number),
+            number=number,
+            target=self._site.target,
+            branch=shape["head"]["ref"],
+            base=shape["base"]["ref"],
+            title=" ".join(shape["title"].split())[:TITLE_LIMIT],
+            body=cut_words(shape["body"] or "", COMMENT_LIMIT, where),
+            state="merged" if merged else "open" if is_open else "closed",
+            head=head,
+            mergeable=whole.get("mergeable"),
+            merge_commit=(shape.get("merge_commit_sha") or "") if merged else "",
+            reviews=self._reviews(number, where) if is_open else (),
+            checks=self._checks(head) if is_open else (),
+        )
+
+    def _reviews(self, number: int, where: str) -> tuple[Review, ...]:
+        """Return reviews, each with its comments on lines."""
+        lines: dict[int, list[str]] = {}
+        for one in self._site.client.each(f"{self._path(number)}/comments"):
+            if is_trusted(speaker(one), self._site.trust):
+                said = f"{one['path']}:{one.get('line') or '?'}: {legible(one['body'] or '')}"
+                lines.setdefault(one.get("pull_request_review_id") or 0, []).append(said)
+        found = []
+        for one in self._site.client.each(f"{self._path(number)}/reviews"):
+            verdict = _VERDICTS.get(one["state"])
+            if verdict is None:
+                continue
+            body = "\n\n".join(filter(None, [legible(one["body"] or ""), *lines.get(one["id"], [])]))
+            found.append(
+                Review(
+                    id=str(one["id"]),
+                    author=one["user"]["login"],
+                    verdict=verdict,
+                    body=cut_words(body, COMMENT_LIMIT, where),
+                    at=moment(one["submitted_at"]),
+                    commit=one["commit_id"] or "",
+                    ours=one["user"]["id"] == self._site.our_id(),
+                    trusted=is_trusted(speaker(one), self._site.trust) and not claims(one["body"] or ""),
+                )
+            )
+        return tuple(found)
+
+    def _checks(self, head: str) -> tuple[PullCheck, ...]:
+        path = f"/repos/{self._site.repository}/commits/{head}/check-runs"
+        found = []
+        for one in self._site.client.each(path, key="check_runs"):
+            conclusion = one["conclusion"] or ""
+            state: Literal["pending", "passed", "failed"] = "pending"
+            if conclusion in _FAILED:
+                state = "failed"
+            elif conclusion in _PASSED:
+                state = "passed"
+            told = one.get("output") or {}
+            says = "\n\n".join(filter(None, [told.get("title"), told.get("summary")]))
+            found.append(
+                PullCheck(name=one["name"], state=state, summary=says[:COMMENT_LIMIT], commit=one["head_sha"])
+            )
+        return tuple(found)
+
+    # Names.
+
+    def _posted(self, body: str) -> str:
+        """Return the description as it is posted: its last paragraph is code's, and may close an issue."""
+        head, _, last = body.rstrip().rpartition("\n\n")
+        about = _ABOUT.fullmatch(last)
+        if about is None:
+            return fit_to_post(body).rstrip()
+        word = "Closes" if last.startswith("Closes") else "Part of"
+        return f"{fit_to_post(head)}\n\n{word} #{number_of(about['issue'])}"
+
+    def _path(self, number: int) -> str:
+        return f"/repos/{self._site.repository}/pulls/{number}"
+
+    def _id(self, number: int) -> str:
+        return f"{self._site.target}-{number}"
+
+    def _place(self, pull: str) -> str:
+        return f"{self._site.repository}#{number_of(pull)}"
+
+    def _opened(self, branch: str) -> str:
+        # Before it is opened it has no number: the branch, which code named, stands for it.
+        return f"{self._site.repository} {branch}"
+
+
+def _title(title: str) -> str:
+    return " ".join(fit_to_post(title).split())[:TITLE_LIMIT]

@@ -1,0 +1,121 @@
+"""The whole path with GitHub as tracker and forge: a simulated one, over real HTTP and real git."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from agentloop.testing.github import Hub, serving
+from agentloop.testing.github.values import Rule, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentloop.testing.github import Server
+    from agentloop.testing.github.values import Repository
+    from tests.acceptance.conftest import Loop
+
+PERSON, BOT = "octocat", "loop-bot"
+TOKEN = "ghp_canary0123456789abcdefghijklmnopqr"
+
+
+@contextmanager
+def on_github(loop: Loop) -> Iterator[tuple[Server, Repository]]:
+    """Serve a GitHub with the target's repository, and make a home that works for it."""
+    from tests.acceptance.conftest import FILES, VERIFY
+
+    hub = Hub(loop.root / "hub")
+    hub.token(BOT, TOKEN)
+    repository = hub.repository(f"{PERSON}/calc", FILES)
+    repository.roles[BOT] = "write"
+    repository.rules = [Rule(id=hub.new_id(), branch="main", approvals=1)]
+    token = loop.root / "token"
+    token.write_text(f"{TOKEN}\n")
+    token.chmod(0o600)
+    with serving(hub) as server:
+        address = f"{server.site}/{PERSON}/calc"
+        loop.run(
+            "python3",
+            "-m",
+            "agentloop",
+            "init",
+            str(loop.home.root),
+            "--target",
+            address,
+            "--no-input",
+            cwd=loop.root,
+        )
+        loop.set(
+            tracker='"github"',
+            token_file=f'"{token}"',
+            write_seconds="0.0",
+            backoff_seconds="1",
+            verify=f'["{VERIFY}"]',
+        )
+        yield server, repository
+
+
+def story(loop: Loop) -> str:
+    """Return the script of the story, with the names that issues have on GitHub."""
+    text = loop.script("story") + loop.script("accept")
+    for old, new in (
+        ('issue = "1"', 'issue = "calc-1"'),
+        ("issue 1 has", "issue calc-1 has"),
+        ("task 1.1", "task calc-1.1"),
+        (r"attempt (\d+\.\d+\.\d+) of", r"attempt (\S+\.\d+\.\d+) of"),
+    ):
+        text = text.replace(old, new)
+    return text
+
+
+def said(thread: Thread) -> list[str]:
+    """Return what the bot said on a thread."""
+    return [one.body for one in thread.comments if one.author.login == BOT]
+
+
+def test_an_issue_on_github_becomes_merged_pull_requests_and_is_closed(bare: Loop) -> None:
+    """Question, answer, plan, red gate, review, two merges in order; then idleness leaves no trace."""
+    loop = bare
+    with on_github(loop) as (server, repository):
+        hub, person = server.hub, server.hub.account(PERSON)
+        model = loop.start_model(story(loop))
+        issue = hub.open_issue(repository, person, "make calc better", "It is not good.")
+
+        loop.settle()
+        assert ["What should be better about calc?" in one for one in said(issue)] == [True]
+
+        hub.comment(repository, person, issue, "1")
+        loop.settle()
+        (first,) = [one for one in repository.threads.values() if one.pull]
+        assert (first.title, first.part.draft, first.author.login) == ("Make add add", True, BOT)
+
+        hub.set_draft(repository, person, first, draft=False)
+        before = first.part.head
+        hub.review(
+            repository, person, first, "CHANGES_REQUESTED", "Please call the parameters left and right."
+        )
+        loop.settle()
+        hub.look_at_git(repository, person)
+        assert first.part.head != before
+
+        hub.review(repository, person, first, "APPROVED")
+        hub.merge(repository, person, first)
+        loop.settle()
+        second = repository.threads[max(repository.threads)]
+        assert (second.part.base, second.state) == ("main", "open")
+        hub.set_draft(repository, person, second, draft=False)
+        hub.review(repository, person, second, "APPROVED")
+        hub.merge(repository, person, second)
+        loop.settle()
+        assert issue.state == "closed"
+        assert said(issue)[-1].startswith("**Done.** make calc better")
+        assert model.errors == []
+        assert server.api.unknown == []
+
+        # Ten more cycles: nothing is written, and nothing counts against the hour's requests.
+        before_idle = len(server.api.calls)
+        for _ in range(10):
+            loop.cycle()
+        idle = server.api.calls[before_idle:]
+        assert [one for one in idle if one.method != "GET"] == []
+        assert sum(one.cost for one in idle) == 0
