@@ -6,7 +6,8 @@ methods of the names used here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,7 @@ from agentloop.edges.tracker import FileTracker
 from agentloop.errors import NotFoundError
 from agentloop.ports import Tracker
 from agentloop.testing.doubles import MemoryTracker
+from tests.contract.on_github import GitHubIssues
 
 
 class Inhabited(Tracker, Protocol):
@@ -45,16 +47,18 @@ def ticking() -> Callable[[], datetime]:
     return lambda: next(moments)
 
 
-TRACKERS: dict[str, Callable[[Path], Inhabited]] = {
-    "built-in": lambda folder: FileTracker(folder / "tracker", now=ticking()),
-    "double": lambda _: MemoryTracker(now=ticking()),
+TRACKERS: dict[str, Callable[[Path, ExitStack], Inhabited]] = {
+    "built-in": lambda folder, _: FileTracker(folder / "tracker", now=ticking()),
+    "double": lambda *_: MemoryTracker(now=ticking()),
+    "github": lambda folder, stack: GitHubIssues(folder, stack, now=ticking()),
 }
 
 
 @pytest.fixture(params=TRACKERS)
-def tracker(request: pytest.FixtureRequest, tmp_path: Path) -> Inhabited:
+def tracker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inhabited]:
     """An empty tracker of each kind."""
-    return TRACKERS[request.param](tmp_path)
+    with ExitStack() as stack:
+        yield TRACKERS[request.param](tmp_path, stack)
 
 
 def only(tracker: Tracker, known: frozenset[str] = frozenset()) -> Issue:

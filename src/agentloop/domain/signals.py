@@ -19,7 +19,7 @@ from agentloop.domain.issue import PRIORITIES, urgency
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
 from agentloop.domain.resets import waits_until
 from agentloop.domain.shares import in_all
-from agentloop.domain.states import Green, Queued, Returned, TaskView, own_verdict
+from agentloop.domain.states import Green, InReview, Queued, Returned, TaskView, own_verdict
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import Delivered, GateBroken, LimitedBy, Verdict
 from agentloop.domain.world import Closed, World
@@ -109,10 +109,21 @@ def news(world: World, observed: Observed) -> tuple[facts.Fact, ...]:
     """Return what became true outside since the journal was last written, as facts."""
     found: list[facts.Fact] = []
     for issue in observed.issues:
-        found += _issue_news(world, issue)
+        if not _closed_by_a_merge(world, observed, issue):
+            found += _issue_news(world, issue)
     for seen in observed.seen:
         found += job_news(world, seen)
     return tuple(found)
+
+
+def _closed_by_a_merge(world: World, observed: Observed, issue: Issue) -> bool:
+    """Return whether merging a pull request of ours has closed it: it is ours then to say the last word."""
+    pulls = [
+        observed.pull(view.pull)
+        for view in (world.tasks_of(issue.id) if issue.id in world.issues else ())
+        if isinstance(view.state, InReview)
+    ]
+    return issue.state == "closed" and any(pull is not None and pull.state == "merged" for pull in pulls)
 
 
 def _issue_news(world: World, issue: Issue) -> list[facts.Fact]:

@@ -250,7 +250,7 @@ def _lent(login: Login | None) -> Iterator[tuple[tuple[int, ...], tuple[str, ...
     finally:
         os.close(into)
     # A helper is a line for the shell: it hands on what is in the pipe, and nothing the second time.
-    helper = f"credential.{login.address}.helper=!f() {{ cat <&{out}; }}; f"
+    helper = f"credential.{login.address}.helper=!f() {{ cat /dev/fd/{out}; }}; f"
     try:
         yield (out,), ("-c", "credential.helper=", "-c", helper)
     finally:

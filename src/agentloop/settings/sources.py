@@ -22,7 +22,17 @@ FLAGS: Final = "AGENTLOOP_SET"
 BASE_URL: Final = "ANTHROPIC_BASE_URL"
 """The vendor's own variable for the address of the Messages API: `models.base_url` where nobody says it."""
 
-SECTIONS: Final = ("target", "limits", "models", "worker", "github", "sleep", "supervision", "layers", "prices")
+SECTIONS: Final = (
+    "target",
+    "limits",
+    "models",
+    "worker",
+    "github",
+    "sleep",
+    "supervision",
+    "layers",
+    "prices",
+)
 """Tables of a settings file, in the order in which they are shown."""
 
 

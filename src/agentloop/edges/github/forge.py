@@ -14,7 +14,7 @@ from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, 
 from agentloop.domain.outgoing import fit_to_post
 from agentloop.edges.forge import BRANCHES
 from agentloop.edges.git import Git
-from agentloop.edges.github.marks import claims, sign, signed
+from agentloop.edges.github.marks import Signed, claims, sign, signed
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
 from agentloop.errors import NotFoundError, UnsafeError
@@ -77,7 +77,7 @@ class GitHubForge:
                 )
             case EditPull():
                 shape = self._site.client.one(self._path(number_of(effect.pull)))
-                found = signed(self._site.marks, self._place(effect.pull), shape["body"] or "")
+                found = self._own(shape)
                 there = (shape["title"], found.op if found else "", found.words if found else "")
                 return effect.pull if there == (_title(effect.title), op, self._posted(effect.body)) else None
             case SayOnPull():
@@ -96,6 +96,8 @@ class GitHubForge:
             case Push():
                 return self._push(effect)
             case OpenPull():
+                if found := self.find(op, effect):
+                    return found
                 body = sign(marks, self._opened(effect.branch), op, self._posted(effect.body), effect.carries)
                 number = self._site.writer.open_pull(
                     repository,
@@ -114,6 +116,8 @@ class GitHubForge:
                 return effect.pull
             case SayOnPull():
                 number = number_of(effect.pull)
+                if made := self._said(number, op):
+                    return made
                 body = sign(marks, self._place(effect.pull), op, fit_to_post(effect.body), effect.carries)
                 return self._site.writer.comment(repository, number, body)
             case _:
@@ -139,12 +143,25 @@ class GitHubForge:
         return list(self._site.client.each(path, {"state": "all", "head": f"{owner}:{branch}"}))
 
     def _op(self, shape: Json) -> str:
-        """The operation that opened it, "" when it is not ours."""
-        if shape["user"]["id"] != self._site.our_id():
-            return ""
+        """The operation that opened or edited it last, "" when it is not ours."""
+        found = self._own(shape)
+        return found.op if found else ""
+
+    def _words(self, shape: Json) -> str:
+        found = self._own(shape)
+        return found.words if found else legible(shape["body"] or "")
+
+    def _own(self, shape: Json) -> Signed | None:
+        # Opened, its mark was made for its branch; edited since, for its number.
         places = (self._opened(shape["head"]["ref"]), self._place(self._id(shape["number"])))
+        return self._signed(shape, *places)
+
+    def _signed(self, shape: Json, *places: str) -> Signed | None:
+        """Return the words as we wrote them, None when they are not ours."""
+        if speaker(shape).id != self._site.our_id():
+            return None
         found = (signed(self._site.marks, place, shape["body"] or "") for place in places)
-        return next((one.op for one in found if one), "")
+        return next((one for one in found if one), None)
 
     def _is_ours(self, shape: Json) -> bool:
         return shape["head"]["ref"].startswith(BRANCHES) and bool(self._op(shape))
@@ -152,8 +169,8 @@ class GitHubForge:
     def _said(self, number: int, op: str) -> str | None:
         path = f"/repos/{self._site.repository}/issues/{number}/comments"
         for one in self._site.client.each(path):
-            found = signed(self._site.marks, self._place(self._id(number)), one["body"] or "")
-            if found and found.op == op and one["user"]["id"] == self._site.our_id():
+            found = self._signed(one, self._place(self._id(number)))
+            if found and found.op == op:
                 return str(one["id"])
         return None
 
@@ -173,12 +190,12 @@ class GitHubForge:
             branch=shape["head"]["ref"],
             base=shape["base"]["ref"],
             title=" ".join(shape["title"].split())[:TITLE_LIMIT],
-            body=cut_words(shape["body"] or "", COMMENT_LIMIT, where),
+            body=cut_words(self._words(shape), COMMENT_LIMIT, where),
             state="merged" if merged else "open" if is_open else "closed",
             head=head,
             mergeable=whole.get("mergeable"),
             merge_commit=(shape.get("merge_commit_sha") or "") if merged else "",
-            reviews=self._reviews(number, where) if is_open else (),
+            reviews=(*self._reviews(number, where), *self._comments(number, where)) if is_open else (),
             checks=self._checks(head) if is_open else (),
         )
 
@@ -198,13 +215,32 @@ class GitHubForge:
             found.append(
                 Review(
                     id=str(one["id"]),
-                    author=one["user"]["login"],
+                    author=speaker(one).login,
                     verdict=verdict,
                     body=cut_words(body, COMMENT_LIMIT, where),
                     at=moment(one["submitted_at"]),
                     commit=one["commit_id"] or "",
-                    ours=one["user"]["id"] == self._site.our_id(),
+                    ours=speaker(one).id == self._site.our_id(),
                     trusted=is_trusted(speaker(one), self._site.trust) and not claims(one["body"] or ""),
+                )
+            )
+        return tuple(found)
+
+    def _comments(self, number: int, where: str) -> tuple[Review, ...]:
+        """Return what was said on its thread, outside of a review."""
+        found = []
+        for one in self._site.client.each(f"/repos/{self._site.repository}/issues/{number}/comments"):
+            ours = self._signed(one, self._place(self._id(number)))
+            found.append(
+                Review(
+                    id=str(one["id"]),
+                    author=speaker(one).login,
+                    verdict="commented",
+                    body=cut_words(ours.words if ours else legible(one["body"] or ""), COMMENT_LIMIT, where),
+                    at=moment(one["created_at"]),
+                    ours=ours is not None,
+                    trusted=ours is not None
+                    or (is_trusted(speaker(one), self._site.trust) and not claims(one["body"] or "")),
                 )
             )
         return tuple(found)

@@ -14,7 +14,7 @@ from agentloop.domain.effects import CloseIssue, Label, Say
 from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, number_of
 from agentloop.domain.outgoing import fit_to_post
-from agentloop.edges.github.marks import claims, sign, signed
+from agentloop.edges.github.marks import Signed, claims, sign, signed
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
 from agentloop.errors import NotFoundError
@@ -40,19 +40,21 @@ class GitHubTracker:
         self._take_in_threads()
         self._take_in_comments()
         numbers = frozenset(map(number_of, known))
-        shapes = self._site.shelf.threads(self._site.repository, numbers)
-        return tuple(self._issue(one) for one in shapes if "pull_request" not in one)
+        shapes = {one["number"]: one for one in self._site.shelf.threads(self._site.repository, numbers)}
+        for number in numbers - shapes.keys():
+            if found := self._fetch(number):
+                shapes[number] = found
+        return tuple(
+            self._issue(shapes[each]) for each in sorted(shapes) if "pull_request" not in shapes[each]
+        )
 
     def find(self, op: str, effect: TrackerEffect) -> str | None:
         """Return the id of the comment `op` wrote, or the issue's if its labels are as wanted, or None."""
         number = number_of(effect.issue)
         match effect:
-            case Say():
+            case Say() | CloseIssue():
+                # The words come behind the closing: they prove both, even when it was opened again since.
                 return self._said(number, op)
-            case CloseIssue():
-                shape = self._fresh(number)
-                said = self._said(number, op)
-                return said if shape and shape["state"] == "closed" else None
             case Label():
                 shape = self._fresh(number)
                 labels = {one["name"] for one in shape["labels"]} if shape else set()
@@ -62,16 +64,16 @@ class GitHubTracker:
                 assert_never(effect)
 
     def act(self, op: str, effect: TrackerEffect) -> str:
-        """Carry it out and return the id of what was made. `find` was asked first: nothing is looked for."""
+        """Carry it out, unless `op` has done it already, and return the id of what was made."""
         number = number_of(effect.issue)
         match effect:
             case Say():
-                return self._say(number, op, effect.body, effect.carries)
+                return self._said(number, op) or self._say(number, op, effect.body, effect.carries)
             case CloseIssue():
-                # Two writes: the comment may be there when the closing was cut off.
-                made = self._said(number, op) or self._say(number, op, effect.body, effect.carries)
+                if made := self._said(number, op):
+                    return made
                 self._site.writer.close(self._site.repository, number)
-                return made
+                return self._say(number, op, effect.body, effect.carries)
             case Label():
                 self._site.writer.label(self._site.repository, number, effect.add, effect.remove)
                 return effect.issue
@@ -106,6 +108,14 @@ class GitHubTracker:
         if moved := _moved(since, [one["updated_at"] for one in shapes], self._site.now()):
             shelf.move(repository, "comments", moved)
 
+    def _fetch(self, number: int) -> Json | None:
+        """A closed issue that the shelf does not have (it was deleted); None when it is gone on GitHub too."""
+        found = self._fresh(number)
+        if found:
+            self._site.shelf.put_threads(self._site.repository, [found])
+            self._comments_of(number)
+        return found
+
     def _comments_of(self, number: int) -> list[Json]:
         repository = self._site.repository
         shapes = list(self._site.client.each(f"/repos/{repository}/issues/{number}/comments"))
@@ -129,13 +139,14 @@ class GitHubTracker:
             comments = self._comments_of(number)
         except NotFoundError:
             return None
-        return next((str(one["id"]) for one in comments if self._op(number, one) == op), None)
+        ours = ((one["id"], self._ours(number, one)) for one in comments)
+        return next((str(name) for name, words in ours if words and words.op == op), None)
 
-    def _op(self, number: int, comment: Json) -> str:
-        if comment["user"]["id"] != self._site.our_id():
-            return ""
-        found = signed(self._site.marks, self._place(number), comment["body"] or "")
-        return found.op if found else ""
+    def _ours(self, number: int, comment: Json) -> Signed | None:
+        """The comment as we wrote it, None when it is not ours."""
+        if speaker(comment).id != self._site.our_id():
+            return None
+        return signed(self._site.marks, self._place(number), comment["body"] or "")
 
     def _place(self, number: int) -> str:
         return f"{self._site.repository}#{number}"
@@ -151,7 +162,7 @@ class GitHubTracker:
             number=number,
             title=" ".join(legible(shape["title"]).split())[:TITLE_LIMIT],
             body=cut_words(body, BODY_LIMIT, where),
-            author=shape["user"]["login"],
+            author=speaker(shape).login,
             state="closed" if shape["state"] == "closed" else "open",
             target=self._site.target,
             created_at=moment(shape["created_at"]),
@@ -162,16 +173,15 @@ class GitHubTracker:
 
     def _comments(self, number: int, where: str) -> Iterator[Comment]:
         for shape in self._site.shelf.comments(self._site.repository, number):
-            body = shape["body"] or ""
-            ours = bool(self._op(number, shape))
+            who, body, ours = speaker(shape), shape["body"] or "", self._ours(number, shape)
             yield Comment(
                 id=str(shape["id"]),
-                author=shape["user"]["login"],
-                body=cut_words(legible(body), COMMENT_LIMIT, where),
+                author=who.login,
+                body=cut_words(ours.words if ours else legible(body), COMMENT_LIMIT, where),
                 at=moment(shape["created_at"]),
-                ours=ours,
+                ours=ours is not None,
                 # What claims to be ours and cannot prove it is nobody's word.
-                trusted=ours or (is_trusted(speaker(shape), self._site.trust) and not claims(body)),
+                trusted=ours is not None or (is_trusted(who, self._site.trust) and not claims(body)),
             )
 
 

@@ -105,7 +105,7 @@ class Writer:
             raise self._limited(self._limited_until)
         time.sleep(max(0.0, self._last + self._gap_seconds - time.monotonic()))
         try:
-            yield self._connected().get_repo(repository, lazy=True)
+            yield self._connected().get_repo(repository)
         except GithubException as error:
             raise self._meaning(error, repository, about) from error
         except OSError as error:  # requests' own errors are among these
@@ -155,8 +155,8 @@ class Writer:
 
 def _words(error: GithubException) -> str:
     data: Any = error.data if isinstance(error.data, dict) else {}
-    details = [one.get("message") or f"{one.get('field')}: {one.get('code')}" for one in data.get("errors") or ()
-               if isinstance(one, dict)]  # fmt: skip
+    named = [one for one in data.get("errors") or () if isinstance(one, dict)]
+    details = [one.get("message") or f"{one.get('field')}: {one.get('code')}" for one in named]
     said = "; ".join([str(data.get("message") or "without a word"), *filter(None, details)])
     return " ".join(said.split())[:300]
 
