@@ -101,7 +101,10 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         "the supervisor stays thin",
     ),
     "supervision": (
-        ("domain.settings", "domain.codec", VALUES, "errors", "exits", "home", *TOOLBOX),
+        (
+            *("domain.settings", "domain.codec", VALUES, "errors", "exits", "home", *TOOLBOX),
+            *("edges.github.client", "edges.github.token"),
+        ),
         "the supervisor stays thin",
     ),
     "lightstatus": (
@@ -190,6 +193,7 @@ VENDORS: dict[str, tuple[tuple[str, ...], str]] = {
     "pydantic": (("settings", "admin", "testing"), "parsing happens at the edges of what strangers wrote"),
     "pydantic_core": (("settings", "admin", "testing"), "see pydantic"),
     "pydantic_settings": (("settings",), "settings are read in one place"),
+    "markdown_it": (("testing.github.pages",), "the simulated GitHub shows pages to people"),
     "rich": (("cli", "testing"), "only commands speak to people"),
     "structlog": (("edges.log",), "one module knows how a log line looks"),
     "tenacity": (("edges.anthropic",), "calls to the model are what is tried again"),

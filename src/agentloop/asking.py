@@ -6,6 +6,7 @@ What is heavy is imported when it is asked: a cycle with nothing to judge never 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from agentloop.domain.proposal import NoAnswer
 from agentloop.domain.taping import UNRECORDED, masked
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.files import make_folder, write_plain
+from agentloop.edges.github.token import token_in
 from agentloop.edges.keys import KEY_VARIABLE, find_key
 from agentloop.errors import AgentloopError, SettingsError
 from agentloop.taping import TapedClock, TapedModel, as_it_is, read_spent
@@ -225,12 +227,14 @@ class Admin:
 
 
 def keys(settings: Settings) -> tuple[str, ...]:
-    """Return the model's key, if there is one to be read: it is in no record, whatever shape it has."""
-    try:
-        key = find_key(settings.models.key_file, os.environ.get(KEY_VARIABLE, ""))
-    except (OSError, UnicodeDecodeError):
-        return ()
-    return (key,) if key else ()
+    """Return the model's key and GitHub's token, where they can be read: no record has them."""
+    found = []
+    with suppress(OSError, UnicodeDecodeError):
+        found.append(find_key(settings.models.key_file, os.environ.get(KEY_VARIABLE, "")))
+    if any(target.tracker == "github" for target in settings.targets):
+        with suppress(AgentloopError):
+            found.append(token_in(settings.github.token_file))
+    return tuple(filter(None, found))
 
 
 def _or_why(read: Callable[[], str]) -> str:

@@ -166,6 +166,11 @@ class Home:
         return self.run / "sleep.json"
 
     @property
+    def probe_file(self) -> Path:
+        """`.agentloop/run/probe.json`: what the supervisor asks between cycles, as the last one saw it."""
+        return self.run / "probe.json"
+
+    @property
     def status_file(self) -> Path:
         """`.agentloop/run/status.json`: what the supervisor is doing now."""
         return self.run / "status.json"

@@ -7,6 +7,7 @@ nothing is missed that happened while nobody listened.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import time
@@ -29,6 +30,7 @@ from agentloop.supervision.compiling import SettingsInForce
 from agentloop.supervision.ears import Ears
 from agentloop.supervision.ending import wait_for
 from agentloop.supervision.lock import Lock
+from agentloop.supervision.probe import Probe
 from agentloop.supervision.voice import Voice
 
 if TYPE_CHECKING:
@@ -116,6 +118,7 @@ class Supervisor:
         self._environ = environ
         self._settings = SettingsInForce(home, commands.compile, environ, ears, voice)
         self._attempts = Attempts(home)
+        self._probe = Probe(home)
         self._began_at = runfolder.now_text()
         self._pace = pacing.Pace()
         self._seen: Mapping[str, Stamp] = {}
@@ -228,6 +231,7 @@ class Supervisor:
         said = runtime.read_sleep(self._home.root) if spoke else None
         saw = None if said is None else said.saw
         self._seen = edits.seen_after(saw, before=before, after=edits.stamps(self._home))
+        self._probe.begin()
         wait = pacing.wait_after(self._pace, outcome, self._settings.rules)
         mono, now = time.monotonic(), datetime.now(UTC)
         return (
@@ -313,7 +317,7 @@ class Supervisor:
             return loss
         if self._is_woken(rest_now):
             return WOKEN
-        if rest_now.facts and (news := self._news()):
+        if rest_now.facts and (news := self._news() or self._probe.news()):
             return news
         if rest_now.is_due(time.monotonic(), datetime.now(UTC)):
             return f"{rest_now.state} is over: {rest_now.reason}"
@@ -403,7 +407,8 @@ class Supervisor:
         seconds = RELOOK_SECONDS if left is None else min(left, RELOOK_SECONDS)
         if self._ears.is_blind() or self._attempts.is_blind():
             seconds = min(seconds, self._settings.rules.poll_seconds)
-        return mono + max(0.0, seconds)
+        asks = self._probe.next_at() if rest_now.facts else None
+        return min(mono + max(0.0, seconds), asks or math.inf)
 
 
 def _ended_words(names: tuple[str, ...]) -> str:

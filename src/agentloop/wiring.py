@@ -48,13 +48,14 @@ if TYPE_CHECKING:
     from agentloop.domain.settings import Settings, Target
     from agentloop.domain.taping import Tape
     from agentloop.edges.git import Login
+    from agentloop.edges.github.site import Site
 
 
-def outside(home: Home, settings: Settings) -> Outside:
-    """Return the ports through which effects go."""
+def outside(home: Home, settings: Settings, sites: dict[str, Site] | None = None) -> Outside:
+    """Return the ports through which effects go; `sites` are the repositories on GitHub, when at hand."""
     executor = LocalExecutor(home.root)
     requests = FileRequests(home)
-    tracker, forge = _places(home, settings)
+    tracker, forge = _places(home, settings, sites_of(home, settings) if sites is None else sites)
     return Outside(
         tracker=tracker,
         forge=forge,
@@ -72,21 +73,32 @@ def outside(home: Home, settings: Settings) -> Outside:
     )
 
 
-def _places(home: Home, settings: Settings) -> tuple[Tracker, Forge]:
-    """Return where issues and pull requests live: in the home, and wherever a target has its own."""
-    tracker, forge = FileTracker(home.tracker, cache=home.issue_cache), FileForge(home, settings)
+def sites_of(home: Home, settings: Settings) -> dict[str, Site]:
+    """Return the repositories on GitHub that are worked for, by target."""
     elsewhere = [target for target in settings.targets if target.tracker == "github"]
     if not elsewhere:
+        return {}
+    from agentloop.edges.github.connecting import site_of
+
+    return {target.name: site_of(home, settings, target) for target in elsewhere}
+
+
+def _places(home: Home, settings: Settings, sites: dict[str, Site]) -> tuple[Tracker, Forge]:
+    """Return where issues and pull requests live: in the home, and wherever a target has its own."""
+    tracker, forge = FileTracker(home.tracker, cache=home.issue_cache), FileForge(home, settings)
+    if not sites:
         return tracker, forge
-    from agentloop.edges.github.connecting import login_of, site_of
+    from agentloop.edges.github.connecting import login_of
     from agentloop.edges.github.forge import GitHubForge
     from agentloop.edges.github.tracker import GitHubTracker
     from agentloop.edges.origin import origin_of
 
     trackers: dict[str, Tracker] = {"": tracker}
     forges: dict[str, Forge] = {"": forge}
-    for target in elsewhere:
-        site = site_of(home, settings, target)
+    for target in settings.targets:
+        site = sites.get(target.name)
+        if site is None:
+            continue
         origin = origin_of(target, home.root, home.mirror_of(target.name), login_of(settings, target))
         trackers[target.name], forges[target.name] = GitHubTracker(site), GitHubForge(site, origin)
     return JoinedTracker(trackers), JoinedForge(forges)
@@ -200,12 +212,14 @@ def run_cycle(root: Path) -> str:
         # the next.
         saw = _saw(home)
         _mend_commits(home)
-        ports, tape, journal = outside(home, settings), _recorder(home, settings, saw), Journal(home)
+        sites = sites_of(home, settings)
+        ports, tape, journal = outside(home, settings, sites), _recorder(home, settings, saw), Journal(home)
         ended = cycle.run(parts(home, settings, Log().tell, tape=tape, ports=ports, journal=journal))
         tape.end(ended, datetime.now(UTC))
         left_out = (*_left_out(ports)[:3], *FileRequests(home).left_out()[:3])
         beside = (*left_out, *([tape.trouble] if tape.trouble else []))
         number = journal.last_number()
+        _tell_probe(home, settings, sites)
         _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, beside, number)
         if lightstatus.snapshot(str(root)) is None:
             seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
@@ -261,7 +275,10 @@ def _recorder(home: Home, settings: Settings, saw: dict[str, runtime.Stamp]) -> 
         code=program.identity(home.code_file),
         quiet_cycles=_quiet_cycles(last),
         settings=settings,
-        tracker_stands=last is not None and _of_tracker(home, saw) == _of_tracker(home, last.saw),
+        # Issues elsewhere change without a trace here: their looks are recorded whole.
+        tracker_stands=last is not None
+        and all(target.tracker == "built-in" for target in settings.targets)
+        and _of_tracker(home, saw) == _of_tracker(home, last.saw),
     )
     return Recorder(home, made, known=keys(settings))
 
@@ -277,6 +294,21 @@ def _left_out(ports: Outside) -> tuple[str, ...]:
     tracker, forge = ports.tracker, ports.forge
     told = tracker.left_out() if isinstance(tracker, FileTracker | JoinedTracker) else ()
     return (*(forge.left_out() if isinstance(forge, JoinedForge) else ()), *told)
+
+
+def _tell_probe(home: Home, settings: Settings, sites: dict[str, Site]) -> None:
+    """Say what the supervisor asks GitHub between this cycle and the next."""
+    if not sites:
+        return
+    from agentloop.edges.github.connecting import api_of
+
+    github = settings.github
+    places = [
+        {"api": api_of(github, target), "token_file": github.token_file, "seen": sites[target.name].seen()}
+        for target in settings.targets
+        if target.name in sites
+    ]
+    runfolder.write_object(str(home.probe_file), {"places": places})
 
 
 def _tell_supervisor(

@@ -332,7 +332,7 @@ def test_what_is_closed_unmerged_stays_closed(ground: Ground) -> None:
 
 
 def test_a_branch_that_is_gone_is_seen_as_gone(ground: Ground) -> None:
-    """It is not taken away behind a person's back: where the forge does not close it with its branch, it is open."""
+    """It is still there: open, or closed together with its branch where the forge does so."""
     pull, commit = opened(ground)
     ground.delete(BRANCH)
     shown = only(ground.forge, frozenset({pull}))

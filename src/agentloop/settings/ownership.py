@@ -21,6 +21,7 @@ GUARDED: Final[tuple[Key, ...]] = (
     ("prices",),
     ("models", "base_url"),
     ("models", "key_file"),
+    ("github",),
 )
 """What a worker must not change by way of a pull request: money, sandbox, and where the key goes."""
 

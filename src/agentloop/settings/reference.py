@@ -130,11 +130,12 @@ Settings come from five places; the first that names a setting wins:
 added to it.
 
 When a target is the home's own repository, workers can change `agentloop.toml` by way of a pull request. Then
-`[limits]`, `[worker]`, `[prices]`, `models.base_url` and `models.key_file` are refused there: set them in the
-user's file or in the environment.
+`[limits]`, `[worker]`, `[prices]`, `[github]`, `models.base_url` and `models.key_file` are refused there: set
+them in the user's file or in the environment.
 
 No settings file may hold a secret: the API key comes from `ANTHROPIC_API_KEY`, from the file that
-`models.key_file` names, or from a systemd credential.
+`models.key_file` names, or from a systemd credential; GitHub's token from the file that `github.token_file`
+names, or from a systemd credential.
 """
 
 
@@ -156,7 +157,7 @@ def _row(name: str, *cells: str) -> str:
 
 def _kind(hint: Any, field: dataclasses.Field[Any]) -> str:  # noqa: ANN401 - a type
     if get_origin(hint) is tuple:
-        return "list of texts"
+        return "list of whole numbers" if get_args(hint)[0] is int else "list of texts"
     if hint in (int, float):
         least, most = field.metadata["least"], field.metadata["most"]
         return f"{'whole number' if hint is int else 'number'}, {least:,g}–{most:,.0f}"

@@ -50,6 +50,18 @@ class Memory(Protocol):
         """Keep an answer."""
 
 
+class Forgetful:
+    """A memory that keeps nothing, for who asks only whether something changed."""
+
+    def kept(self, address: str) -> Kept | None:
+        """Return None."""
+        del address
+        return None
+
+    def keep(self, address: str, answer: Kept) -> None:
+        """Keep nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     status: int
@@ -70,9 +82,10 @@ class Client:
         memory: Memory,
         *,
         reserve: int = 0,
+        seconds: float = SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`reserve` requests of the hour are left for whoever else uses the token."""
+        """`reserve` requests of the hour are left for others with the token; an answer takes `seconds`."""
         parts = urlsplit(base_url)
         self._secure = parts.scheme == "https"
         self._host = parts.netloc
@@ -80,6 +93,7 @@ class Client:
         self._token = token
         self._memory = memory
         self._reserve = reserve
+        self._seconds = seconds
         self._now = now
         self._connection: http.client.HTTPConnection | None = None
         self._limited_until: datetime | None = None
@@ -91,10 +105,15 @@ class Client:
         """Return one thing. Raises NotFoundError, LimitedError, TargetError."""
         return self._read(self._address(path, query))[0]
 
-    def changed(self, path: str, **query: str | int) -> Json | None:
-        """Return what `one` returns, None when it is as it was kept."""
-        body, _, new = self._read(self._address(path, query))
-        return body if new else None
+    def differs(self, address: str, etag: str) -> bool:
+        """Return whether the answer at `address` (path and query) is another than the one with that ETag."""
+        return self._ask(address, etag).status != _UNCHANGED
+
+    def seen(self, path: str, **query: str | int) -> tuple[str, str]:
+        """Return the address of what `one` would read, and the ETag of what it last read there."""
+        address = self._address(path, query)
+        kept = self._memory.kept(address)
+        return address, kept.etag if kept else ""
 
     def each(
         self, path: str, query: Mapping[str, str] | None = None, *, key: str = "", most: int = 10_000
@@ -103,7 +122,7 @@ class Client:
         address = self._address(path, {"per_page": A_PAGE, **(query or {})})
         yielded = 0
         while address and yielded < most:
-            body, address, _ = self._read(address)
+            body, address = self._read(address)
             for one in body[key] if key else body:
                 yield one
                 yielded += 1
@@ -118,12 +137,12 @@ class Client:
         words = urlencode(sorted(query.items()))
         return f"{self._root}{path}{'?' if words else ''}{words}"
 
-    def _read(self, address: str) -> tuple[Json, str, bool]:
-        """Return an answer's body, where its next page is, and whether it is new."""
+    def _read(self, address: str) -> tuple[Json, str]:
+        """Return an answer's body, and where its next page is."""
         kept = self._memory.kept(address)
         answer = self._ask(address, kept.etag if kept else "")
         if answer.status == _UNCHANGED and kept:
-            return json.loads(kept.body), kept.following, False
+            return json.loads(kept.body), kept.following
         try:
             body = json.loads(answer.body)
         except ValueError as error:
@@ -134,7 +153,7 @@ class Client:
         following = self._within(found[1]) if found else ""
         if etag := answer.headers.get("etag"):
             self._memory.keep(address, Kept(etag=etag, body=answer.body, following=following))
-        return body, following, True
+        return body, following
 
     def _within(self, address: str) -> str:
         parts = urlsplit(address)
@@ -185,7 +204,7 @@ class Client:
 
     def _connect(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        return kind(self._host, timeout=SECONDS)
+        return kind(self._host, timeout=self._seconds)
 
     def _mind_limits(self, answer: _Answer) -> None:
         until = wait_until(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -14,19 +12,16 @@ from agentloop.edges.git import Login
 from agentloop.edges.github.client import Client
 from agentloop.edges.github.shelf import Shelf
 from agentloop.edges.github.site import Site
+from agentloop.edges.github.token import token_in
 from agentloop.edges.github.writing import Writer
 from agentloop.edges.recordfolder import Marks
-from agentloop.errors import UnsafeError
 
 if TYPE_CHECKING:
     from agentloop.domain.settings import GitHub, Settings, Target
     from agentloop.home import Home
 
-CREDENTIAL: Final = "github-token"
-"""Name of the systemd credential (systemd.exec(5), LoadCredential=)."""
 PUBLIC: Final = "github.com"
 PUBLIC_API: Final = "https://api.github.com"
-_OTHERS: Final = 0o077
 
 
 def api_of(github: GitHub, target: Target) -> str:
@@ -42,36 +37,14 @@ def name_of(target: Target) -> str:
     return urlsplit(target.repository).path.strip("/").removesuffix(".git")
 
 
-def token_of(github: GitHub) -> str:
-    """Return the token. Raises UnsafeError when there is none, or others can read its file."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    given = Path(github.token_file).expanduser() if github.token_file else None
-    path = given or (Path(folder) / CREDENTIAL if folder else None)
-    if path is None:
-        raise UnsafeError(
-            "there is no token for GitHub",
-            fix="name a file with one as github.token_file, or give the unit the credential `github-token`",
-            read="docs/github.md",
-        )
-    try:
-        mode, word = path.stat().st_mode, path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnsafeError(
-            f"the token for GitHub cannot be read: {error}", fix="look at github.token_file"
-        ) from error
-    if given and mode & _OTHERS:
-        raise UnsafeError(f"others can read {path}", fix=f"chmod 600 {path}")
-    if len(word.split()) != 1:
-        raise UnsafeError(f"{path} does not hold one token", fix="put the token there, and nothing else")
-    return word
-
-
 def login_of(settings: Settings, target: Target) -> Login | None:
     """Return what opens the target's repository for git, None where GitHub has nothing to do with it."""
     if target.tracker != "github":
         return None
     parts = urlsplit(target.repository)
-    return Login(address=f"{parts.scheme}://{parts.netloc}", secret=lambda: token_of(settings.github))
+    return Login(
+        address=f"{parts.scheme}://{parts.netloc}", secret=lambda: token_in(settings.github.token_file)
+    )
 
 
 def site_of(home: Home, settings: Settings, target: Target) -> Site:
@@ -80,7 +53,7 @@ def site_of(home: Home, settings: Settings, target: Target) -> Site:
 
     @cache
     def token() -> str:
-        return token_of(github)
+        return token_in(github.token_file)
 
     shelf = Shelf(home.github, whose=lambda: hashlib.sha256(f"{api} {token()}".encode()).hexdigest()[:16])
     return Site(

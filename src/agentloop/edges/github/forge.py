@@ -34,6 +34,7 @@ _VERDICTS: Final[dict[str, Literal["approved", "changes_requested", "commented"]
 }
 _FAILED: Final = frozenset({"failure", "timed_out", "action_required", "startup_failure"})
 _PASSED: Final = frozenset({"success", "neutral", "skipped", "stale"})
+_UNPROVED: Final = '> **Not proved unable to merge:** the settings say `merge_guard = "trust"`.\n\n'
 _ABOUT: Final = re.compile(r"(Closes #|Part of issue )(?P<issue>\S+)")
 
 
@@ -46,6 +47,7 @@ class GitHubForge:
 
     def observe(self, known: frozenset[str]) -> tuple[Pull, ...]:
         """Return every open pull request of ours, and those of `known` in any state, lowest number first."""
+        self._site.heads.clear()
         wanted = frozenset(map(number_of, known))
         recent = {one["number"]: one for one in self._recent()}
         shapes = {
@@ -247,6 +249,7 @@ class GitHubForge:
 
     def _checks(self, head: str) -> tuple[PullCheck, ...]:
         path = f"/repos/{self._site.repository}/commits/{head}/check-runs"
+        self._site.heads.append(path)
         found = []
         for one in self._site.client.each(path, key="check_runs"):
             conclusion = one["conclusion"] or ""
@@ -269,9 +272,12 @@ class GitHubForge:
         head, _, last = body.rstrip().rpartition("\n\n")
         about = _ABOUT.fullmatch(last)
         if about is None:
-            return fit_to_post(body).rstrip()
+            return f"{self._unproved()}{fit_to_post(body).rstrip()}"
         word = "Closes" if last.startswith("Closes") else "Part of"
-        return f"{fit_to_post(head)}\n\n{word} #{number_of(about['issue'])}"
+        return f"{self._unproved()}{fit_to_post(head)}\n\n{word} #{number_of(about['issue'])}"
+
+    def _unproved(self) -> str:
+        return "" if self._site.guarded else _UNPROVED
 
     def _path(self, number: int) -> str:
         return f"/repos/{self._site.repository}/pulls/{number}"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from agentloop.domain.guard import Ruled, Standing, could_merge
 from agentloop.domain.heard import Trust
-from agentloop.domain.valueclass import dataclass
-from agentloop.edges.github.client import Client
+from agentloop.domain.valueclass import dataclass, field
+from agentloop.edges.github.client import A_PAGE, Client
 from agentloop.edges.github.shelf import Shelf
 from agentloop.edges.github.writing import Writer
 from agentloop.edges.recordfolder import Marks
@@ -37,6 +37,20 @@ class Site:
     guarded: bool = True
     """Nothing is pushed unless it is proved that the token cannot merge."""
     now: Callable[[], datetime] = _now
+    heads: list[str] = field(default_factory=list)
+    """Where the checks of open heads are told, as of the last look."""
+
+    def newest(self) -> tuple[str, dict[str, str | int]]:
+        """Return path and query of what changes whenever any thread of the repository does."""
+        query: dict[str, str | int] = {"state": "all", "sort": "updated", "direction": "desc", "per_page": 1}
+        return f"/repos/{self.repository}/issues", query
+
+    def seen(self) -> dict[str, str]:
+        """Return the ETags of what the last looks were at, by address: what a probe compares with."""
+        path, query = self.newest()
+        found = [self.client.seen(path, **query)]
+        found += [self.client.seen(one, per_page=A_PAGE) for one in self.heads]
+        return {address: etag for address, etag in found if etag}
 
     def our_id(self) -> int:
         """Return the number of the account whose token this is; names can change hands, numbers cannot."""

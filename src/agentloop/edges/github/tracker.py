@@ -37,6 +37,9 @@ class GitHubTracker:
 
     def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
         """Return every open issue of a person who is listened to, and those of `known` in any state."""
+        # Read before anything else: what happens from here on makes it another for the probe.
+        path, query = self._site.newest()
+        self._site.client.one(path, **query)
         self._take_in_threads()
         self._take_in_comments()
         numbers = frozenset(map(number_of, known))
@@ -44,9 +47,8 @@ class GitHubTracker:
         for number in numbers - shapes.keys():
             if found := self._fetch(number):
                 shapes[number] = found
-        return tuple(
-            self._issue(shapes[each]) for each in sorted(shapes) if "pull_request" not in shapes[each]
-        )
+        found = (shapes[number] for number in sorted(shapes))
+        return tuple(self._issue(one) for one in found if "pull_request" not in one)
 
     def find(self, op: str, effect: TrackerEffect) -> str | None:
         """Return the id of the comment `op` wrote, or the issue's if its labels are as wanted, or None."""
@@ -109,7 +111,7 @@ class GitHubTracker:
             shelf.move(repository, "comments", moved)
 
     def _fetch(self, number: int) -> Json | None:
-        """A closed issue that the shelf does not have (it was deleted); None when it is gone on GitHub too."""
+        """Return an issue that the shelf does not have, None when it is gone on GitHub too."""
         found = self._fresh(number)
         if found:
             self._site.shelf.put_threads(self._site.repository, [found])
