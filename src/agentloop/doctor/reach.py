@@ -17,7 +17,7 @@ from agentloop.doctor.check import Check, fail, ok, skip, warn
 from agentloop.domain.globs import matches
 from agentloop.domain.model import Limited, Rejected, Unavailable
 from agentloop.domain.valueclass import dataclass, field
-from agentloop.errors import AgentloopError, SettingsError, TargetError
+from agentloop.errors import AgentloopError, SettingsError
 
 if TYPE_CHECKING:
     from agentloop.domain.settings import Settings, Target
@@ -131,23 +131,26 @@ def prices(settings: Settings) -> Check:
 def targets(home: Home, settings: Settings) -> Iterator[Check]:
     """Look whether each target can be read, has the branch, shows tests, and has its commands on the PATH."""
     for target in settings.targets:
-        check, commit = _reached(home, target)
+        check, commit = _reached(home, settings, target)
         yield check
+        if target.tracker == "github":
+            yield _github(home, settings, target)
         if check.state == "ok":
             yield _tests(home, target, commit)
             yield from _commands(target, settings.worker.path or os.environ.get("PATH", os.defpath))
 
 
-def _reached(home: Home, target: Target) -> tuple[Check, str]:
+def _reached(home: Home, settings: Settings, target: Target) -> tuple[Check, str]:
     """How the target looks, and the commit its branch is at ("" when that cannot be seen)."""
+    from agentloop.edges.github.connecting import login_of
     from agentloop.edges.mirror import mirror_of
 
-    name = f"target {target.name}"
+    name, login = f"target {target.name}", login_of(settings, target)
     try:
         # Looked at from a folder that is thrown away: doctor leaves no trace in the home.
         with tempfile.TemporaryDirectory(prefix="agentloop-doctor-") as scratch:
-            remote = mirror_of(target, home.root, Path(scratch) / "looking.git").look()
-    except (TargetError, OSError) as error:
+            remote = mirror_of(target, home.root, Path(scratch) / "looking.git", login).look()
+    except (AgentloopError, OSError) as error:
         fix = error.fix if isinstance(error, AgentloopError) else "check the path of the repository"
         return fail(name, error.what if isinstance(error, AgentloopError) else str(error), fix), ""
     wanted = target.branch or remote.default
@@ -159,6 +162,30 @@ def _reached(home: Home, target: Target) -> tuple[Check, str]:
         return fail(name, f"there is no branch {wanted!r}", fix), ""
     commit = remote.branches[wanted]
     return ok(name, f"{target.repository}, branch {wanted} at {commit[:9]}"), commit
+
+
+def _github(home: Home, settings: Settings, target: Target) -> Check:
+    """Whether its issues can be read, and whether the token is proved unable to merge."""
+    from agentloop.domain.guard import could_merge
+    from agentloop.edges.github.connecting import site_of
+
+    name = f"github {target.name}"
+    site = site_of(home, settings, target)
+    try:
+        standing = site.standing()
+    except AgentloopError as error:
+        return fail(name, error.what, error.fix)
+    finally:
+        site.close()
+    why = could_merge(standing)
+    if not why:
+        return ok(name, f"{site.repository} as {standing.login}, who is proved unable to merge")
+    fix = "let the branch ask for an approval that binds the bot: see docs/github.md"
+    return (
+        fail(name, f"nothing will be pushed: {why}", fix)
+        if site.guarded
+        else warn(name, f"not proved: {why}", fix)
+    )
 
 
 def _tests(home: Home, target: Target, commit: str) -> Check:

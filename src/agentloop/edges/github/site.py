@@ -56,6 +56,11 @@ class Site:
         """Return the number of the account whose token this is; names can change hands, numbers cannot."""
         return int(self.client.one("/user")["id"])
 
+    def close(self) -> None:
+        """Let connection and cache go."""
+        self.client.close()
+        self.shelf.close()
+
     def refuse_to_push(self) -> None:
         """Raise UnsafeError when the token could merge, or nobody can tell, unless the settings trust it."""
         if not self.guarded:
