@@ -17,7 +17,6 @@ from agentloop.domain.proposal import NoAnswer
 from agentloop.domain.taping import UNRECORDED, masked
 from agentloop.edges.clock import SystemClock
 from agentloop.edges.files import make_folder, write_plain
-from agentloop.edges.github.token import token_in
 from agentloop.edges.keys import KEY_VARIABLE, find_key
 from agentloop.errors import AgentloopError, SettingsError
 from agentloop.taping import TapedClock, TapedModel, as_it_is, read_spent
@@ -232,6 +231,8 @@ def keys(settings: Settings) -> tuple[str, ...]:
     with suppress(OSError, UnicodeDecodeError):
         found.append(find_key(settings.models.key_file, os.environ.get(KEY_VARIABLE, "")))
     if any(target.tracker == "github" for target in settings.targets):
+        from agentloop.edges.github.token import token_in
+
         with suppress(AgentloopError):
             found.append(token_in(settings.github.token_file))
     return tuple(filter(None, found))

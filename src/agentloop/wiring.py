@@ -25,7 +25,6 @@ from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.files import locked
 from agentloop.edges.forge import FileForge
 from agentloop.edges.homegit import repair_locks
-from agentloop.edges.joined import JoinedForge, JoinedTracker
 from agentloop.edges.journal import Journal
 from agentloop.edges.log import Log
 from agentloop.edges.notes import FileNotes
@@ -91,6 +90,7 @@ def _places(home: Home, settings: Settings, sites: dict[str, Site]) -> tuple[Tra
     from agentloop.edges.github.connecting import login_of
     from agentloop.edges.github.forge import GitHubForge
     from agentloop.edges.github.tracker import GitHubTracker
+    from agentloop.edges.joined import JoinedForge, JoinedTracker
     from agentloop.edges.origin import origin_of
 
     trackers: dict[str, Tracker] = {"": tracker}
@@ -291,9 +291,8 @@ def _of_tracker(home: Home, saw: dict[str, runtime.Stamp]) -> dict[str, runtime.
 
 def _left_out(ports: Outside) -> tuple[str, ...]:
     """Return what a look left out and why: files that are no issue, places that could not be read."""
-    tracker, forge = ports.tracker, ports.forge
-    told = tracker.left_out() if isinstance(tracker, FileTracker | JoinedTracker) else ()
-    return (*(forge.left_out() if isinstance(forge, JoinedForge) else ()), *told)
+    places = (ports.forge, ports.tracker)
+    return tuple(one for place in places for one in getattr(place, "left_out", tuple)())
 
 
 def _tell_probe(home: Home, settings: Settings, sites: dict[str, Site]) -> None:
