@@ -113,8 +113,8 @@ def test_an_issue_on_github_becomes_merged_pull_requests_and_is_closed(bare: Loo
         assert model.errors == []
         assert server.api.unknown == []
 
-        # Two cycles read what the loop itself has changed; from then on nothing is written, and nothing counts
-        # against the hour's requests.
+        # Two cycles read what the loop itself has changed; from then on nothing is written, and nothing
+        # counts against the hour's requests.
         loop.cycle()
         loop.cycle()
         before_idle = len(server.api.calls)

@@ -58,7 +58,9 @@ def merge(base_text: str | None, ours: Relay, theirs_text: str | None, *, guesse
     edits = _edits(base, theirs, stamp, guessed=guessed)
     moved = tuple(block for block in edits if block not in (theirs.human or ""))
     rest = ours.human
-    for block in moved:
+    for block in reversed(
+        moved
+    ):  # the last one first: then what stands before each is as when it was put there
         rest = _without(rest, block)
     seen = "" if guessed or base.human is None else base.human
     human = rest if theirs.human is None else merge_human(seen, rest, theirs.human)
