@@ -8,7 +8,7 @@ things) and `testing/` (small true ones); both pass the tests in `tests/contract
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 # ruff: noqa: PLC0414 - `as` with the same name is how a name is passed on
 # The executor's answers are values of the domain; they are named here too because they are half of that port.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agentloop.domain.effects import ExecutorEffect, ForgeEffect, TrackerEffect
     from agentloop.domain.facts import Entry
     from agentloop.domain.issue import Issue, Pull
+    from agentloop.domain.marks import Mark
     from agentloop.domain.model import Answer, Request
     from agentloop.domain.observed import RetryRequest
     from agentloop.domain.relay import Relay
@@ -62,6 +63,17 @@ class Forge(Protocol):
 
         Raises ConflictError when a branch is not where expected.
         """
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """A forge or tracker that keeps marks of ours, to be read when the journal is lost."""
+
+    def marks(self) -> tuple[Mark, ...]:
+        """Return every mark that proves to be ours."""
+
+    def unproved(self) -> tuple[str, ...]:
+        """Return what claims to be ours and cannot prove it."""
 
 
 class Executor(Protocol):

@@ -24,7 +24,7 @@ from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import AttemptSpec
 from agentloop.domain.world import LOST_PURSE
 from agentloop.edges.files import make_folder
-from agentloop.errors import DamagedJournalError, JournalError, TargetError
+from agentloop.errors import BusyError, DamagedJournalError, JournalError, TargetError, UnsafeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,14 +39,15 @@ if TYPE_CHECKING:
     from agentloop.edges.journal import Journal
     from agentloop.edges.tracker import FileTracker
     from agentloop.home import Home
-    from agentloop.ports import Clock, Executor, Repositories
+    from agentloop.ports import Clock, Executor, Marked, Repositories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witnesses:
     """Who can tell what the journal was: `facts` are the relay's as last written, `number` its last entry's.
 
-    Both say what is known beside the journal; () and 0 when nothing is.
+    Both say what is known beside the journal; () and 0 when nothing is. `elsewhere` are places beside the
+    built-in tracker and forge.
     """
 
     tracker: FileTracker
@@ -55,6 +56,7 @@ class Witnesses:
     repositories: Repositories
     facts: Callable[[], Facts]
     number: int = 0
+    elsewhere: tuple[Marked, ...] = ()
 
 
 class MendedJournal:
@@ -104,7 +106,7 @@ class MendedJournal:
 
     def _find_again(self, world: World) -> None:
         self._refuse_unproved()
-        told = m.in_order((*self._by.tracker.marks(), *self._by.forge.marks()))
+        told = m.in_order(tuple(self._marks()))
         count = 0
         for mark in told:
             lost = m.lost(world, mark)
@@ -118,6 +120,16 @@ class MendedJournal:
         self._count_money(world, told, now)
         self._add(world, now, f.JournalMended(marks=count))
 
+    def _marks(self) -> Iterator[m.Mark]:
+        places: tuple[Marked, ...] = (self._by.tracker, self._by.forge, *self._by.elsewhere)
+        for place in places:
+            try:
+                yield from place.marks()
+            except (TargetError, BusyError, UnsafeError) as error:
+                raise JournalError(
+                    f"the journal is lost, and what was done cannot be read: {error.what}", fix=error.fix
+                ) from error
+
     def _add(self, world: World, at: datetime, *facts: f.Fact, cycle: int = 0) -> None:
         entry = f.Entry(at=at, cycle=max(cycle, world.cycle), facts=facts)
         self._journal.append(entry)
@@ -128,6 +140,7 @@ class MendedJournal:
         if self._by.tracker.has_key():
             return
         issues, pulls = self._by.tracker.unproved(), self._by.forge.unproved()
+        pulls = (*pulls, *(one for place in self._by.elsewhere for one in place.unproved()))
         if issues or pulls:
             named = ", ".join(
                 (*(f"issue {one}" for one in issues), *(f"pull request {one}" for one in pulls))

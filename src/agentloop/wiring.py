@@ -160,6 +160,7 @@ def mended_journal(
         repositories=ports.repositories,
         facts=lambda: RelayFile(home).read().relay.facts,
         number=number,
+        elsewhere=getattr(ports.forge, "marked", tuple)(),
     )
     return MendedJournal(journal or Journal(home), home, settings, SystemClock(), witnesses)
 

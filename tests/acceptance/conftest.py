@@ -267,6 +267,10 @@ class Loop:
             if path.is_file() and self.home.runtime not in path.parents
         }
 
+    def bytes_of_the_home(self) -> list[bytes]:
+        """Return all that lies in the home, the runtime folder included."""
+        return [path.read_bytes() for path in sorted(self.home.root.rglob("*")) if path.is_file()]
+
     def strayed(self) -> list[str]:
         """Return where cycles and idle looks, run again from their records, differ; () when all are the same.
 

@@ -123,3 +123,31 @@ def test_an_issue_on_github_becomes_merged_pull_requests_and_is_closed(bare: Loo
         idle = server.api.calls[before_idle:]
         assert [one for one in idle if one.method != "GET"] == []
         assert sum(one.cost for one in idle) == 0
+
+
+def test_with_journal_and_runtime_folder_gone_nothing_is_done_twice(bare: Loop) -> None:
+    """What the loop said on GitHub tells the rest: one question, one plan, one pull request, and the end."""
+    loop = bare
+    with on_github(loop) as (server, repository):
+        hub, person = server.hub, server.hub.account(PERSON)
+        loop.start_model(story(loop))
+        issue = hub.open_issue(repository, person, "make calc better", "It is not good.")
+        loop.settle()
+        hub.comment(repository, person, issue, "1")
+        loop.settle()
+        before = [said(thread) for thread in repository.threads.values()]
+
+        loop.home.journal.rename(loop.root / "journal-that-was")
+        loop.lose_runtime()
+        loop.settle()
+
+        after = [said(thread) for thread in repository.threads.values()]
+        assert [now[: len(then)] for now, then in zip(after, before, strict=True)] == before
+        # What may have been spent counts at its ceiling, so the day's limit is told of: nothing else is new.
+        new = [one for now, then in zip(after, before, strict=True) for one in now[len(then) :]]
+        assert ["limits.day_usd" in one for one in new] == [True]
+        assert [(view.task.id, type(view.state).__name__) for view in loop.world().tasks.values()] == [
+            ("calc-1.1", "InReview"),
+            ("calc-1.2", "Queued"),
+        ]
+        assert TOKEN.encode() not in b"".join(loop.bytes_of_the_home())

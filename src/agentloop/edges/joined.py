@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
 from agentloop.domain.issue import target_of
 from agentloop.errors import AgentloopError, TargetError
+from agentloop.ports import Marked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +91,10 @@ class JoinedForge:
     def act(self, op: str, effect: ForgeEffect) -> str:
         """Do it at the target's own forge."""
         return self._of(effect).act(op, effect)
+
+    def marked(self) -> tuple[Marked, ...]:
+        """Return the places other than this home that keep marks of ours."""
+        return tuple(one for name, one in self._forges.items() if name and isinstance(one, Marked))
 
     def _of(self, effect: ForgeEffect) -> Forge:
         match effect:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
 from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, Review, number_of
+from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.outgoing import fit_to_post
 from agentloop.edges.forge import BRANCHES
 from agentloop.edges.git import Git
 from agentloop.edges.github.marks import Signed, claims, sign, signed
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
-from agentloop.errors import NotFoundError, UnsafeError
+from agentloop.errors import ConflictError, NotFoundError, UnsafeError
 
 if TYPE_CHECKING:
     from agentloop.domain.effects import ForgeEffect
@@ -80,8 +81,9 @@ class GitHubForge:
             case EditPull():
                 shape = self._site.client.one(self._path(number_of(effect.pull)))
                 found = self._own(shape)
-                there = (shape["title"], found.op if found else "", found.words if found else "")
-                return effect.pull if there == (_title(effect.title), op, self._posted(effect.body)) else None
+                there = (shape["title"], *((found.words, found.carries) if found else ()))
+                wanted = (_title(effect.title), self._posted(effect.body), effect.carries)
+                return effect.pull if there == wanted else None
             case SayOnPull():
                 return self._said(number_of(effect.pull), op)
             case _:
@@ -111,11 +113,7 @@ class GitHubForge:
                 )
                 return self._id(number)
             case EditPull():
-                words = self._posted(effect.body)
-                body = sign(marks, self._place(effect.pull), op, words, effect.carries)
-                number = number_of(effect.pull)
-                self._site.writer.edit_pull(repository, number, title=_title(effect.title), body=body)
-                return effect.pull
+                return self._edit(effect)
             case SayOnPull():
                 number = number_of(effect.pull)
                 if made := self._said(number, op):
@@ -124,6 +122,48 @@ class GitHubForge:
                 return self._site.writer.comment(repository, number, body)
             case _:
                 assert_never(effect)
+
+    def _edit(self, edit: EditPull) -> str:
+        shape = self._site.client.one(self._path(number_of(edit.pull)))
+        own = self._own(shape)
+        if own is None:
+            raise ConflictError(
+                f"the description of {edit.pull} is not ours any more: a person has changed it",
+                fix="nothing: their words stay",
+            )
+        # The mark stays that of the opening, by which it is found again; what it carries is of now.
+        place, words = self._opened(shape["head"]["ref"]), self._posted(edit.body)
+        body = sign(self._site.marks, place, own.op, words, edit.carries)
+        self._site.writer.edit_pull(
+            self._site.repository, number_of(edit.pull), title=_title(edit.title), body=body
+        )
+        return edit.pull
+
+    def marks(self) -> tuple[Mark, ...]:
+        """Return every mark of ours in the repository, those that opened pull requests first."""
+        found, pulls = [], set()
+        for shape in self._site.client.each(f"/repos/{self._site.repository}/pulls", {"state": "all"}):
+            pull, own = self._id(shape["number"]), self._own(shape)
+            pulls.add(pull)
+            if own:
+                where = f"pull request {pull}"
+                found.append(Mark(op=own.op, where=where, carried=unpack(own.carries), pull=pull))
+        for one in self._site.client.each(f"/repos/{self._site.repository}/issues/comments"):
+            thread = self._id(int(one["issue_url"].rpartition("/")[2]))
+            said = self._signed(one, self._place(thread))
+            if said:
+                where, pull = f"{thread}, {one['id']}", thread if thread in pulls else ""
+                found.append(Mark(op=said.op, where=where, carried=unpack(said.carries), pull=pull))
+        return tuple(found)
+
+    def unproved(self) -> tuple[str, ...]:
+        """Return the open pull requests of our account, on branches of ours, that no mark proves."""
+        listed = self._site.client.each(f"/repos/{self._site.repository}/pulls", {"state": "open"})
+        mine = (one for one in listed if speaker(one).id == self._site.our_id())
+        ours = (one for one in mine if one["head"]["ref"].startswith(BRANCHES))
+        return tuple(
+            self._id(one["number"]) for one in ours if claims(one["body"] or "") and not self._own(one)
+        )
 
     def _push(self, push: Push) -> str:
         if not push.branch.startswith(BRANCHES):
@@ -145,7 +185,7 @@ class GitHubForge:
         return list(self._site.client.each(path, {"state": "all", "head": f"{owner}:{branch}"}))
 
     def _op(self, shape: Json) -> str:
-        """The operation that opened or edited it last, "" when it is not ours."""
+        """The operation that opened it, "" when it is not ours."""
         found = self._own(shape)
         return found.op if found else ""
 
@@ -154,16 +194,13 @@ class GitHubForge:
         return found.words if found else legible(shape["body"] or "")
 
     def _own(self, shape: Json) -> Signed | None:
-        # Opened, its mark was made for its branch; edited since, for its number.
-        places = (self._opened(shape["head"]["ref"]), self._place(self._id(shape["number"])))
-        return self._signed(shape, *places)
+        return self._signed(shape, self._opened(shape["head"]["ref"]))
 
-    def _signed(self, shape: Json, *places: str) -> Signed | None:
+    def _signed(self, shape: Json, place: str) -> Signed | None:
         """Return the words as we wrote them, None when they are not ours."""
         if speaker(shape).id != self._site.our_id():
             return None
-        found = (signed(self._site.marks, place, shape["body"] or "") for place in places)
-        return next((one for one in found if one), None)
+        return signed(self._site.marks, place, shape["body"] or "")
 
     def _is_ours(self, shape: Json) -> bool:
         return shape["head"]["ref"].startswith(BRANCHES) and bool(self._op(shape))
