@@ -22,7 +22,7 @@ TOKEN = "ghp_canary0123456789abcdefghijklmnopqr"
 @contextmanager
 def on_github(loop: Loop) -> Iterator[tuple[Server, Repository]]:
     """Serve a GitHub with the target's repository, and make a home that works for it."""
-    from tests.acceptance.conftest import FILES, VERIFY
+    from tests.acceptance.conftest import AGENTLOOP, FILES, VERIFY
 
     hub = Hub(loop.root / "hub")
     hub.token(BOT, TOKEN)
@@ -35,9 +35,7 @@ def on_github(loop: Loop) -> Iterator[tuple[Server, Repository]]:
     with serving(hub) as server:
         address = f"{server.site}/{PERSON}/calc"
         loop.run(
-            "python3",
-            "-m",
-            "agentloop",
+            *AGENTLOOP,
             "init",
             str(loop.home.root),
             "--target",

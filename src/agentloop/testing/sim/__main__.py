@@ -97,8 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     all_played: list[Played] = []
     broken_off = True
-    sys.stderr.write(f"plays seeds {first} to {last}; ^C tells what came of those played so far\n")
     with contextlib.suppress(KeyboardInterrupt):
+        sys.stderr.write(f"plays seeds {first} to {last}; ^C tells what came of those played so far\n")
         # Told at once, so that a long run may be watched; broken off with ^C, it tells of what it has played.
         for each in _all(range(first, last + 1), partial(play, weeks=asked.weeks, kinds=kinds), asked.jobs):
             all_played.append(each)
