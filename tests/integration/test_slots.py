@@ -379,6 +379,16 @@ def test_many_small_packs_of_a_mirror_become_few_and_no_object_is_lost(yard: Yar
     git(mirror, "fsck", "--connectivity-only", "--no-dangling")
 
 
+def test_what_a_killed_upkeep_had_begun_is_taken_away_though_nothing_is_lacking(yard: Yard) -> None:
+    """A power cut in the middle leaves a work tree that nobody finishes: that alone is reason enough."""
+    yard.head()
+    yard.upkeep()
+    (Slots(yard.home).begin("t") / "tree").mkdir()
+    assert yard.pool.is_due()
+    assert yard.upkeep() == 0
+    assert not yard.pool.is_due()
+
+
 def test_switched_off_there_are_none(yard: Yard) -> None:
     """`ready_trees = 0` takes away what there was."""
     yard.head()
