@@ -260,8 +260,8 @@ class Actor:
         op = self._operation("close", issue)
         closed = f.IssueClosed(issue=issue, by="loop")
         told = self._carry(now, *marks.of_issue(self.world, issue, closed))
-        self.perform(now, op, e.CloseIssue(issue=issue, body=body, carries=told))
-        self.record(now, decided, closed)
+        word = self.perform(now, op, e.CloseIssue(issue=issue, body=body, carries=told))
+        self.record(now, decided, replace(closed, word=word))
 
     def _say(self, now: datetime, issue: str, body: str, *own: f.Fact) -> e.Say:
         told = self._carry(now, *marks.of_issue(self.world, issue, *own))

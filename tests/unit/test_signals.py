@@ -346,3 +346,21 @@ def test_five_thousand_issues_are_looked_through_at_once() -> None:
     began = time.process_time()
     assert len(matters(scene.world, scene.observed)) == 5000
     assert time.process_time() - began < 5
+
+
+def test_a_list_that_does_not_show_our_last_word_yet_reopens_nothing() -> None:
+    """What we closed is open in a list that lags; once our word is there, it is a person who opened it."""
+    world = Told().issue().add(f.IssueClosed(issue="7", by="loop", word="c9")).world
+    stale = Observed(now=BEGAN, issues=(issue(),))
+    assert news(world, stale) == ()
+    opened = Observed(now=BEGAN, issues=(issue(comments=(said("**Done.**", "c9", ours=True),)),))
+    assert f.IssueReopened(issue="7") in news(world, opened)
+
+
+def test_an_issue_that_the_last_merge_closed_is_left_for_us_to_end() -> None:
+    """Not when other work is left for it: then a person has closed it."""
+    merged = pull(state="merged")
+    for tasks, expected in ((("7.1",), ()), (("7.1", "7.2"), (f.IssueClosed(issue="7", by="person"),))):
+        story = Told().issue().planned(*tasks).published("7.1.1")
+        observed = Observed(now=BEGAN, issues=(issue(state="closed"),), pulls=(merged,))
+        assert news(story.world, observed) == expected

@@ -109,10 +109,11 @@ class IssueParked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueClosed:
-    """The issue is closed: by the loop when all was merged, or by a person."""
+    """The issue is closed: by the loop when all was merged (`word` is its comment), or by a person."""
 
     issue: str
     by: Literal["loop", "person"]
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from agentloop.domain.issue import PRIORITIES, urgency
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
 from agentloop.domain.resets import waits_until
 from agentloop.domain.shares import in_all
-from agentloop.domain.states import Green, InReview, Queued, Returned, TaskView, own_verdict
+from agentloop.domain.states import Green, InReview, Queued, Returned, TaskView, over, own_verdict
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import Delivered, GateBroken, LimitedBy, Verdict
 from agentloop.domain.world import Closed, World
@@ -85,7 +85,11 @@ def fingerprint(world: World, observed: Observed) -> str:
     as we left them. So the same name comes before and after our own writes.
     """
     views = (world.issues.get(one.id) for one in observed.issues if one.state != "open")
-    closed = {one.id for one in views if one is not None and one.state == Closed(by="loop")}
+    closed = {
+        one.id
+        for one in views
+        if one is not None and isinstance(one.state, Closed) and one.state.by == "loop"
+    }
     seen = [
         f"issue {one.id} {one.state} {evidence_of(one)} {sorted(one.labels)}"
         for one in observed.issues
@@ -117,13 +121,13 @@ def news(world: World, observed: Observed) -> tuple[facts.Fact, ...]:
 
 
 def _closed_by_a_merge(world: World, observed: Observed, issue: Issue) -> bool:
-    """Return whether merging a pull request of ours has closed it: it is ours then to say the last word."""
-    pulls = [
-        observed.pull(view.pull)
-        for view in (world.tasks_of(issue.id) if issue.id in world.issues else ())
-        if isinstance(view.state, InReview)
-    ]
-    return issue.state == "closed" and any(pull is not None and pull.state == "merged" for pull in pulls)
+    """Return whether merging the last pull request of ours has closed it: the last word is ours then."""
+    if issue.state != "closed" or issue.id not in world.issues:
+        return False
+    left = [view for view in world.tasks_of(issue.id) if not over(view.state)]
+    pulls = [observed.pull(view.pull) for view in left if isinstance(view.state, InReview)]
+    merged = [pull for pull in pulls if pull is not None and pull.state == "merged"]
+    return bool(left) and len(merged) == len(left)
 
 
 def _issue_news(world: World, issue: Issue) -> list[facts.Fact]:
@@ -131,7 +135,7 @@ def _issue_news(world: World, issue: Issue) -> list[facts.Fact]:
     if issue.state == "closed":
         open_here = known is not None and not isinstance(known.state, Closed)
         return [facts.IssueClosed(issue=issue.id, by="person")] if open_here else []
-    if not issue.trusted:
+    if not issue.trusted or _shown_as_before(known, issue):
         return []
     found: list[facts.Fact] = []
     evidence = evidence_of(issue)
@@ -149,6 +153,14 @@ def _issue_news(world: World, issue: Issue) -> list[facts.Fact]:
     if known is not None and isinstance(known.state, Closed):
         found.append(facts.IssueReopened(issue=issue.id))
     return found
+
+
+def _shown_as_before(known: IssueView | None, issue: Issue) -> bool:
+    """Whether a list that lags shows an issue as it was before we closed it: our last word is missing."""
+    state = known.state if known else None
+    if not isinstance(state, Closed) or not state.word:
+        return False
+    return state.word not in [one.id for one in issue.comments]
 
 
 def job_news(world: World, seen: Seen) -> list[facts.Fact]:

@@ -83,9 +83,10 @@ class Stuck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
-    """Over."""
+    """Over. `word` is the loop's last comment on it, when the loop closed it ("" = not known)."""
 
     by: Literal["loop", "person"]
+    word: str = ""
 
 
 IssueState: TypeAlias = Fresh | Waiting | InWork | Settled | Stuck | Closed
@@ -437,7 +438,7 @@ def _decide_issue(world: World, issue: str, state: IssueState, entry: facts.Entr
 
 
 def _issue_closed(world: World, fact: facts.IssueClosed, entry: facts.Entry) -> None:
-    _place(world, replace(world.issues[fact.issue], state=Closed(by=fact.by), since=entry.at))
+    _place(world, replace(world.issues[fact.issue], state=Closed(by=fact.by, word=fact.word), since=entry.at))
     _forget_matters(world, fact.issue)
 
 

@@ -33,8 +33,9 @@ class Pool:
         self._settings = settings
 
     def is_due(self) -> bool:
-        """Return whether slots are to be made or taken away, begun ones too, or the trash is to be emptied."""
-        return bool(self.slots.trash() or self.strangers() or self.slots.unfinished()) or any(
+        """Return whether slots are to be made or taken away, begun or not, or the trash is to be emptied."""
+        left = self.slots.trash() or self.slots.unfinished() or self.strangers()
+        return bool(left) or any(
             self.is_lacking(target) or self.surplus(target) for target in self._settings.targets
         )
 

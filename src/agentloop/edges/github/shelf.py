@@ -25,6 +25,11 @@ create table comment (repository text, number integer, id integer, shape text,
                       primary key (repository, number, id)) without rowid;
 create table cursor (repository text, what text, at text, primary key (repository, what)) without rowid;
 """
+_NEWER_THREAD: Final = """
+insert into thread values (?, ?, ?, ?, ?) on conflict do update
+set state = excluded.state, updated = excluded.updated, shape = excluded.shape
+where excluded.updated >= updated
+"""
 
 
 class Shelf:
@@ -70,11 +75,11 @@ class Shelf:
         self._write("insert or replace into cursor values (?, ?, ?)", [(repository, what, at)])
 
     def put_threads(self, repository: str, shapes: list[Json]) -> None:
-        """Keep issues and pull requests as the API told them."""
+        """Keep issues and pull requests as the API told them; a list that lags takes nothing newer back."""
         rows = [
             (repository, one["number"], one["state"], one["updated_at"], json.dumps(one)) for one in shapes
         ]
-        self._write("insert or replace into thread values (?, ?, ?, ?, ?)", rows)
+        self._write(_NEWER_THREAD, rows)
 
     def threads(self, repository: str, numbers: frozenset[int]) -> Iterator[Json]:
         """Yield the open threads, and those of `numbers`, by number."""

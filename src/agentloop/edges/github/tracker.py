@@ -74,7 +74,8 @@ class GitHubTracker:
             case CloseIssue():
                 if made := self._said(number, op):
                     return made
-                self._site.writer.close(self._site.repository, number)
+                closed = self._site.writer.close(self._site.repository, number)
+                self._site.shelf.put_threads(self._site.repository, [closed])
                 return self._say(number, op, effect.body, effect.carries)
             case Label():
                 self._site.writer.label(self._site.repository, number, effect.add, effect.remove)
