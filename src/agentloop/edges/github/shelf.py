@@ -81,13 +81,13 @@ class Shelf:
         ]
         self._write(_NEWER_THREAD, rows)
 
-    def threads(self, repository: str, numbers: frozenset[int]) -> Iterator[Json]:
-        """Yield the open threads, and those of `numbers`, by number."""
+    def threads(self, repository: str, numbers: frozenset[int] | None = None) -> Iterator[Json]:
+        """Yield the open threads, and those of `numbers` (None: of any), by number."""
         rows = self._open().execute(
             "select number, state, shape from thread where repository = ? order by number", (repository,)
         )
         for number, state, shape in rows:
-            if state == "open" or number in numbers:
+            if numbers is None or state == "open" or number in numbers:
                 yield json.loads(shape)
 
     def forget(self, repository: str, number: int) -> None:

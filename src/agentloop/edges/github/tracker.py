@@ -74,9 +74,11 @@ class GitHubTracker:
             case CloseIssue():
                 if made := self._said(number, op):
                     return made
-                closed = self._site.writer.close(self._site.repository, number)
-                self._site.shelf.put_threads(self._site.repository, [closed])
-                return self._say(number, op, effect.body, effect.carries)
+                self._site.writer.close(self._site.repository, number)
+                made = self._say(number, op, effect.body, effect.carries)
+                if closed := self._fresh(number):  # a list that lags will not open it again for us
+                    self._site.shelf.put_threads(self._site.repository, [closed])
+                return made
             case Label():
                 self._site.writer.label(self._site.repository, number, effect.add, effect.remove)
                 return effect.issue
@@ -99,8 +101,8 @@ class GitHubTracker:
         shelf, repository = self._site.shelf, self._site.repository
         since = shelf.cursor(repository, "comments")
         if not since:
-            # The first look: of each open issue that has any, all of them.
-            for shape in list(shelf.threads(repository, frozenset())):
+            # The first look: of each thread that has any, all of them.
+            for shape in list(shelf.threads(repository)):
                 if shape["comments"]:
                     self._comments_of(shape["number"])
             shelf.move(repository, "comments", _word(self._site.now() - OVERLAP))

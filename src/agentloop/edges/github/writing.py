@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from agentloop.edges.github.client import refusal, wait_until
 from agentloop.errors import ConflictError, LimitedError, NotFoundError, TargetError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from github.GithubException import GithubException
     from github.Repository import Repository
 
-Json: TypeAlias = Any
 SECONDS: Final = 20
 _INVALID: Final = 422
 _LIMITING: Final = frozenset({403, 429})
@@ -62,12 +61,10 @@ class Writer:
         with self._writing(repository, f"the thread {number}") as repo:
             repo.get_issue(number).get_comment(comment).delete()
 
-    def close(self, repository: str, number: int) -> Json:
-        """Close an issue as completed, and return it as it is then."""
+    def close(self, repository: str, number: int) -> None:
+        """Close an issue as completed."""
         with self._writing(repository, f"the issue {number}") as repo:
-            issue = repo.get_issue(number)
-            issue.edit(state="closed", state_reason="completed")
-            return issue.raw_data
+            repo.get_issue(number).edit(state="closed", state_reason="completed")
 
     def label(self, repository: str, number: int, add: tuple[str, ...], remove: tuple[str, ...]) -> None:
         """Put labels on and take others off; one that is not on is off already."""
