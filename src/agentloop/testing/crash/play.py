@@ -400,6 +400,9 @@ def _left(arena: Arena, until: Step) -> Iterator[str]:
         arena.outlived()
     if until is LAST:
         yield from (f"still runs: {one}" for one in arena.outlived())
+        arena.agentloop(
+            "upkeep", "now", "--home", str(arena.home.root)
+        )  # what one that was killed had begun, the next takes away
         yield from (f"left: {one.relative_to(arena.world)}" for one in arena.home.slots.glob("*/.new-*"))
         for tree in (*arena.home.attempts.glob("*/tree"), *arena.home.gates.glob("*/tree")):
             yield f"left: {tree.relative_to(arena.world)}"
