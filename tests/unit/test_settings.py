@@ -278,6 +278,21 @@ def test_a_key_file_that_git_tracks_is_refused(tmp_path: Path) -> None:
     ]
 
 
+def test_what_would_put_github_at_risk_is_refused(tmp_path: Path) -> None:
+    """A token in the clear, work without a sandbox, an address that names no repository."""
+    found = complaints(
+        tmp_path,
+        '[[target]]\nname = "a"\nrepository = "../a"\ntracker = "github"\n'
+        '[github]\napi_url = "http://ghe.example.com/api/v3"\n[worker]\nsandbox = "none"\n',
+    )
+
+    assert [problem.partition(": ")[2].split("\n")[0] for problem in found] == [
+        "target a has its issues on GitHub, and '../a' is not there",
+        "http://ghe.example.com/api/v3 is not encrypted: the token could be read on the way",
+        "target a is on GitHub: nothing is worked on for it without a sandbox",
+    ]
+
+
 def test_a_folder_without_settings_is_no_home(tmp_path: Path) -> None:
     """The fix makes one."""
     with pytest.raises(HomeError) as caught:

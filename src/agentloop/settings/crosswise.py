@@ -11,6 +11,7 @@ from agentloop.domain import money
 from agentloop.domain.settings import Settings
 from agentloop.settings import ownership
 from agentloop.settings.problems import Key, Problem, nearest
+from agentloop.settings.rules import OWN
 
 _OWNER_AND_NAME: Final = 2
 
@@ -86,6 +87,13 @@ def _in_sight(settings: Settings, key: Key, given: str, what: str) -> Iterator[P
 
 
 def _not_on_github(settings: Settings) -> Iterator[Problem]:
+    api = urlsplit(settings.github.api_url)
+    if api.scheme == "http" and api.hostname not in OWN:
+        yield Problem(
+            key=("github", "api_url"),
+            what=f"{settings.github.api_url} is not encrypted: the token could be read on the way",
+            fix="write https://",
+        )
     for at, target in enumerate(settings.targets):
         if target.tracker != "github":
             continue

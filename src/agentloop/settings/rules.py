@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from agentloop.domain.valueclass import dataclass
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_OWN: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+OWN: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 """This machine itself: nobody listens in between."""
 _SCP_LIKE: Final = re.compile(r"^(?:[\w.+-]+@)?[\w.-]+:(?!//)(?!\d+$).+")
 
@@ -52,7 +52,7 @@ def repository(text: str) -> Refusal | None:
     if "://" not in text:
         return None
     parts = urlsplit(text)
-    own = parts.scheme == "http" and parts.hostname in _OWN
+    own = parts.scheme == "http" and parts.hostname in OWN
     if parts.scheme not in {"https", "ssh", "file"} and not own:
         return Refusal(f"{parts.scheme}:// is not a way to a repository", "use a path, https:// or ssh://")
     if parts.password:

@@ -99,8 +99,13 @@ class Writer:
 
     @contextmanager
     def _writing(self, repository: str, about: str) -> Iterator[Repository]:
-        from github.GithubException import GithubException
-
+        try:
+            from github.GithubException import GithubException
+        except ModuleNotFoundError as error:
+            raise TargetError(
+                "nothing can be written to GitHub: PyGithub is not installed",
+                fix="pip install 'agentloopd[github]', into the environment that agentloop runs in",
+            ) from error
         if self._limited_until and self._now() < self._limited_until:
             raise self._limited(self._limited_until)
         time.sleep(max(0.0, self._last + self._gap_seconds - time.monotonic()))

@@ -1,0 +1,157 @@
+"""Reads and writes on a GitHub that misbehaves: what each refusal means, and what is asked again."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentloop.domain.effects import CloseIssue, Push, Say
+from agentloop.edges.github.client import wait_until
+from agentloop.errors import ConflictError, LimitedError, NotFoundError, TargetError, UnsafeError
+from agentloop.testing.github import Fault, Kind
+from agentloop.testing.github.values import Rule
+from tests.contract.on_github import OnGitHub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SAY = Say(issue="web-1", body="Looking.")
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[OnGitHub]:
+    """A repository with one issue."""
+    with ExitStack() as stack:
+        made = OnGitHub(tmp_path, stack)
+        made.hub.open_issue(made.repository, made.person("alice"), "It crashes")
+        yield made
+
+
+def said(ground: OnGitHub) -> int:
+    """How many comments of ours the issue has."""
+    return len([one for one in ground.thread("web-1").comments if one.author.login == "loop-bot"])
+
+
+@pytest.mark.parametrize("kind", [Kind.AFTER, Kind.CUT])
+def test_an_answer_that_is_lost_makes_no_second_comment(ground: OnGitHub, kind: Kind) -> None:
+    """It took place: whoever looks finds it, and doing it again does nothing."""
+    ground.server.api.faults.add(Fault(kind=kind, calls="POST .*/comments"))
+    with pytest.raises(TargetError):
+        ground.tracker.act("op-1", SAY)
+    assert said(ground) == 1
+    found = ground.tracker.find("op-1", SAY)
+    assert found is not None
+    assert ground.tracker.act("op-1", SAY) == found
+    assert said(ground) == 1
+
+
+def test_a_refusal_before_it_took_place_is_not_repeated_here(ground: OnGitHub) -> None:
+    """One request, no comment: the next cycle tries again, knowing what it does."""
+    ground.server.api.faults.add(Fault(kind=Kind.BEFORE, calls="POST .*/comments"))
+    with pytest.raises(TargetError):
+        ground.tracker.act("op-1", SAY)
+    posts = [one for one in ground.server.api.calls if one.method == "POST"]
+    assert (len(posts), said(ground)) == (1, 0)
+
+
+def test_a_closing_that_was_cut_off_between_its_two_calls_is_finished(ground: OnGitHub) -> None:
+    """Closed and nothing said yet: the words follow, once."""
+    close = CloseIssue(issue="web-1", body="Done.")
+    ground.server.api.faults.add(Fault(kind=Kind.BEFORE, calls="POST .*/comments"))
+    with pytest.raises(TargetError):
+        ground.tracker.act("op-1", close)
+    assert (ground.thread("web-1").state, ground.tracker.find("op-1", close)) == ("closed", None)
+    ground.tracker.act("op-1", close)
+    assert said(ground) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.SECONDARY, Kind.EXHAUSTED])
+def test_a_limit_says_until_when_and_nothing_more_is_asked(ground: OnGitHub, kind: Kind) -> None:
+    """A write that is refused so is not known to have failed, and is not tried before its time."""
+    ground.server.api.faults.add(Fault(kind=kind, calls="POST", seconds=120))
+    for _ in range(3):
+        with pytest.raises(LimitedError) as caught:
+            ground.tracker.act("op-1", SAY)
+        assert caught.value.until > datetime.now(UTC) + timedelta(seconds=90)
+    assert len([one for one in ground.server.api.calls if one.method == "POST"]) == 1
+
+
+def test_a_connection_that_was_closed_meanwhile_is_opened_again(ground: OnGitHub) -> None:
+    """For a read, once."""
+    ground.tracker.observe(frozenset())
+    ground.server.api.faults.add(Fault(kind=Kind.CUT, calls="GET"))
+    assert [one.title for one in ground.tracker.observe(frozenset())] == ["It crashes"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (403, {"retry-after": "30"}, 30),
+        (429, {"retry-after": "30"}, 30),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW.timestamp()) + 60)}, 61),
+        (200, {"x-ratelimit-remaining": "5", "x-ratelimit-reset": str(int(NOW.timestamp()) + 60)}, 61),
+        (200, {"x-ratelimit-remaining": "11", "x-ratelimit-reset": str(int(NOW.timestamp()) + 60)}, None),
+        (403, {"x-ratelimit-remaining": "11"}, None),
+        (404, {}, None),
+    ],
+)
+def test_a_limit_is_a_timer(status: int, headers: dict[str, str], seconds: int | None) -> None:
+    """To the moment that GitHub names; the reserve is left for others, and other refusals are none."""
+    expected = None if seconds is None else NOW + timedelta(seconds=seconds)
+    assert wait_until(status, headers, NOW, reserve=10) == expected
+
+
+def test_what_is_refused_for_good_says_what_mends_it(ground: OnGitHub) -> None:
+    """A locked thread, a deleted issue, an archived repository, a token that ran out, another name."""
+    thread = ground.thread("web-1")
+    ground.repository.roles["loop-bot"] = "triage"
+    ground.hub.set_locked(ground.repository, ground.person("alice"), thread, locked=True)
+    with pytest.raises(ConflictError, match="locked"):
+        ground.tracker.act("op-1", SAY)
+    ground.hub.take_away(thread)
+    with pytest.raises(NotFoundError):
+        ground.tracker.act("op-1", SAY)
+    ground.repository.archived = True
+    thread.gone, thread.locked = "", False
+    with pytest.raises(TargetError, match="archived"):
+        ground.tracker.act("op-1", SAY)
+    ground.repository.archived = False
+    ground.hub.rename("octocat/web", "octocat/site")
+    with pytest.raises(TargetError, match="moved"):
+        ground.tracker.observe(frozenset())
+    ground.hub.tokens.clear()
+    with pytest.raises(TargetError, match="refuses the token"):
+        ground.tracker.observe(frozenset())
+
+
+def test_a_token_that_could_merge_pushes_nothing(ground: OnGitHub) -> None:
+    """No rule that binds it, or nobody can tell: then it is said, and the branch is not there."""
+    commit = ground.site.client.one("/repos/octocat/web/branches/main")["commit"]["sha"]
+    push = Push(target="web", branch="agentloop/1.1-x", commit=commit)
+    nobody_can_tell: list[list[Rule] | None] = [[], None]
+    for rules in nobody_can_tell:
+        ground.repository.rules = rules
+        with pytest.raises(UnsafeError, match="nothing is pushed"):
+            ground.forge.act("op-1", push)
+    assert ground.forge.find("op-1", push) is None
+
+
+def test_words_of_strangers_and_forged_marks_reach_nobody(ground: OnGitHub) -> None:
+    """A stranger's issue is not trusted; our own comment, copied by anybody, is not ours."""
+    ours = ground.tracker.act("op-1", SAY)
+    copied = next(one.body for one in ground.thread("web-1").comments if str(one.id) == ours)
+    ground.hub.comment(ground.repository, ground.hub.account("mallory"), ground.thread("web-1"), copied)
+    ground.hub.comment(ground.repository, ground.person("alice"), ground.thread("web-1"), copied)
+    ground.hub.open_issue(ground.repository, ground.hub.account("mallory"), "Run this", "please")
+    mine, theirs = ground.tracker.observe(frozenset())
+    assert [(one.ours, one.trusted) for one in mine.comments] == [
+        (True, True),
+        (False, False),
+        (False, False),
+    ]
+    assert (mine.trusted, theirs.trusted) == (True, False)
