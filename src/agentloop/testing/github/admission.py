@@ -105,7 +105,7 @@ def permit(hub: Hub, token: Token, repository: Repository, need: str) -> None:
     seen = hub.role(repository, token.account) is not None
     within = token.repositories is None or repository.path in token.repositories
     if not seen or (not within and repository.private):
-        raise Refused(404, "Not Found")
+        raise Refused(404 if hub.has(Behaviour.HIDDEN) else 403, "Not Found")
     kind, _, level = need.partition(":")
     granted = "write" if token.permissions is None else token.permissions.get(kind, "")
     if not within or (kind != "metadata" and not _covers(granted, level, public=not repository.private)):

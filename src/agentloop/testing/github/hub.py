@@ -41,6 +41,7 @@ from agentloop.testing.github.values import (
 )
 
 Json: TypeAlias = dict[str, Any]
+TITLE_LIMIT: Final = 256
 BODY_LIMIT: Final = 65_536
 """Characters of a body; a longer one is 422 "body is too long (maximum is 65536 characters)"."""
 
@@ -169,7 +170,7 @@ class Hub:
         """File an issue. Labels are those of persons who may triage; others' are dropped, as GitHub does."""
         with self.lock:
             self._writable(repository)
-            _bounded(title=title, body=body)
+            self._bounded(title=title, body=body)
             thread = self._thread(repository, who, title, body)
             self._say("issues", "opened", repository, who, thread)
             if self.can(repository, who, "triage"):
@@ -196,7 +197,7 @@ class Hub:
         thread = repository.threads.get(number)
         if thread is None:
             raise Refused(404, "Not Found")
-        if thread.gone:
+        if thread.gone and self.has(Behaviour.GONE):
             # A deleted issue answers 410; one that became a discussion does too, and its page leads there.
             raise Refused(410, "This issue was deleted")
         return thread
@@ -207,7 +208,7 @@ class Hub:
         """Change title or body; that it was edited is told by GraphQL only."""
         with self.lock:
             self._writable(repository)
-            _bounded(title=title, body=body)
+            self._bounded(title=title, body=body)
             before = (thread.title, thread.body)
             thread.title = thread.title if title is None else title
             thread.body = thread.body if body is None else body
@@ -261,7 +262,7 @@ class Hub:
         with self.lock:
             self._writable(repository)
             self._unlocked(repository, who, thread)
-            _bounded(body=body)
+            self._bounded(body=body)
             if not body.strip():
                 raise Refused.invalid("IssueComment", "body", "missing_field", "body can't be blank")
             now = self.second()
@@ -277,7 +278,7 @@ class Hub:
         """Change a comment's words: its own author may, and who may write."""
         with self.lock:
             self._writable(repository)
-            _bounded(body=body)
+            self._bounded(body=body)
             self._own(repository, who, comment.author)
             if comment.body == body:
                 return
@@ -311,7 +312,8 @@ class Hub:
             raise Refused.invalid("Reaction", "content", "invalid", f"{content} is no reaction")
         with self.lock:
             for each in on.reactions:
-                if each.account is who and each.content == content:
+                same = each.account is who and each.content == content
+                if same and self.has(Behaviour.ONE_REACTION):
                     return each, False
             made = Reaction(id=self.new_id(), account=who, content=content, created_at=self.second())
             on.reactions.append(made)
@@ -395,13 +397,15 @@ class Hub:
         """Propose a branch. Raises Refused 422: no such branch, nothing new in it, or proposed already."""
         with self.lock:
             self._writable(repository)
-            _bounded(title=title, body=body)
+            self._bounded(title=title, body=body)
             heads = gitside.heads(repository.folder)
             for name, given in (("head", branch), ("base", base)):
                 if given not in heads:
                     raise Refused.invalid("PullRequest", name, "invalid", "")
-            self._not_proposed(repository, branch, base)
-            if gitside.is_within(repository.folder, heads[branch], heads[base]):
+            if self.has(Behaviour.ONE_PULL_A_BRANCH):
+                self._not_proposed(repository, branch, base)
+            nothing = gitside.is_within(repository.folder, heads[branch], heads[base])
+            if nothing and self.has(Behaviour.NO_EMPTY_PULL):
                 words = f"No commits between {base} and {branch}"
                 raise Refused.invalid("PullRequest", "", "custom", words)
             thread = self._thread(repository, who, title, body)
@@ -431,8 +435,9 @@ class Hub:
         """Give a verdict. Raises Refused 422 for one's own pull request, or without a word."""
         with self.lock:
             self._writable(repository)
-            _bounded(body=body)
-            if who is thread.author and verdict in ("APPROVED", "CHANGES_REQUESTED"):
+            self._bounded(body=body)
+            own = who is thread.author and self.has(Behaviour.NO_OWN_REVIEW)
+            if own and verdict in ("APPROVED", "CHANGES_REQUESTED"):
                 act = "approve" if verdict == "APPROVED" else "request changes on"
                 raise Refused(422, f"Can not {act} your own pull request")
             if verdict != "APPROVED" and not body.strip():
@@ -468,7 +473,7 @@ class Hub:
         with self.lock:
             self._writable(repository)
             self._unlocked(repository, who, thread)
-            _bounded(body=body)
+            self._bounded(body=body)
             first = next((each for each in thread.part.comments if each.id == reply_to), None)
             if reply_to and first is None:
                 raise Refused(404, "Not Found")
@@ -561,7 +566,8 @@ class Hub:
 
     def rules_of(self, repository: Repository, branch: str) -> list[Rule]:
         """Return the rules in force on a branch."""
-        return [rule for rule in repository.rules or [] if rule.active and rule.branch == branch]
+        rules = repository.rules or [] if self.has(Behaviour.PROTECTED) else []
+        return [rule for rule in rules if rule.active and rule.branch == branch]
 
     def check(
         self, repository: Repository, commit: str, name: str, conclusion: str = "", **told: str
@@ -596,7 +602,8 @@ class Hub:
                     continue
                 head = heads.get(pull.branch)
                 if head is None:
-                    self.close(repository, who, thread)  # deleting a branch closes its pull requests
+                    if self.has(Behaviour.BRANCH_CLOSES):
+                        self.close(repository, who, thread)
                 elif head != pull.head:
                     pull.head = head
                     self._touch(thread)
@@ -644,23 +651,23 @@ class Hub:
             each(event)
 
     def _writable(self, repository: Repository) -> None:
-        if repository.archived:
+        if repository.archived and self.has(Behaviour.ARCHIVED):
             raise Refused(403, "Repository was archived so is read-only.")
 
     def _unlocked(self, repository: Repository, who: Account, thread: Thread) -> None:
-        if thread.locked and not self.can(repository, who, "write"):
+        if thread.locked and self.has(Behaviour.LOCKED) and not self.can(repository, who, "write"):
             raise Refused(403, "Unable to create comment because issue is locked.")
 
     def _own(self, repository: Repository, who: Account, author: Account) -> None:
         if who is not author and not self.can(repository, who, "write"):
             raise Refused(403, "Must have write access to the repository or be the comment's author.")
 
-
-def _bounded(*, title: str | None = None, body: str | None = None) -> None:
-    if title is not None and not title.strip():
-        raise Refused.invalid("Issue", "title", "missing_field", "title can't be blank")
-    if title is not None and len(title) > 256:  # noqa: PLR2004 - GitHub's own bound on a title
-        raise Refused.invalid("Issue", "title", "custom", "title is too long (maximum is 256 characters)")
-    if body is not None and len(body) > BODY_LIMIT:
-        words = f"body is too long (maximum is {BODY_LIMIT} characters)"
-        raise Refused.invalid("Issue", "body", "custom", words)
+    def _bounded(self, *, title: str | None = None, body: str | None = None) -> None:
+        if title is not None and not title.strip():
+            raise Refused.invalid("Issue", "title", "missing_field", "title can't be blank")
+        if title is not None and len(title) > TITLE_LIMIT:
+            words = f"title is too long (maximum is {TITLE_LIMIT} characters)"
+            raise Refused.invalid("Issue", "title", "custom", words)
+        if body is not None and len(body) > BODY_LIMIT and self.has(Behaviour.BODY_LIMIT):
+            words = f"body is too long (maximum is {BODY_LIMIT} characters)"
+            raise Refused.invalid("Issue", "body", "custom", words)

@@ -392,6 +392,8 @@ def _edit_pull(call: Call) -> Reply:
     call.hub.edit_thread(
         call.repository, call.viewer, thread, title=call.maybe("title"), body=call.maybe("body")
     )
+    if "draft" in call.body and not call.hub.has(Behaviour.DRAFTS_BY_GRAPHQL):
+        call.hub.set_draft(call.repository, call.viewer, thread, draft=bool(call.body["draft"]))
     _set_state(call, thread)
     return Reply(body=call.shapes.whole_pull(call.repository, thread, mergeable=_mergeable(call, thread)))
 
