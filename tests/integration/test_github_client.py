@@ -11,6 +11,7 @@ import pytest
 from agentloop.domain.effects import CloseIssue, Push, Say
 from agentloop.edges.github.client import wait_until
 from agentloop.errors import ConflictError, LimitedError, NotFoundError, TargetError, UnsafeError
+from agentloop.testing import gitrepo
 from agentloop.testing.github import Fault, Kind
 from agentloop.testing.github.values import Rule
 from tests.contract.on_github import OnGitHub
@@ -131,7 +132,7 @@ def test_what_is_refused_for_good_says_what_mends_it(ground: OnGitHub) -> None:
 
 def test_a_token_that_could_merge_pushes_nothing(ground: OnGitHub) -> None:
     """No rule that binds it, or nobody can tell: then it is said, and the branch is not there."""
-    commit = ground.site.client.one("/repos/octocat/web/branches/main")["commit"]["sha"]
+    commit = gitrepo.head(ground.repository.folder, "main")
     push = Push(target="web", branch="agentloop/1.1-x", commit=commit)
     nobody_can_tell: list[list[Rule] | None] = [[], None]
     for rules in nobody_can_tell:

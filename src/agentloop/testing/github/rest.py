@@ -525,44 +525,12 @@ def _check_runs(call: Call) -> Reply:
     return Reply(body={"total_count": len(shapes), "check_runs": shapes}, pages=True, key="check_runs")
 
 
-def _status(call: Call) -> Reply:
-    commit = _commit_of(call)
-    url = f"{call.shapes.repository(call.repository)['url']}/commits/{commit}"
-    return Reply(
-        body={
-            "state": "pending",
-            "statuses": [],
-            "sha": commit,
-            "total_count": 0,
-            "repository": call.shapes.repository(call.repository),
-            "commit_url": url,
-            "url": f"{url}/status",
-        }
-    )
-
-
 def _job_log(call: Call) -> Reply:
     wanted = int(call.names["id"])
     found = next((each for each in call.repository.checks if each.id == wanted), None)
     if found is None or not found.log:
         raise Refused(404, "Not Found")
     return Reply(body=found.log)
-
-
-def _branch(call: Call) -> Reply:
-    name = call.names["ref"]
-    heads = gitside.heads(call.repository.folder)
-    if name not in heads:
-        raise Refused(404, "Branch not found")
-    url = f"{call.shapes.repository(call.repository)['url']}/branches/{name}"
-    return Reply(
-        body={
-            "name": name,
-            "commit": {"sha": heads[name], "url": f"{url}/commit"},
-            "protected": bool(call.hub.rules_of(call.repository, name)),
-            "protection_url": f"{url}/protection",
-        }
-    )
 
 
 def _ref(call: Call) -> Reply:
@@ -634,10 +602,6 @@ def _has_rules(call: Call) -> None:
         raise Refused(403, "Upgrade to GitHub Pro or make this repository public to enable this feature.")
 
 
-def _protection(_: Call) -> Reply:
-    raise Refused(404, "Branch not protected")  # rulesets are modelled, the older kind is not
-
-
 def _repository(call: Call) -> Reply:
     return Reply(body=call.shapes.repository(call.repository, call.viewer))
 
@@ -685,12 +649,9 @@ ROUTES: Final = tuple(
         ("POST", "/pulls/{number}/comments/{id}/replies", "pull_requests:write", _reply),
         ("POST", "/pulls/{number}/requested_reviewers", "pull_requests:write", _ask_review),
         ("GET", "/commits/{ref}/check-runs", "checks:read", _check_runs),
-        ("GET", "/commits/{ref}/status", "statuses:read", _status),
         ("GET", "/actions/jobs/{id}/logs", "actions:read", _job_log),
         ("GET", "/rules/branches/{ref}", "metadata:read", _rules_for_branch),
         ("GET", "/rulesets/{id}", "metadata:read", _ruleset),
-        ("GET", "/branches/{ref}/protection", "administration:read", _protection),
-        ("GET", "/branches/{ref}", "contents:read", _branch),
         ("GET", "/git/ref/{ref}", "contents:read", _ref),
         ("DELETE", "/git/refs/{ref}", "contents:write", _delete_ref),
     )

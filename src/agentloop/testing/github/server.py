@@ -141,7 +141,7 @@ class Api:
         if asked.path in ("/graphql", "/api/graphql"):
             return self._graph(asked, token)
         if asked.path == "/user":
-            return _json(200, self.shapes.account(token.account))
+            return _json(200, self.shapes.whole_account(token.account))
         if asked.path == "/rate_limit":
             return self._limits(token)
         for route in ROUTES:

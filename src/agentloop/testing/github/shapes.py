@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from agentloop.testing.github import gitside
 from agentloop.testing.github.hub import Hub
@@ -36,6 +36,40 @@ def when(at: datetime | None) -> str | None:
 def node_id(kind: str, number: int) -> str:
     """Return the name that GraphQL knows a thing by."""
     return base64.b64encode(f"{kind}:{number}".encode()).decode()
+
+
+_REPOSITORY_LINKS: Final = {
+    "archive": "{archive_format}{/ref}",
+    "assignees": "assignees{/user}",
+    "blobs": "git/blobs{/sha}",
+    "branches": "branches{/branch}",
+    "collaborators": "collaborators{/collaborator}",
+    "comments": "comments{/number}",
+    "commits": "commits{/sha}",
+    "compare": "compare/{base}...{head}",
+    "contents": "contents/{+path}",
+    "git_commits": "git/commits{/sha}",
+    "git_refs": "git/refs{/sha}",
+    "git_tags": "git/tags{/sha}",
+    "issue_comment": "issues/comments{/number}",
+    "issue_events": "issues/events{/number}",
+    "issues": "issues{/number}",
+    "keys": "keys{/key_id}",
+    "labels": "labels{/name}",
+    "milestones": "milestones{/number}",
+    "notifications": "notifications{?since,all,participating}",
+    "pulls": "pulls{/number}",
+    "releases": "releases{/id}",
+    "statuses": "statuses/{sha}",
+    "trees": "git/trees{/sha}",
+    **{name: name for name in ("contributors", "deployments", "downloads", "events", "forks", "hooks")},
+    **{name: name for name in ("languages", "merges", "stargazers", "subscribers", "subscription")},
+    **{name: name for name in ("tags", "teams")},
+}
+_COUNTS: Final = (
+    *("forks", "forks_count", "open_issues", "open_issues_count", "size", "stargazers_count"),
+    *("watchers", "watchers_count", "network_count", "subscribers_count"),
+)
 
 
 class Shapes:
@@ -69,6 +103,13 @@ class Shapes:
             "type": account.kind,
             "site_admin": False,
         }
+
+    def whole_account(self, account: Account) -> Json:
+        """Return a user as they are told alone."""
+        words = ("name", "company", "location", "email", "hireable", "bio")
+        counts = ("public_repos", "public_gists", "followers", "following")
+        times = dict.fromkeys(("created_at", "updated_at"), when(self._hub.second()))
+        return self.account(account) | dict.fromkeys(words) | dict.fromkeys(counts, 0) | times | {"blog": ""}
 
     def label(self, repository: Repository, label: Label) -> Json:
         """Return a label."""
@@ -351,7 +392,14 @@ class Shapes:
             "default_branch": repository.branch,
             "archived": repository.archived,
             "disabled": False,
-            "has_issues": True,
+            **{f"{name}_url": f"{url}/{link}" for name, link in _REPOSITORY_LINKS.items()},
+            **dict.fromkeys(_COUNTS, 0),
+            **dict.fromkeys(
+                ("has_issues", "has_projects", "has_wiki", "has_pages", "has_discussions", "has_downloads"),
+                True,
+            ),
+            **dict.fromkeys(("homepage", "language", "mirror_url", "license")),
+            **dict.fromkeys(("created_at", "updated_at", "pushed_at"), when(self._hub.second())),
         }
         if viewer:
             names = {
