@@ -20,7 +20,7 @@ from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.edges import files, records
 from agentloop.edges.git import Git, GitError
-from agentloop.edges.origin import Origin, is_within, merge_commit, merging, origin_of
+from agentloop.edges.origin import BRANCHES, Origin, is_within, merge_commit, merging, origin_of
 from agentloop.edges.recordfolder import Entry, Marks, RecordFolder, appended, refuse_long
 from agentloop.edges.tracker import OURS, cut_words
 from agentloop.errors import BusyError, ConflictError, NotFoundError, TargetError, UnsafeError
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from agentloop.home import Home
 
 _PAIR: Final = 2
-BRANCHES: Final = "agentloop/"
-"""Only branches below this are ever written by the port: it cannot push into anybody's own."""
-
 Wanted: TypeAlias = Literal["open", "closed", "all"]
 Verdict: TypeAlias = Literal["approved", "changes_requested", "commented"]
 

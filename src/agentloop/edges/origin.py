@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 RECEIVE_PACK: Final = "--receive-pack=git -c 'safe.directory=*' -c core.fsync=all receive-pack"
 """For a push into a local path: git clears our settings for that side, the durable ones too."""
 
+BRANCHES: Final = "agentloop/"
+"""Only branches below this are ours."""
+
 FETCH_SECONDS: Final = 600
 
 _PASSING: Final = re.compile(
@@ -109,9 +112,27 @@ class Origin:
                 timeout_seconds=FETCH_SECONDS,
             )  # fmt: skip
         except GitError as error:
+            if self._freed(branch):
+                self.push(repository, branch, commit, expected=expected)
+                return
             now = self.heads([branch]).get(branch, "")
             if now != commit:
                 raise self._refusal(error, branch, now, expected) from error
+
+    def _freed(self, branch: str) -> bool:
+        """Take away the lock that a killed push of ours left on a branch of ours; True when there was one.
+
+        Nobody else writes those branches, and a git that still works there would be seen.
+        """
+        from agentloop.edges.homegit import git_runs_in
+
+        if self.local is None or not branch.startswith(BRANCHES):
+            return False
+        lock = self.common_folder() / "refs" / "heads" / f"{branch}.lock"
+        if not lock.exists() or git_runs_in(self.local):
+            return False
+        lock.unlink(missing_ok=True)
+        return True
 
     def _refusal(self, error: GitError, branch: str, now: str, expected: str) -> ConflictError | TargetError:
         if now != expected:

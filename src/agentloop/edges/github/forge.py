@@ -13,10 +13,10 @@ from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, Review, number_of
 from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.outgoing import fit_to_post
-from agentloop.edges.forge import BRANCHES
 from agentloop.edges.git import Git
 from agentloop.edges.github.marks import Signed, claims, sign, signed
 from agentloop.edges.github.shapes import moment, speaker
+from agentloop.edges.origin import BRANCHES
 from agentloop.edges.tracker import cut_words
 from agentloop.errors import ConflictError, NotFoundError, UnsafeError
 
