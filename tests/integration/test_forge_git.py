@@ -458,17 +458,17 @@ def test_a_push_that_failed_for_the_machines_sake_is_no_refusal(bare: Place) -> 
 
 
 def test_a_lock_that_a_killed_push_left_on_our_branch_goes(checked_out: Place) -> None:
-    """Nobody else pushes there; on a branch of a person's it stays, and git says so."""
-    shared = checked_out.origin / ".git" / "refs" / "heads"
-    ours = shared / f"{BRANCH}.lock"
-    ours.parent.mkdir(parents=True, exist_ok=True)
-    ours.touch()
+    """Nobody else pushes there; while a git works in the origin, it is left to it."""
+    lock = checked_out.origin / ".git" / "refs" / "heads" / f"{BRANCH}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    words = ["git", "-C", str(checked_out.origin), "cat-file", "--batch"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as working:
+        with pytest.raises(TargetError):
+            checked_out.open({"app.py": "one\n"})
+        working.communicate()
     checked_out.open({"app.py": "one\n"})
-    assert (ours.exists(), checked_out.head(BRANCH) != "") == (False, True)
-    (shared / "main.lock").touch()
-    with pytest.raises(ConflictError, match=r"main\.lock"):
-        checked_out.forge.merge("1", squash=False, author="alice")
-    assert (shared / "main.lock").exists()
+    assert (lock.exists(), checked_out.head(BRANCH) != "") == (False, True)
 
 
 def test_our_branch_that_somebody_checked_out_is_not_pushed_over(checked_out: Place) -> None:
