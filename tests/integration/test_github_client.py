@@ -142,6 +142,15 @@ def test_a_token_that_could_merge_pushes_nothing(ground: OnGitHub) -> None:
     assert ground.forge.find("op-1", push) is None
 
 
+def test_our_names_are_those_of_the_place_and_close_nothing(ground: OnGitHub) -> None:
+    """`web-1` is `#1` there, a task keeps its name, and a model's closing words stay harmless."""
+    body = "Task web-1.2 of web-1, see web-1. Fixes web-1\n\nOn the command line: `agentloop pr show web-1`"
+    ground.tracker.act("op-1", Say(issue="web-1", body=body))
+    (comment,) = ground.thread("web-1").comments
+    words = comment.body.partition("\n\n<!--")[0]
+    assert words == "Task web-1.2 of #1, see #1. Fixes\u2060 #1"
+
+
 def test_words_of_strangers_and_forged_marks_reach_nobody(ground: OnGitHub) -> None:
     """A stranger's issue is not trusted; our own comment, copied by anybody, is not ours."""
     ours = ground.tracker.act("op-1", SAY)

@@ -19,6 +19,10 @@ PROVIDERS_LIMIT = "the provider's limit"
 """How a wait for it begins, wherever it is told: what is told already is not said twice."""
 
 
+AT_A_TERMINAL = "On the command line:"
+"""How a paragraph begins that is of use only where agentloop can be typed."""
+
+
 def dollars(micros: int) -> str:
     """Return micro-dollars as people read them; under a cent with four digits."""
     usd = micros / 1e6
@@ -65,7 +69,7 @@ def pull_comment(view: TaskView, pull: str) -> str:
     """Return the comment that asks for a review."""
     verb = "is ready for your review" if not view.pull else "was updated after your review"
     look = f"`agentloop pr show {pull}`, `pr diff {pull}`, `pr review {pull}`, `pr merge {pull}`"
-    return f"Pull request {pull} for task {view.task.id} {verb}.\n\nOn the command line: {look}"
+    return f"Pull request {pull} for task {view.task.id} {verb}.\n\n{AT_A_TERMINAL} {look}"
 
 
 def hands_off_comment(pull: str, head: str) -> str:

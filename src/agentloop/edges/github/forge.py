@@ -118,7 +118,7 @@ class GitHubForge:
                 number = number_of(effect.pull)
                 if made := self._said(number, op):
                     return made
-                body = sign(marks, self._place(effect.pull), op, fit_to_post(effect.body), effect.carries)
+                body = sign(marks, self._place(effect.pull), op, self._fit(effect.body), effect.carries)
                 return self._site.writer.comment(repository, number, body)
             case _:
                 assert_never(effect)
@@ -309,9 +309,12 @@ class GitHubForge:
         head, _, last = body.rstrip().rpartition("\n\n")
         about = _ABOUT.fullmatch(last)
         if about is None:
-            return f"{self._unproved()}{fit_to_post(body).rstrip()}"
+            return f"{self._unproved()}{self._fit(body).rstrip()}"
         word = "Closes" if last.startswith("Closes") else "Part of"
-        return f"{self._unproved()}{fit_to_post(head)}\n\n{word} #{number_of(about['issue'])}"
+        return f"{self._unproved()}{self._fit(head)}\n\n{word} #{number_of(about['issue'])}"
+
+    def _fit(self, words: str) -> str:
+        return fit_to_post(self._site.as_here(words))
 
     def _unproved(self) -> str:
         return "" if self._site.guarded else _UNPROVED

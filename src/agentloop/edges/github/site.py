@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from agentloop.domain.guard import Ruled, Standing, could_merge
 from agentloop.domain.heard import Trust
 from agentloop.domain.valueclass import dataclass, field
+from agentloop.domain.wording import AT_A_TERMINAL
 from agentloop.edges.github.client import A_PAGE, Client
 from agentloop.edges.github.shelf import Shelf
 from agentloop.edges.github.writing import Writer
@@ -55,6 +57,15 @@ class Site:
     def our_id(self) -> int:
         """Return the number of the account whose token this is; names can change hands, numbers cannot."""
         return int(self.client.one("/user")["id"])
+
+    def as_here(self, text: str) -> str:
+        """Return our words for a reader on GitHub: issues and pull requests by their names there.
+
+        The paragraph for somebody at a terminal is left out.
+        """
+        kept = (part for part in text.split("\n\n") if not part.startswith(AT_A_TERMINAL))
+        ours = rf"(?<![\w./-]){re.escape(self.target)}-(\d+)(?!\.?\w|-)"
+        return re.sub(ours, r"#\1", "\n\n".join(kept))
 
     def close(self) -> None:
         """Let connection and cache go."""

@@ -136,7 +136,9 @@ class GitHubTracker:
     # Words of ours.
 
     def _say(self, number: int, op: str, body: str, carries: str) -> str:
-        words = sign(self._site.marks, self._place(number), op, fit_to_post(body), carries)
+        words = sign(
+            self._site.marks, self._place(number), op, fit_to_post(self._site.as_here(body)), carries
+        )
         return self._site.writer.comment(self._site.repository, number, words)
 
     def _said(self, number: int, op: str) -> str | None:
