@@ -57,7 +57,7 @@ class Tally:
     effects: int = 0
     news: int = 0
     """What came from outside so far."""
-    said: dict[str, int] = field(default_factory=dict)
+    said: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Comments, and what had come from outside when each was made last."""
     in_quick_succession: int = 0
     """Cycles since anything new came from outside, or a minute went by."""
@@ -111,8 +111,11 @@ class Promises:
             ):
                 key = f"{type(effect).__name__} {where} {body}"
                 says = f"on {where}, with nothing new between: {body[:100]}"
-                hold("no comment twice", self.tally.said.get(key) != self.tally.news, says)
-                self.tally.said[key] = self.tally.news
+                # An answer that comes late and the answer to what was written since may be in the same words.
+                view = self._house.world.issues.get(where)
+                now = (self.tally.news, view.evidence if view else "")
+                hold("no comment twice", self.tally.said.get(key) != now, says)
+                self.tally.said[key] = now
             case _:
                 return
 
