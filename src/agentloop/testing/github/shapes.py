@@ -66,6 +66,8 @@ _REPOSITORY_LINKS: Final = {
     **{name: name for name in ("languages", "merges", "stargazers", "subscribers", "subscription")},
     **{name: name for name in ("tags", "teams")},
 }
+_LONG_AGO: Final = "2011-01-26T19:01:12Z"
+"""A time that nobody asks about; it must not change, or every answer would be new."""
 _COUNTS: Final = (
     *("forks", "forks_count", "open_issues", "open_issues_count", "size", "stargazers_count"),
     *("watchers", "watchers_count", "network_count", "subscribers_count"),
@@ -108,7 +110,7 @@ class Shapes:
         """Return a user as they are told alone."""
         words = ("name", "company", "location", "email", "hireable", "bio")
         counts = ("public_repos", "public_gists", "followers", "following")
-        times = dict.fromkeys(("created_at", "updated_at"), when(self._hub.second()))
+        times = dict.fromkeys(("created_at", "updated_at"), _LONG_AGO)
         return self.account(account) | dict.fromkeys(words) | dict.fromkeys(counts, 0) | times | {"blog": ""}
 
     def label(self, repository: Repository, label: Label) -> Json:
@@ -399,7 +401,7 @@ class Shapes:
                 True,
             ),
             **dict.fromkeys(("homepage", "language", "mirror_url", "license")),
-            **dict.fromkeys(("created_at", "updated_at", "pushed_at"), when(self._hub.second())),
+            **dict.fromkeys(("created_at", "updated_at", "pushed_at"), _LONG_AGO),
         }
         if viewer:
             names = {
