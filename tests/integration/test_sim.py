@@ -161,7 +161,12 @@ def test_many_seeds_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_broken_off_it_tells_what_was_played_so_far() -> None:
     """^C at a terminal goes to all processes: weeks, cycles, faults and broken seeds are told even so."""
-    command = [sys.executable, "-m", "agentloop.testing.sim", "--seeds", "0", "1999", "--weeks", "0.05"]
+    # Who runs the tests in the background may have ^C ignored, and children inherit that.
+    heard = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from agentloop.testing.sim.__main__ import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", heard, "--seeds", "0", "199", "--weeks", "0.05"]
     with subprocess.Popen(
         [*command, "--jobs", "1"],
         env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
@@ -171,7 +176,7 @@ def test_broken_off_it_tells_what_was_played_so_far() -> None:
         start_new_session=True,
     ) as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("plays seeds 0 to 1999")
+        assert process.stderr.readline().startswith("plays seeds 0 to 199;")
         os.killpg(process.pid, signal.SIGINT)
         told, complaints = process.communicate(timeout=300)
     assert (process.returncode, complaints) == (130, "")
