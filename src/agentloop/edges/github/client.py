@@ -97,9 +97,6 @@ class Client:
         self._now = now
         self._connection: http.client.HTTPConnection | None = None
         self._limited_until: datetime | None = None
-        self.requests = 0
-        self.units = 0
-        """Requests that were made, and those of them that counted against the hourly limit."""
 
     def one(self, path: str, **query: str | int) -> Json:
         """Return one thing. Raises NotFoundError, LimitedError, TargetError."""
@@ -172,8 +169,6 @@ class Client:
             **({"If-None-Match": etag} if etag else {}),
         }
         answer = self._through(address, headers)
-        self.requests += 1
-        self.units += answer.status != _UNCHANGED
         self._mind_limits(answer)
         if answer.status in (_OK, _UNCHANGED):
             return answer
@@ -254,7 +249,7 @@ def refusal(path: str, status: int, message: str, moved_to: str = "") -> NotFoun
     if status in _MOVED:
         return TargetError(
             f"GitHub says that {path} has moved{f' to {moved_to}' if moved_to else ''}",
-            fix="give the repository's new name as `github` of the target in agentloop.toml",
+            fix="give the repository's new address as `repository` of the target in agentloop.toml",
         )
     if status == _FORBIDDEN:
         return TargetError(

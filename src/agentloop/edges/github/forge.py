@@ -14,7 +14,7 @@ from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, 
 from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.outgoing import fit_to_post
 from agentloop.edges.git import Git
-from agentloop.edges.github.marks import Signed, claims, sign, signed
+from agentloop.edges.github.marks import Signed, claims, sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.origin import BRANCHES
 from agentloop.edges.tracker import cut_words
@@ -118,7 +118,7 @@ class GitHubForge:
                 number = number_of(effect.pull)
                 if made := self._said(number, op):
                     return made
-                body = sign(marks, self._place(effect.pull), op, self._fit(effect.body), effect.carries)
+                body = sign(marks, self._site.place(number), op, self._site.fit(effect.body), effect.carries)
                 return self._site.writer.comment(repository, number, body)
             case _:
                 assert_never(effect)
@@ -149,9 +149,9 @@ class GitHubForge:
                 where = f"pull request {pull}"
                 found.append(Mark(op=own.op, where=where, carried=unpack(own.carries), pull=pull))
         for one in self._site.client.each(f"/repos/{self._site.repository}/issues/comments"):
-            thread = self._id(int(one["issue_url"].rpartition("/")[2]))
-            said = self._signed(one, self._place(thread))
-            if said:
+            number = int(one["issue_url"].rpartition("/")[2])
+            thread = self._id(number)
+            if said := self._site.signed(one, self._site.place(number)):
                 where, pull = f"{thread}, {one['id']}", thread if thread in pulls else ""
                 found.append(Mark(op=said.op, where=where, carried=unpack(said.carries), pull=pull))
         return tuple(found)
@@ -194,13 +194,7 @@ class GitHubForge:
         return found.words if found else legible(shape["body"] or "")
 
     def _own(self, shape: Json) -> Signed | None:
-        return self._signed(shape, self._opened(shape["head"]["ref"]))
-
-    def _signed(self, shape: Json, place: str) -> Signed | None:
-        """Return the words as we wrote them, None when they are not ours."""
-        if speaker(shape).id != self._site.our_id():
-            return None
-        return signed(self._site.marks, place, shape["body"] or "")
+        return self._site.signed(shape, self._opened(shape["head"]["ref"]))
 
     def _is_ours(self, shape: Json) -> bool:
         return shape["head"]["ref"].startswith(BRANCHES) and bool(self._op(shape))
@@ -208,7 +202,7 @@ class GitHubForge:
     def _said(self, number: int, op: str) -> str | None:
         path = f"/repos/{self._site.repository}/issues/{number}/comments"
         for one in self._site.client.each(path):
-            found = self._signed(one, self._place(self._id(number)))
+            found = self._site.signed(one, self._site.place(number))
             if found and found.op == op:
                 return str(one["id"])
         return None
@@ -260,7 +254,7 @@ class GitHubForge:
                     at=moment(one["submitted_at"]),
                     commit=one["commit_id"] or "",
                     ours=speaker(one).id == self._site.our_id(),
-                    trusted=is_trusted(speaker(one), self._site.trust) and not claims(one["body"] or ""),
+                    trusted=self._site.believes(one),
                 )
             )
         return tuple(found)
@@ -269,7 +263,7 @@ class GitHubForge:
         """Return what was said on its thread, outside of a review."""
         found = []
         for one in self._site.client.each(f"/repos/{self._site.repository}/issues/{number}/comments"):
-            ours = self._signed(one, self._place(self._id(number)))
+            ours = self._site.signed(one, self._site.place(number))
             found.append(
                 Review(
                     id=str(one["id"]),
@@ -278,8 +272,7 @@ class GitHubForge:
                     body=cut_words(ours.words if ours else legible(one["body"] or ""), COMMENT_LIMIT, where),
                     at=moment(one["created_at"]),
                     ours=ours is not None,
-                    trusted=ours is not None
-                    or (is_trusted(speaker(one), self._site.trust) and not claims(one["body"] or "")),
+                    trusted=ours is not None or self._site.believes(one),
                 )
             )
         return tuple(found)
@@ -309,12 +302,9 @@ class GitHubForge:
         head, _, last = body.rstrip().rpartition("\n\n")
         about = _ABOUT.fullmatch(last)
         if about is None:
-            return f"{self._unproved()}{self._fit(body).rstrip()}"
+            return f"{self._unproved()}{self._site.fit(body).rstrip()}"
         word = "Closes" if last.startswith("Closes") else "Part of"
-        return f"{self._unproved()}{self._fit(head)}\n\n{word} #{number_of(about['issue'])}"
-
-    def _fit(self, words: str) -> str:
-        return fit_to_post(self._site.as_here(words))
+        return f"{self._unproved()}{self._site.fit(head)}\n\n{word} #{number_of(about['issue'])}"
 
     def _unproved(self) -> str:
         return "" if self._site.guarded else _UNPROVED
@@ -324,9 +314,6 @@ class GitHubForge:
 
     def _id(self, number: int) -> str:
         return f"{self._site.target}-{number}"
-
-    def _place(self, pull: str) -> str:
-        return f"{self._site.repository}#{number_of(pull)}"
 
     def _opened(self, branch: str) -> str:
         # Before it is opened it has no number: the branch, which code named, stands for it.

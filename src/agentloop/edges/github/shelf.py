@@ -90,11 +90,6 @@ class Shelf:
             if numbers is None or state == "open" or number in numbers:
                 yield json.loads(shape)
 
-    def forget(self, repository: str, number: int) -> None:
-        """Forget a thread that is gone."""
-        self._write("delete from thread where repository = ? and number = ?", [(repository, number)])
-        self._write("delete from comment where repository = ? and number = ?", [(repository, number)])
-
     def put_comments(self, repository: str, shapes: list[Json]) -> None:
         """Keep comments as the API told them."""
         rows = [

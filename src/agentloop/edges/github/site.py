@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
 from agentloop.domain.guard import Ruled, Standing, could_merge
-from agentloop.domain.heard import Trust
+from agentloop.domain.heard import Trust, is_trusted
+from agentloop.domain.outgoing import fit_to_post
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.wording import AT_A_TERMINAL
 from agentloop.edges.github.client import A_PAGE, Client
+from agentloop.edges.github.marks import Signed, claims, signed
+from agentloop.edges.github.shapes import speaker
 from agentloop.edges.github.shelf import Shelf
 from agentloop.edges.github.writing import Writer
 from agentloop.edges.recordfolder import Marks
-from agentloop.errors import TargetError, UnsafeError
+from agentloop.errors import NotFoundError, TargetError, UnsafeError
+
+Json: TypeAlias = Any
 
 
 def _now() -> datetime:
@@ -58,11 +64,29 @@ class Site:
         """Return the number of the account whose token this is; names can change hands, numbers cannot."""
         return int(self.client.one("/user")["id"])
 
-    def as_here(self, text: str) -> str:
-        """Return our words for a reader on GitHub: issues and pull requests by their names there.
+    def place(self, number: int) -> str:
+        """Return what a mark on that thread is made for."""
+        return f"{self.repository}#{number}"
 
-        The paragraph for somebody at a terminal is left out.
+    def signed(self, shape: Json, place: str) -> Signed | None:
+        """Return the words as we wrote them at `place`, None when they are not ours."""
+        if speaker(shape).id != self.our_id():
+            return None
+        return signed(self.marks, place, shape["body"] or "")
+
+    def believes(self, shape: Json) -> bool:
+        """Return whether words that are not ours are listened to.
+
+        What claims to be ours and cannot prove it is nobody's word.
         """
+        return is_trusted(speaker(shape), self.trust) and not claims(shape["body"] or "")
+
+    def fit(self, text: str) -> str:
+        """Return our words as they may be posted, for a reader on GitHub."""
+        return fit_to_post(self._as_here(text))
+
+    def _as_here(self, text: str) -> str:
+        # By their names there; and the paragraph for somebody at a terminal is of no use.
         kept = (part for part in text.split("\n\n") if not part.startswith(AT_A_TERMINAL))
         ours = rf"(?<![\w./-]){re.escape(self.target)}-(\d+)(?!\.?\w|-)"
         return re.sub(ours, r"#\1", "\n\n".join(kept))
@@ -104,6 +128,6 @@ class Site:
                 ruleset = self.client.one(f"/repos/{self.repository}/rulesets/{rule['ruleset_id']}")
                 binds = ruleset.get("current_user_can_bypass") == "never"
                 found.append(Ruled(approvals=approvals, binds=binds))
-        except TargetError:
+        except (TargetError, NotFoundError):
             return None
         return tuple(found)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 from agentloop.domain.effects import CloseIssue, Label, Say
 from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, number_of
-from agentloop.domain.outgoing import fit_to_post
-from agentloop.edges.github.marks import Signed, claims, sign, signed
+from agentloop.edges.github.marks import sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
 from agentloop.errors import NotFoundError
@@ -136,9 +135,7 @@ class GitHubTracker:
     # Words of ours.
 
     def _say(self, number: int, op: str, body: str, carries: str) -> str:
-        words = sign(
-            self._site.marks, self._place(number), op, fit_to_post(self._site.as_here(body)), carries
-        )
+        words = sign(self._site.marks, self._site.place(number), op, self._site.fit(body), carries)
         return self._site.writer.comment(self._site.repository, number, words)
 
     def _said(self, number: int, op: str) -> str | None:
@@ -146,17 +143,8 @@ class GitHubTracker:
             comments = self._comments_of(number)
         except NotFoundError:
             return None
-        ours = ((one["id"], self._ours(number, one)) for one in comments)
+        ours = ((one["id"], self._site.signed(one, self._site.place(number))) for one in comments)
         return next((str(name) for name, words in ours if words and words.op == op), None)
-
-    def _ours(self, number: int, comment: Json) -> Signed | None:
-        """The comment as we wrote it, None when it is not ours."""
-        if speaker(comment).id != self._site.our_id():
-            return None
-        return signed(self._site.marks, self._place(number), comment["body"] or "")
-
-    def _place(self, number: int) -> str:
-        return f"{self._site.repository}#{number}"
 
     # As the loop is shown them.
 
@@ -180,15 +168,14 @@ class GitHubTracker:
 
     def _comments(self, number: int, where: str) -> Iterator[Comment]:
         for shape in self._site.shelf.comments(self._site.repository, number):
-            who, body, ours = speaker(shape), shape["body"] or "", self._ours(number, shape)
+            ours = self._site.signed(shape, self._site.place(number))
             yield Comment(
                 id=str(shape["id"]),
-                author=who.login,
-                body=cut_words(ours.words if ours else legible(body), COMMENT_LIMIT, where),
+                author=speaker(shape).login,
+                body=cut_words(ours.words if ours else legible(shape["body"] or ""), COMMENT_LIMIT, where),
                 at=moment(shape["created_at"]),
                 ours=ours is not None,
-                # What claims to be ours and cannot prove it is nobody's word.
-                trusted=ours is not None or (is_trusted(who, self._site.trust) and not claims(body)),
+                trusted=ours is not None or self._site.believes(shape),
             )
 
 

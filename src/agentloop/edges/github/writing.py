@@ -51,16 +51,6 @@ class Writer:
         with self._writing(repository, f"the thread {number}") as repo:
             return str(repo.get_issue(number).create_comment(body).id)
 
-    def edit_comment(self, repository: str, number: int, comment: int, body: str) -> None:
-        """Replace a comment's words."""
-        with self._writing(repository, f"the thread {number}") as repo:
-            repo.get_issue(number).get_comment(comment).edit(body)
-
-    def delete_comment(self, repository: str, number: int, comment: int) -> None:
-        """Take a comment of ours away."""
-        with self._writing(repository, f"the thread {number}") as repo:
-            repo.get_issue(number).get_comment(comment).delete()
-
     def close(self, repository: str, number: int) -> None:
         """Close an issue as completed."""
         with self._writing(repository, f"the issue {number}") as repo:
@@ -89,13 +79,6 @@ class Writer:
         """Replace a pull request's title and description."""
         with self._writing(repository, f"the pull request {number}") as repo:
             repo.get_pull(number).edit(title=title, body=body)
-
-    def set_ready(self, repository: str, number: int) -> None:
-        """Make a draft ready for review."""
-        with self._writing(repository, f"the pull request {number}") as repo:
-            pull = repo.get_pull(number)
-            if pull.draft:
-                pull.mark_ready_for_review()
 
     @contextmanager
     def _writing(self, repository: str, about: str) -> Iterator[Repository]:

@@ -320,11 +320,6 @@ class Hub:
             # A reaction moves neither the thread's time nor the comment's, and no hook hears of it.
             return made, True
 
-    def unreact(self, on: Thread | Comment | ReviewComment, reaction: int) -> None:
-        """Take a reaction back."""
-        with self.lock:
-            on.reactions[:] = [each for each in on.reactions if each.id != reaction]
-
     # Labels.
 
     def make_label(

@@ -101,21 +101,14 @@ class Review:
 
 
 @dataclass(slots=True, kw_only=True)
-class ReviewComment:
+class ReviewComment(Comment):
     """A comment on a line of a pull request; `reply_to` names the one that its thread began with."""
 
-    id: int
-    author: Account
-    body: str
     path: str
     line: int
     commit: str
-    created_at: datetime
-    updated_at: datetime
     review: int = 0
     reply_to: int = 0
-    edits: list[Edit] = field(default_factory=list)
-    reactions: list[Reaction] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
