@@ -82,6 +82,35 @@ def test_a_limit_says_until_when_and_nothing_more_is_asked(ground: OnGitHub, kin
     assert len([one for one in ground.server.api.calls if one.method == "POST"]) == 1
 
 
+def test_a_list_that_lags_takes_nothing_back_that_we_have_seen(ground: OnGitHub) -> None:
+    """What we closed stays closed, though the list still shows it open."""
+    ground.tracker.observe(frozenset())
+    ground.hub.edit_thread(
+        ground.repository, ground.person("alice"), ground.thread("web-1"), title="It fails", body=None
+    )
+    ground.tracker.observe(frozenset())
+    ground.tracker.act("op-1", CloseIssue(issue="web-1", body="Done."))
+    ground.server.api.faults.add(Fault(kind=Kind.LAG, calls=r"GET .*/issues$", times=9))
+    (shown,) = ground.tracker.observe(frozenset({"web-1"}))
+    assert (shown.state, shown.title) == ("closed", "It fails")
+
+
+@pytest.mark.parametrize("kind", [Kind.GARBAGE, Kind.UNAUTHORIZED])
+def test_an_answer_that_makes_no_sense_or_none_at_all_stops_the_look(ground: OnGitHub, kind: Kind) -> None:
+    """It is said, and the next look finds everything."""
+    ground.server.api.faults.add(Fault(kind=kind, calls="GET"))
+    with pytest.raises(TargetError):
+        ground.tracker.observe(frozenset())
+    assert [one.title for one in ground.tracker.observe(frozenset())] == ["It crashes"]
+
+
+def test_rules_that_nobody_can_find_count_as_none_that_bind(ground: OnGitHub) -> None:
+    """An older Enterprise does not know the question: nothing is pushed, and it is said why."""
+    ground.server.api.faults.add(Fault(kind=Kind.BEFORE, calls="GET .*/rules/", status=404))
+    with pytest.raises(UnsafeError, match="does not tell"):
+        ground.site.refuse_to_push()
+
+
 def test_a_connection_that_was_closed_meanwhile_is_opened_again(ground: OnGitHub) -> None:
     """For a read, once."""
     ground.tracker.observe(frozenset())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -27,25 +26,35 @@ def ground(tmp_path: Path) -> Iterator[OnGitHub]:
         yield made
 
 
-def seen(ground: OnGitHub) -> probe.Probe:
-    """A cycle looks and ends; the probe that begins behind it asks at once."""
+class Asking(probe.Probe):
+    """A probe that begins behind a cycle, with a clock that goes on to its next question when told to."""
+
+    def __init__(self, ground: OnGitHub, seen: dict[str, str]) -> None:
+        self.time = 1000.0
+        super().__init__(ground.home, now=lambda: self.time)
+        runfolder.make_run(str(ground.home.root))
+        place = {"api": ground.server.url, "token_file": ground.settings.github.token_file, "seen": seen}
+        runfolder.write_object(str(ground.home.probe_file), {"places": [place]})
+        self.begin()
+
+    def later(self) -> str:
+        """Wait until it is time to ask, and return what there is."""
+        self.time = self.next_at() or self.time
+        return self.news()
+
+
+def seen(ground: OnGitHub) -> Asking:
+    """A cycle looks and ends."""
     ground.tracker.observe(frozenset())
     ground.forge.observe(frozenset())
-    runfolder.make_run(str(ground.home.root))
-    api, token = ground.server.url, ground.settings.github.token_file
-    places = [{"api": api, "token_file": token, "seen": ground.site.seen()}]
-    runfolder.write_object(str(ground.home.probe_file), {"places": places})
-    made = probe.Probe(ground.home)
-    made.begin()
-    made.ask_now()
-    return made
+    return Asking(ground, ground.site.seen())
 
 
 def test_nothing_new_costs_nothing(ground: OnGitHub) -> None:
     """One request, no unit of the limit, no byte of a body."""
     asks = seen(ground)
     before = len(ground.server.api.calls)
-    assert asks.news() == ""
+    assert asks.later() == ""
     asked = ground.server.api.calls[before:]
     assert [(one.status, one.cost, one.bytes) for one in asked] == [(304, 0, 0)]
 
@@ -54,7 +63,7 @@ def test_a_new_issue_ends_the_sleep(ground: OnGitHub) -> None:
     """And so do a comment, a review and a closing: each changes a thread."""
     asks = seen(ground)
     ground.hub.open_issue(ground.repository, ground.person("alice"), "It crashes again")
-    assert asks.news() == "GitHub: octocat/web has news"
+    assert asks.later() == "GitHub: octocat/web has news"
 
 
 def test_what_happened_while_the_cycle_worked_is_not_missed(ground: OnGitHub) -> None:
@@ -64,13 +73,7 @@ def test_what_happened_while_the_cycle_worked_is_not_missed(ground: OnGitHub) ->
     ground.hub.comment(ground.repository, ground.person("alice"), ground.thread("web-1"), "It still does.")
     ground.forge.observe(frozenset())
     assert ground.site.seen() == before
-    runfolder.make_run(str(ground.home.root))
-    places = [{"api": ground.server.url, "token_file": ground.settings.github.token_file, "seen": before}]
-    runfolder.write_object(str(ground.home.probe_file), {"places": places})
-    asks = probe.Probe(ground.home)
-    asks.begin()
-    asks.ask_now()
-    assert asks.news() != ""
+    assert Asking(ground, before).later() != ""
 
 
 def test_a_failed_check_of_an_open_head_ends_the_sleep(ground: OnGitHub) -> None:
@@ -78,22 +81,10 @@ def test_a_failed_check_of_an_open_head_ends_the_sleep(ground: OnGitHub) -> None
     ground.site.heads.append(f"/repos/octocat/web/commits/{'a' * 40}/check-runs")
     ground.site.client.one(ground.site.heads[0], per_page=100)
     ground.tracker.observe(frozenset())
-    runfolder.make_run(str(ground.home.root))
-    places = [
-        {
-            "api": ground.server.url,
-            "token_file": ground.settings.github.token_file,
-            "seen": ground.site.seen(),
-        }
-    ]
-    runfolder.write_object(str(ground.home.probe_file), {"places": places})
-    asks = probe.Probe(ground.home)
-    asks.begin()
-    asks.ask_now()
-    assert asks.news() == ""
+    asks = Asking(ground, ground.site.seen())
+    assert asks.later() == ""
     ground.hub.check(ground.repository, "a" * 40, "unit tests", "failure")
-    asks.ask_now()
-    assert asks.news() == "GitHub: octocat/web has news"
+    assert asks.later() == "GitHub: octocat/web has news"
 
 
 def test_questions_come_further_apart_and_never_more_than_a_minute(ground: OnGitHub) -> None:
@@ -101,9 +92,8 @@ def test_questions_come_further_apart_and_never_more_than_a_minute(ground: OnGit
     asks = seen(ground)
     gaps = []
     for _ in range(8):
-        asks.ask_now()
-        asks.news()
-        gaps.append(round((asks.next_at() or 0) - time.monotonic()))
+        asks.later()
+        gaps.append((asks.next_at() or 0) - asks.time)
     assert gaps == sorted(gaps)
     assert gaps[-1] <= 50
 
@@ -112,5 +102,5 @@ def test_a_github_that_cannot_be_asked_is_left_alone_for_a_while(ground: OnGitHu
     """The supervisor goes on; the cycle is who tells a person."""
     asks = seen(ground)
     ground.server.api.faults.add(Fault(kind=Kind.CUT, times=3))
-    assert asks.news() == ""
-    assert (asks.next_at() or 0) - time.monotonic() > 200
+    assert asks.later() == ""
+    assert (asks.next_at() or 0) - asks.time > 200

@@ -13,13 +13,14 @@ from agentloop.errors import AgentloopError, TargetError
 from agentloop.ports import Marked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from agentloop.domain.effects import ForgeEffect, TrackerEffect
     from agentloop.domain.issue import Issue, Pull
     from agentloop.ports import Forge, Tracker
 
 _Place = TypeVar("_Place")
+_Shown = TypeVar("_Shown")
 
 
 class JoinedTracker:
@@ -31,21 +32,13 @@ class JoinedTracker:
 
     def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
         """Return what all of them show."""
-        found: list[Issue] = []
-        trouble: list[str] = []
-        for name, tracker in self._trackers.items():
-            mine = frozenset(issue for issue in known if target_of(issue) == name)
-            try:
-                found += tracker.observe(mine)
-            except (AgentloopError, OSError) as error:
-                trouble.append(f"the issues of {name or 'this home'} could not be read: {error}")
-        self._trouble = tuple(trouble)
-        return tuple(found)
+        looks = {name: tracker.observe for name, tracker in self._trackers.items()}
+        found, self._trouble = _looked("issues", looks, known)
+        return found
 
     def left_out(self) -> tuple[str, ...]:
         """Return what the last `observe` could not read, or did not take for what it looked for, and why."""
-        told = (one for place in self._trackers.values() for one in getattr(place, "left_out", tuple)())
-        return (*self._trouble, *told)
+        return (*self._trouble, *_left_out(self._trackers))
 
     def find(self, op: str, effect: TrackerEffect) -> str | None:
         """Return what the issue's own tracker finds."""
@@ -68,21 +61,13 @@ class JoinedForge:
 
     def observe(self, known: frozenset[str]) -> tuple[Pull, ...]:
         """Return what all of them show."""
-        found: list[Pull] = []
-        trouble: list[str] = []
-        for name, forge in self._forges.items():
-            mine = frozenset(pull for pull in known if target_of(pull) == name)
-            try:
-                found += forge.observe(mine)
-            except (AgentloopError, OSError) as error:
-                trouble.append(f"the pull requests of {name or 'this home'} could not be read: {error}")
-        self._trouble = tuple(trouble)
-        return tuple(found)
+        looks = {name: forge.observe for name, forge in self._forges.items()}
+        found, self._trouble = _looked("pull requests", looks, known)
+        return found
 
     def left_out(self) -> tuple[str, ...]:
         """Return what the last `observe` could not read, or did not take for what it looked for, and why."""
-        told = (one for place in self._forges.values() for one in getattr(place, "left_out", tuple)())
-        return (*self._trouble, *told)
+        return (*self._trouble, *_left_out(self._forges))
 
     def find(self, op: str, effect: ForgeEffect) -> str | None:
         """Return what the target's own forge finds."""
@@ -103,6 +88,25 @@ class JoinedForge:
                 return self._forges.get(effect.target) or self._forges[""]
             case EditPull() | SayOnPull():
                 return _named(self._forges, target_of(effect.pull))
+
+
+def _looked(
+    what: str, looks: Mapping[str, Callable[[frozenset[str]], tuple[_Shown, ...]]], known: frozenset[str]
+) -> tuple[tuple[_Shown, ...], tuple[str, ...]]:
+    """Return what all places show, each asked for those of `known` that are its own; and what went wrong."""
+    found: list[_Shown] = []
+    trouble: list[str] = []
+    for name, look in looks.items():
+        try:
+            found += look(frozenset(one for one in known if target_of(one) == name))
+        except (AgentloopError, OSError) as error:
+            trouble.append(f"the {what} of {name or 'this home'} could not be read: {error}")
+    return tuple(found), tuple(trouble)
+
+
+def _left_out(places: Mapping[str, object]) -> Iterator[str]:
+    for place in places.values():
+        yield from getattr(place, "left_out", tuple)()
 
 
 def _named(places: Mapping[str, _Place], name: str) -> _Place:

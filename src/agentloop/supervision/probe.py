@@ -15,7 +15,7 @@ from agentloop.edges import runfolder
 from agentloop.errors import AgentloopError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from agentloop.edges.github.client import Client
     from agentloop.home import Home
@@ -40,7 +40,9 @@ class Place:
 class Probe:
     """Asks for as long as the loop sleeps. It raises nothing: what cannot be asked is the cycle's to tell."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, *, now: Callable[[], float] = time.monotonic) -> None:
+        """`now` is the monotonic clock, in seconds."""
+        self._now = now
         self._file = str(home.probe_file)
         self._clients: dict[tuple[str, str], Client] = {}
         self._places: tuple[Place, ...] = ()
@@ -51,28 +53,24 @@ class Probe:
         """Take over what the cycle that just ended has seen."""
         self._places = tuple(_places(self._file))
         self._seconds = FIRST_SECONDS
-        self._next = time.monotonic() + self._seconds
+        self._next = self._now() + self._seconds
 
     def next_at(self) -> float | None:
         """Return when to ask again, on the monotonic clock; None when there is nothing to ask."""
         return self._next if self._places else None
 
-    def ask_now(self) -> None:
-        """Let the next `news` ask, whatever the time."""
-        self._next = 0.0
-
     def news(self) -> str:
         """Return what changed, "" when nothing did or it is not time yet."""
-        if not self._places or time.monotonic() < self._next:
+        if not self._places or self._now() < self._next:
             return ""
         self._seconds = min(LONGEST_SECONDS, self._seconds * GROWTH)
-        self._next = time.monotonic() + self._seconds
+        self._next = self._now() + self._seconds
         for place in self._places:
             try:
                 if repository := self._changed(place):
                     return f"GitHub: {repository} has news"
             except (AgentloopError, OSError):
-                self._next = time.monotonic() + FAILED_SECONDS
+                self._next = self._now() + FAILED_SECONDS
         return ""
 
     def _changed(self, place: Place) -> str:

@@ -23,7 +23,6 @@ class Kind(Enum):
     SECONDARY = "refused with 403 and retry-after, as when writes come too fast"
     EXHAUSTED = "refused with 403 and no requests left until the reset"
     GARBAGE = "answered with 200 and a body that is no JSON"
-    SLOW = "answered late"
     UNAUTHORIZED = "answered with 401, as when the token ran out in the meantime"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -108,8 +107,6 @@ class Api:
                 return _refusal(Refused(403, "API rate limit exceeded", headers=headers))
             case Kind.UNAUTHORIZED:
                 return _refusal(Refused(401, "Bad credentials"))
-            case Kind.SLOW:
-                time.sleep(fault.seconds)
             case _:
                 pass
         return None
