@@ -160,11 +160,7 @@ def run(parts: Parts) -> Ended:
     held = parts.baton.take()
     scene = _look(parts, world, held.relay, course, woken=bool(wakes))
     news = signals.news(world, scene.observed)
-    fresh = (
-        cut_off
-        or any(map(signals.is_signal, news))
-        or signals.fingerprint(world, scene.observed) != world.fingerprint
-    )
+    fresh = cut_off or _is_fresh(world, scene, news)
 
     # 4. Reconcile: what follows without a model.
     if news:
@@ -186,13 +182,13 @@ def run(parts: Parts) -> Ended:
     # 6. Decide: the admin looks at what only judgement can settle.
     if matters:
         _ask(parts, actor, scene, matters, held.text, fresh=fresh, course=course)
-
         # The answer took its time: what follows from it became true now, not when the cycle looked.
         scene = replace(scene, observed=replace(scene.observed, now=parts.clock.now()))
 
     # 7. and 8. Admit each decision, and act on it; then follow the rules on from there.
-    scene = _with_grounds(parts, scene, course.proposal.decisions if course.proposal else ())
-    for decision in course.proposal.decisions if course.proposal else ():
+    decisions = course.proposal.decisions if course.proposal else ()
+    scene = _with_grounds(parts, scene, decisions)
+    for decision in decisions:
         _admit_and_act(parts, actor, scene, decision, "admin", course)
     _note_heard(parts, actor, scene, course)
     _follow_rules(parts, actor, scene, course)
@@ -204,6 +200,12 @@ def run(parts: Parts) -> Ended:
     # 10. Sleep: chosen from what is true now. What finished work has left behind is taken away first.
     _attempted(actor, course, "sweeping", lambda: _sweep(parts, world))
     return _end(parts, actor, scene, course, wakes)
+
+
+def _is_fresh(world: World, scene: Scene, news: tuple[f.Fact, ...]) -> bool:
+    """Whether anything came from outside that is a signal to the relay's stall rule."""
+    signal = any(map(signals.is_signal, news))
+    return signal or signals.fingerprint(world, scene.observed) != world.fingerprint
 
 
 def _to_ask_about(scene: Scene) -> tuple[Matter, ...]:
