@@ -82,13 +82,17 @@ def test_a_limit_says_until_when_and_nothing_more_is_asked(ground: OnGitHub, kin
     assert len([one for one in ground.server.api.calls if one.method == "POST"]) == 1
 
 
-def test_a_list_that_lags_takes_nothing_back_that_we_have_seen(ground: OnGitHub) -> None:
-    """What we closed stays closed, though the list still shows it open."""
+@pytest.mark.parametrize("later", [0, 5])
+def test_a_list_that_lags_takes_nothing_back_that_we_have_seen(ground: OnGitHub, later: int) -> None:
+    """What we closed stays closed, though the list still shows it open; in the very same second, too."""
+    filed = ground.thread("web-1").created_at
+    ground.hub.now = lambda: filed
     ground.tracker.observe(frozenset())
     ground.hub.edit_thread(
         ground.repository, ground.person("alice"), ground.thread("web-1"), title="It fails", body=None
     )
     ground.tracker.observe(frozenset())
+    ground.hub.now = lambda: filed + timedelta(seconds=later)
     ground.tracker.act("op-1", CloseIssue(issue="web-1", body="Done."))
     ground.server.api.faults.add(Fault(kind=Kind.LAG, calls=r"GET .*/issues$", times=9))
     (shown,) = ground.tracker.observe(frozenset({"web-1"}))

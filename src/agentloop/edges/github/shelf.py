@@ -74,6 +74,20 @@ class Shelf:
         """Ask since then from now on."""
         self._write("insert or replace into cursor values (?, ?, ?)", [(repository, what, at)])
 
+    def unsettled(self, repository: str, shapes: list[Json]) -> frozenset[int]:
+        """Return the numbers of those that differ from what is kept of the very same second.
+
+        Times on GitHub are whole seconds: which of the two is the later one cannot be told from them.
+        """
+        return frozenset(
+            one["number"] for one in shapes if _tied(self._thread(repository, one["number"]), one)
+        )
+
+    def _thread(self, repository: str, number: int) -> Json | None:
+        statement = "select shape from thread where repository = ? and number = ?"
+        row = self._open().execute(statement, (repository, number)).fetchone()
+        return json.loads(row[0]) if row else None
+
     def put_threads(self, repository: str, shapes: list[Json]) -> None:
         """Keep issues and pull requests as the API told them; a list that lags takes nothing newer back."""
         rows = [
@@ -134,6 +148,17 @@ class Shelf:
             for suffix in ("", "-journal", "-wal", "-shm"):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
             return _base_at(self._path)
+
+
+def _tied(kept: Json | None, told: Json) -> bool:
+    if kept is None or kept["updated_at"] != told["updated_at"]:
+        return False
+    return _says(kept) != _says(told)
+
+
+def _says(shape: Json) -> tuple[object, ...]:
+    # What lists and single answers both tell.
+    return shape["state"], shape["title"], shape["body"], sorted(label["name"] for label in shape["labels"])
 
 
 def _base_at(path: Path) -> sqlite3.Connection:

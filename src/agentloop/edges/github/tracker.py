@@ -92,7 +92,11 @@ class GitHubTracker:
         query = {"state": "all", "since": since} if since else {"state": "open"}
         path = f"/repos/{repository}/issues"
         shapes = list(self._site.client.each(path, {**query, **_OLDEST_FIRST}))
-        shelf.put_threads(repository, shapes)
+        unsettled = shelf.unsettled(repository, shapes)
+        certain = [
+            (self._fresh(one["number"]) if one["number"] in unsettled else None) or one for one in shapes
+        ]
+        shelf.put_threads(repository, certain)
         if moved := _moved(since, [one["updated_at"] for one in shapes], self._site.now()):
             shelf.move(repository, "threads", moved)
 
