@@ -125,8 +125,12 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "who looks sees settings and journal, and changes nothing",
     ),
+    "hooked": (
+        (*CORE, "compiled", "edges.webhook", "edges.github", *TOOLBOX),
+        "joins the listener for deliveries with the settings; it knows no cycle",
+    ),
     "light": (
-        (*CORE, "compiled", "lightstatus", "supervisor", "supervision", "wiring", *TOOLBOX),
+        (*CORE, "compiled", "hooked", "lightstatus", "supervisor", "supervision", "wiring", *TOOLBOX),
         "light commands load what they need, when they need it",
     ),
     "upkeep": (
@@ -203,7 +207,17 @@ VENDORS: dict[str, tuple[tuple[str, ...], str]] = {
 # Loading these loads the standard library only, however far their imports reach: `status --json`, `run`,
 # `wake`, `stop` and an idle cycle take as long as the interpreter, not as long as an SDK.
 LIGHT = (
-    *("__main__", "compiled", "cycle", "light", "lightstatus", "ports", "supervision", "supervisor"),
+    *(
+        "__main__",
+        "compiled",
+        "cycle",
+        "hooked",
+        "light",
+        "lightstatus",
+        "ports",
+        "supervision",
+        "supervisor",
+    ),
     *(*CORE, *TOOLBOX),
 )
 

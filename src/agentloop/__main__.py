@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WORKERS = frozenset({"attempt", "gate", "salvage", "upkeep"})
-QUICK = WORKERS | {"run", "cycle", "wake", "stop", "pause", "resume"}
+QUICK = WORKERS | {"run", "cycle", "wake", "stop", "pause", "resume", "webhook"}
 TAKES_WORDS = frozenset(
     {"--body", "-b", "--comment", "--request-changes", "--reason", "--summary", "--name", "--label", "-l"}
 )

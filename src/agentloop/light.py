@@ -40,10 +40,11 @@ OPTIONS = {
     "pause": {"--home": VALUE, "--for": VALUE, "--reason": VALUE, "--json": FLAG},
     "resume": {"--home": VALUE, "--json": FLAG},
     "status": {"--home": VALUE, "--json": FLAG, "--compact": FLAG},
+    "webhook": {"--home": VALUE},
 }
 WORKERS = ("attempt", "gate", "salvage", "upkeep")
 """What the executor starts: `agentloop attempt ID --home HOME`."""
-SERVED = ("run", "cycle")
+SERVED = ("run", "cycle", "webhook")
 """What a unit starts: systemd's journal reads what these say."""
 COMPLAINT_LIMIT = 3000
 
@@ -85,6 +86,8 @@ def _carry_out(name: str, home: str, said: Mapping[str, str]) -> int:
             return stop(home, now="--now" in said, as_json=as_json)
         case "status":
             return status(home, compact="--compact" in said)
+        case "webhook":
+            return listen(home)
         case "pause":
             return pause(home, said.get("--for", ""), said.get("--reason", ""), as_json=as_json)
         case _:
@@ -237,6 +240,15 @@ def status(home: str, *, compact: bool = False) -> int:
     from agentloop import lightstatus
 
     return lightstatus.print_status(home, compact=compact)
+
+
+def listen(home: str) -> int:
+    """Take GitHub's deliveries until told to stop; return the exit code. Raises AgentloopError, OSError."""
+    from pathlib import Path
+
+    from agentloop import hooked
+
+    return hooked.run(Path(home))
 
 
 def work(name: str, args: list[str]) -> int:

@@ -70,7 +70,10 @@ def test_wheel_holds_the_package_the_prompts_and_the_unit(source: Path, tmp_path
         for path in (source / "prompts").rglob("*")
         if path.is_file()
     }
-    assert shipped == modules | prompts | {"agentloop/systemd/agentloop.service"}
+    assert shipped == modules | prompts | {
+        "agentloop/systemd/agentloop.service",
+        "agentloop/systemd/agentloop-webhook.service",
+    }
     assert prompts
 
 

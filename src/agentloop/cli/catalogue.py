@@ -71,6 +71,7 @@ GROUPS = {
         "resume": ("loop:resume", "End the pause."),
         "stop": ("loop:stop", "Stop the supervisor; it finishes the cycle in hand first."),
         "cycle": ("loop:cycle", "Run one cycle by hand, as the supervisor would; or show what one did."),
+        "webhook": ("loop:webhook", "Take GitHub's deliveries, so that news wakes the loop within seconds."),
     },
 }
 COMMANDS = {name: found for group in GROUPS.values() for name, found in group.items()}

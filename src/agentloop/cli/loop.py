@@ -107,6 +107,15 @@ def cycle(
     rehearse(root, ask=not no_model, as_json=as_json or compact, compact=compact)
 
 
+def webhook(*, home: HomeOption = None) -> None:
+    """Take GitHub's deliveries, so that news wakes the loop within seconds.
+
+    Listens on [webhook] listen, path /webhook. Optional: without it news is seen within a minute.
+    """
+    root = str(common.find_home(home))
+    _end(lambda: light.listen(root))
+
+
 def _end(act: Callable[[], int]) -> None:
     code = act()
     if code:

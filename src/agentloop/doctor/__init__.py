@@ -42,6 +42,7 @@ def examine(home: Home) -> Iterator[Check]:
     yield machine.sandbox(settings, key)
     yield reach.prices(settings)
     yield from reach.targets(home, settings)
+    yield from reach.webhook(settings)
     yield reach.model(settings, key)
 
 

@@ -188,6 +188,36 @@ def _github(home: Home, settings: Settings, target: Target) -> Check:
     )
 
 
+def webhook(settings: Settings) -> Iterator[Check]:
+    """Look at the hook's secret, and whether deliveries are taken; without a secret there is no check."""
+    from agentloop.edges.github.hooksecret import CREDENTIAL, secret_in
+    from agentloop.edges.webhook import is_listening
+    from agentloop.settings.rules import OWN
+
+    listen, folder = settings.webhook.listen, os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if not settings.webhook.secret_file and not (folder and (Path(folder) / CREDENTIAL).exists()):
+        return
+    try:
+        secret_in(settings.webhook.secret_file)
+    except AgentloopError as error:
+        yield fail("webhook", error.what, error.fix)
+        return
+    if not is_listening(listen):
+        yield warn(
+            "webhook",
+            f"nothing listens at {listen}: news on GitHub is seen within a minute, not within seconds",
+            "agentloop webhook, or: systemctl start agentloop-webhook",
+        )
+    elif listen.rpartition(":")[0].strip("[]") not in OWN:
+        yield warn(
+            "webhook",
+            f"deliveries are taken at {listen}, from everywhere and without encryption",
+            "listen on 127.0.0.1, behind a proxy or tunnel that takes TLS",
+        )
+    else:
+        yield ok("webhook", f"deliveries are taken at {listen}")
+
+
 def _tests(home: Home, target: Target, commit: str) -> Check:
     """How many files of the base the gate would hold to what they were."""
     name = f"target {target.name}"

@@ -18,7 +18,8 @@ def setting(
     """Return a dataclass field with a default and the sentence that explains it to a person.
 
     `least` and `most` bound a number, both included; `kind` names what a text means (name, repository,
-    branch, command, glob, model, url, path, folders), and with it the check that `agentloop.settings` makes.
+    branch, command, glob, model, url, path, folders, listen), and with it the check that
+    `agentloop.settings` makes.
     """
     return field(default=default, metadata={"doc": doc, "kind": kind, "least": least, "most": most})
 
@@ -283,6 +284,22 @@ class GitHub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """Where `agentloop webhook` takes GitHub's deliveries, so that news is seen within seconds. Optional."""
+
+    listen: str = setting(
+        "127.0.0.1:8787",
+        "address and port; whatever takes TLS (a proxy, a tunnel) hands on to it: path /webhook",
+        kind="listen",
+    )
+    secret_file: str = setting(
+        "",
+        "file that holds the hook's secret; empty = the systemd credential `webhook-secret`",
+        kind="path",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sleep:
     """How long the loop sleeps when nothing wakes it."""
 
@@ -325,6 +342,7 @@ class Settings:
     models: Models = Models()
     worker: Worker = Worker()
     github: GitHub = GitHub()
+    webhook: Webhook = Webhook()
     sleep: Sleep = Sleep()
     supervision: Supervision = Supervision()
     layers: Layers = Layers()

@@ -65,6 +65,7 @@ def _without_price(settings: Settings) -> Iterator[Problem]:
 def _secrets_in_sight(settings: Settings) -> Iterator[Problem]:
     yield from _in_sight(settings, ("models", "key_file"), settings.models.key_file, "key")
     yield from _in_sight(settings, ("github", "token_file"), settings.github.token_file, "token")
+    yield from _in_sight(settings, ("webhook", "secret_file"), settings.webhook.secret_file, "secret")
 
 
 def _in_sight(settings: Settings, key: Key, given: str, what: str) -> Iterator[Problem]:

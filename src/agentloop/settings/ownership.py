@@ -22,6 +22,7 @@ GUARDED: Final[tuple[Key, ...]] = (
     ("models", "base_url"),
     ("models", "key_file"),
     ("github",),
+    ("webhook",),
 )
 """What a worker must not change by way of a pull request: money, sandbox, and where the key goes."""
 

@@ -15,6 +15,7 @@ from agentloop.domain.valueclass import dataclass
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 OWN: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 """This machine itself: nobody listens in between."""
+_PORTS: Final = 65_535
 _SCP_LIKE: Final = re.compile(r"^(?:[\w.+-]+@)?[\w.-]+:(?!//)(?!\d+$).+")
 
 
@@ -140,6 +141,14 @@ def folders(text: str) -> Refusal | None:
     return None
 
 
+def listen(text: str) -> Refusal | None:
+    """Check an address and port to listen on."""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", text)
+    if found is None or not 0 < int(found[2]) <= _PORTS:
+        return Refusal(f"{text!r} is no address with a port", "write it as '127.0.0.1:8787'")
+    return None
+
+
 CHECKS: Final[Mapping[str, Callable[[str], Refusal | None]]] = {
     "name": name,
     "repository": repository,
@@ -150,5 +159,6 @@ CHECKS: Final[Mapping[str, Callable[[str], Refusal | None]]] = {
     "url": url,
     "path": path,
     "folders": folders,
+    "listen": listen,
 }
 """The check for each kind of text that a field in `domain/settings.py` names."""

@@ -28,6 +28,7 @@ SECTIONS: Final = (
     "models",
     "worker",
     "github",
+    "webhook",
     "sleep",
     "supervision",
     "layers",
