@@ -8,6 +8,7 @@ simply carried out again: what was done is found, what was not is done.
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
 from agentloop.domain import decisions as d
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from agentloop.domain.alerts import Alert
     from agentloop.domain.scene import Scene
     from agentloop.domain.settings import Settings
+    from agentloop.domain.showing import Showing
     from agentloop.domain.states import TaskView, Try
     from agentloop.domain.work import Outcome
     from agentloop.domain.world import World
@@ -100,6 +102,32 @@ class Actor:
         self.record(now, f.EffectDone(op=op, result=result))
         return result
 
+    def show(self, now: datetime, one: Showing) -> None:
+        """Bring a part of a thread up to date, and note what it shows. Raises what a port raises.
+
+        What is refused for good, or is gone, is noted too: it is not tried again until something changes.
+        """
+        shown = f.Shown(about=one.about, digest=one.digest, last=one.last)
+        op = self._next_version(one)
+        try:
+            self.perform(now, op, one.effect)
+        except (ConflictError, NotFoundError) as error:
+            gone = (f.EffectFailed(op=op, why=error.what),) if op in self.world.open_ops else ()
+            self.record(now, *gone, shown)
+            raise
+        self.record(now, shown)
+
+    def _next_version(self, one: Showing) -> str:
+        """Return the operation that shows it; shown before, and something else since, it is another one."""
+        verb, _, issue = one.about.partition(" ")
+        for number in count(1):
+            again = (str(number),) if number > 1 else ()
+            op = e.operation(verb, issue, one.digest, *again)
+            known = self.world.effects.get(op)
+            if known is None or (known.result is None and not known.failed):
+                return op
+        raise AssertionError("unreachable")
+
     def finish_intents(self, now: datetime) -> None:
         """Look for every effect that a killed cycle intended; do those that are not there.
 
@@ -136,6 +164,12 @@ class Actor:
                 state = view.state
                 goes_on = isinstance(state, s.Judging) and state.started and state.attempt == attempt
                 return not goes_on or self._is_closed(view)
+            case e.Keep(issue=issue):
+                # Newer words for the same comment were intended since.
+                later = [self.world.effects[each].effect for each in self.world.open_ops]
+                return [each for each in later if isinstance(each, e.Keep) and each.issue == issue][
+                    -1
+                ] != effect
             case e.Push(branch=branch) | e.OpenPull(branch=branch):
                 mine = (one for one in self.world.live_tasks() if one.last and one.last.branch == branch)
                 return any(self._is_closed(one) for one in mine)
@@ -570,7 +604,7 @@ class Actor:
 
     def _find(self, op: str, effect: e.Effect) -> str | None:
         match effect:
-            case e.Say() | e.CloseIssue() | e.Label():
+            case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React():
                 return self._out.tracker.find(op, effect)
             case e.Push() | e.OpenPull() | e.EditPull() | e.SayOnPull():
                 return self._out.forge.find(op, effect)
@@ -581,7 +615,7 @@ class Actor:
 
     def _act(self, op: str, effect: e.Effect) -> str:
         match effect:
-            case e.Say() | e.CloseIssue() | e.Label():
+            case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React():
                 return self._out.tracker.act(op, effect)
             case e.Push() | e.OpenPull() | e.EditPull() | e.SayOnPull():
                 return self._out.forge.act(op, effect)

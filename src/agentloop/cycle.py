@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor
-from agentloop.domain import alerts, signals
+from agentloop.domain import alerts, showing, signals
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain.admission import refusal
@@ -167,6 +167,7 @@ def run(parts: Parts) -> Ended:
         _record(parts, actor, course, scene.now, f.CycleBegan(version=parts.version), *news)
     if actor.world.open_ops:
         scene = _begin(parts, actor, scene, course)
+    _glance(actor, scene, news, course)
     _hear_people(parts, actor, scene, course)
     _follow_rules(parts, actor, scene, course)
     _alert(parts, actor, scene, course)
@@ -175,7 +176,7 @@ def run(parts: Parts) -> Ended:
     # candidates wait, that is written down, so that the past is told as it was; and a cycle that was cut off
     # may have done things that the relay does not say.
     matters = _to_ask_about(scene)
-    if not (course.acted or matters or cut_off):
+    if not (course.acted or matters or cut_off or showing.left(scene)):
         quiet = not_started(scene, tuple(course.problems))
         return _end(parts, actor, scene, course, wakes) if quiet else _idle(parts, actor, scene, course)
 
@@ -193,6 +194,9 @@ def run(parts: Parts) -> Ended:
     _note_heard(parts, actor, scene, course)
     _follow_rules(parts, actor, scene, course)
     _alert(parts, actor, scene, course)
+
+    # Show: what each thread should say by now, where it says something else.
+    _show(actor, scene, course)
 
     # 9. Relay: the admin's delta and the facts, merged with what a person wrote meanwhile, in one commit.
     _hand_on(parts, actor, scene, held.relay, course, fresh=fresh)
@@ -391,6 +395,23 @@ def _alert(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
         _attempted(actor, course, "telling of a limit", partial(actor.alert, scene.now, one))
 
 
+def _glance(actor: Actor, scene: Scene, news: tuple[f.Fact, ...], course: _Course) -> None:
+    """Let people see at once that their words were seen, before anything that takes its time."""
+    for one in showing.glances(scene, news):
+        leave = partial(actor.perform, scene.now, one.op, one.effect)
+        _attempted(actor, course, f"eyes on issue {one.effect.issue}", leave)
+
+
+def _show(actor: Actor, scene: Scene, course: _Course) -> None:
+    """Bring threads up to date, as many as one cycle writes to; what is left waits for the next."""
+    found = showing.due(scene)
+    for one in found[: showing.AT_ONCE]:
+        _attempted(actor, course, f"showing {one.about}", partial(actor.show, scene.now, one))
+    rest = showing.REST if len(found) > showing.AT_ONCE else ""
+    if rest != actor.world.shown.get("", ""):
+        actor.record(scene.now, f.Shown(about="", digest=rest, last=not rest))
+
+
 def _as_looked_at(scene: Scene, course: _Course) -> Scene:
     """Return the scene without pull requests that this cycle has pushed to since.
 
@@ -443,7 +464,7 @@ def _subject(decision: d.Decision) -> str:
     return f"{type(decision).__name__.lower()} {about}".strip()
 
 
-def _attempted(actor: Actor, course: _Course, what: str, act: Callable[[], None]) -> bool:
+def _attempted(actor: Actor, course: _Course, what: str, act: Callable[[], object]) -> bool:
     before = actor.written
     try:
         act()
@@ -654,6 +675,7 @@ def _nap(parts: Parts, scene: Scene, course: _Course) -> Nap:
     left = () if course.refused else course.shown
     unseen = any(one.id not in left for one in askable(scene))
     to_do = (unseen and scene.may_ask()) or _to_do(_as_looked_at(scene, course), course)
+    to_do = to_do or scene.world.shown.get("") == showing.REST
     return nap(
         scene,
         quiet_cycles=0 if course.acted else parts.quiet_cycles,

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pytest
 
-from agentloop.domain.effects import CloseIssue, Label, Say
+from agentloop.domain.effects import CloseIssue, Keep, Label, React, Say
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, Issue
 from agentloop.edges.tracker import FileTracker
 from agentloop.errors import NotFoundError
@@ -207,3 +207,45 @@ def test_long_words_are_cut_and_say_so(tracker: Inhabited) -> None:
     shown = only(tracker)
     assert shown.body.startswith("b" * BODY_LIMIT + "\n\n[cut here: 20,001 characters in all")
     assert shown.comments[0].body.startswith("c" * COMMENT_LIMIT + "\n\n[cut here: 8,001 characters in all")
+
+
+def test_the_kept_comment_is_made_once_and_then_edited_in_place(tracker: Inhabited) -> None:
+    """Its words change, its place and its id do not; each version is found by its operation alone."""
+    issue = tracker.new("It crashes", "", author="alice")
+    first, second = Keep(issue=issue, body="Planned."), Keep(issue=issue, body="Merged.\n\nAll of it.")
+    assert tracker.find("keep:1:a", first) is None
+    made = tracker.act("keep:1:a", first)
+    tracker.act("op-1", Say(issue=issue, body="A question."))
+    assert tracker.find("keep:1:a", first) == made
+    assert tracker.find("keep:1:b", second) is None
+
+    assert tracker.act("keep:1:b", second) == made
+    assert tracker.act("keep:1:b", second) == made
+    assert tracker.find("keep:1:b", second) == made
+    assert tracker.find("keep:1:a", first) is None
+    shown = only(tracker).comments
+    assert [(one.id, one.body, one.ours) for one in shown] == [
+        (made, "Merged.\n\nAll of it.", True),
+        (shown[1].id, "A question.", True),
+    ]
+
+
+def test_the_kept_comment_may_say_again_what_it_said_before(tracker: Inhabited) -> None:
+    """From one state to the next and back: another operation, and the first words stand there again."""
+    issue = tracker.new("It crashes", "", author="alice")
+    for op, body in (("keep:1:a", "Queued."), ("keep:1:b", "Working."), ("keep:1:a:2", "Queued.")):
+        assert tracker.find(op, Keep(issue=issue, body=body)) is None
+        tracker.act(op, Keep(issue=issue, body=body))
+    assert [one.body for one in only(tracker).comments] == ["Queued."]
+
+
+def test_eyes_are_left_once_on_an_issue_and_once_on_a_comment(tracker: Inhabited) -> None:
+    """What was left is found; words and comments stay as they are."""
+    issue = tracker.new("It crashes", "", author="alice")
+    said = tracker.comment(issue, "Still there.", author="bob")
+    before = only(tracker)
+    for op, effect in (("eyes:1", React(issue=issue)), ("eyes:1:c", React(issue=issue, comment=said))):
+        made = tracker.act(op, effect)
+        assert tracker.find(op, effect) == made
+        assert tracker.act(op, effect) == made
+    assert only(tracker) == before

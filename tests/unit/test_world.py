@@ -78,6 +78,7 @@ ONE_OF_EACH: list[f.Fact] = [
     f.EffectFailed(op="o", why="w"),
     f.Decided(by="admin", decision=PLAN),
     f.Refused(by="admin", decision=PLAN, why="w"),
+    f.Shown(about="keep 7", digest="d"),
     f.LimitReached(until=BEGAN, detail="d"),
     f.RelayWritten(version=3, next_action="wait", signal=True),
     f.Slept(

@@ -40,6 +40,26 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """The one comment of ours on an issue that is edited in place: made when missing, else given these words.
+
+    Its operation begins with `keep:` and names the words; found = the comment is there as `op` left it.
+    """
+
+    issue: str
+    body: str
+    carries: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class React:
+    """Eyes: a person sees that we have seen it. `comment` is the comment's id, "" = the issue itself."""
+
+    issue: str
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
     """Set a branch in the target's origin to a commit of the mirror.
 
@@ -112,10 +132,15 @@ class StopAttempt:
     why: str
 
 
-TrackerEffect: TypeAlias = Say | CloseIssue | Label
+TrackerEffect: TypeAlias = Say | CloseIssue | Label | Keep | React
 ForgeEffect: TypeAlias = Push | OpenPull | EditPull | SayOnPull
 ExecutorEffect: TypeAlias = StartAttempt | StartGate | StopAttempt
 Effect: TypeAlias = TrackerEffect | ForgeEffect | ExecutorEffect
+
+
+def is_keep(op: str) -> bool:
+    """Return whether an operation is that of a `Keep`."""
+    return op.startswith("keep:")
 
 
 def gate_run(attempt: str, number: int) -> str:

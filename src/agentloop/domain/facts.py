@@ -403,6 +403,18 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a thread shows now: `about` names the thread and the part of it, `digest` what was shown there.
+
+    `last`: it is over, and will not be touched again.
+    """
+
+    about: str
+    digest: str
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitReached:
     """The provider said when to come back."""
 
@@ -514,6 +526,7 @@ Fact: TypeAlias = (
     | EffectFailed
     | Decided
     | Refused
+    | Shown
     | LimitReached
     | RelayWritten
     | Slept

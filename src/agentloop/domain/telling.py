@@ -241,13 +241,17 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one l
             assert_never(decision)
 
 
-def effect_words(effect: e.Effect) -> str:  # noqa: C901 -- one line an effect
+def effect_words(effect: e.Effect) -> str:  # noqa: C901, PLR0912 -- one line an effect
     """Return what an effect does outside, in the imperative."""
     match effect:
         case e.Say(issue=issue, body=body):
             return f"comment on issue {issue}: {one_line(body, 160)}"
         case e.CloseIssue(issue=issue):
             return f"close issue {issue} with a comment"
+        case e.Keep(issue=issue):
+            return f"bring the kept comment of issue {issue} up to date"
+        case e.React(issue=issue, comment=comment):
+            return f"show that {f'comment {comment} of ' * bool(comment)}issue {issue} was seen"
         case e.Label(issue=issue, add=add, remove=remove):
             return f"label issue {issue}: +{', '.join(add) or 'nothing'} -{', '.join(remove) or 'nothing'}"
         case e.Push(target=target, branch=branch, commit=commit):

@@ -231,6 +231,8 @@ class World:
     """How the last cycle that was not idle or quiet ended."""
     ended: int = 0
     """The last cycle that came to its end; one after it was cut off, and its relay may not be written."""
+    shown: dict[str, str] = field(default_factory=dict)
+    """What the threads of live issues show, by the part of the thread: a digest of it (see `showing`)."""
     next_actions: tuple[NextAction, ...] = ()
     refusals: tuple[RefusedOnce, ...] = ()
     last_refusals: dict[str, str] = field(default_factory=dict)
@@ -706,6 +708,13 @@ def _effect_failed(world: World, fact: facts.EffectFailed, _entry: facts.Entry) 
     world.open_ops.pop(fact.op, None)
 
 
+def _shown(world: World, fact: facts.Shown, _entry: facts.Entry) -> None:
+    if fact.last:
+        world.shown.pop(fact.about, None)
+    else:
+        world.shown[fact.about] = fact.digest
+
+
 def _refused(world: World, fact: facts.Refused, entry: facts.Entry) -> None:
     if fact.by == "admin":
         once = RefusedOnce(cycle=entry.cycle, decision=fact.decision, why=fact.why)
@@ -786,7 +795,7 @@ def _attempts_forgotten(world: World, fact: facts.AttemptsForgotten, _entry: fac
     world.tasks[fact.task] = replace(view, forgotten=max(view.forgotten, fact.number))
 
 
-_WORDS = (facts.CycleBegan, facts.HeldBack, facts.RelayWritten, facts.Slept)
+_WORDS = (facts.CycleBegan, facts.HeldBack, facts.Shown, facts.RelayWritten, facts.Slept)
 """Facts that say what was said: no rule that is asked `once` looks at what they change."""
 
 _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
@@ -820,6 +829,7 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.EffectDone: _effect_done,
     facts.EffectFailed: _effect_failed,
     facts.Refused: _refused,
+    facts.Shown: _shown,
     facts.CycleEnded: _cycle_ended,
     facts.HeldBack: _held_back,
     facts.LimitReached: _limit_reached,

@@ -186,6 +186,16 @@ def with_block(text: str, block: Block) -> str:
     return f"{text.rstrip(chr(10))}\n\n{_block_text(block)}"
 
 
+def with_block_again(text: str, block: Block) -> str:
+    """Return `text` with the block of that id in the place it has, as `block` says it now."""
+    first = next((one for one in _FIRST_LINE.finditer(text) if one["id"] == block.id), None)
+    lasts = _LAST_LINE.finditer(text, first.end()) if first else ()
+    last = next((one for one in lasts if one["id"] == block.id), None)
+    if first is None or last is None:
+        return text
+    return f"{text[: first.start()]}{_block_text(block).rstrip(chr(10))}{text[last.end() :]}"
+
+
 def with_strays_owned(text: str, blocks: Mapping[Stray, Block]) -> str:
     """Return `text` with each stray in the place it has, but as a block of its own."""
     for stray, block in sorted(blocks.items(), key=lambda pair: -pair[0].start):

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
-from agentloop.domain.effects import CloseIssue, Label, Say
+from agentloop.domain.effects import CloseIssue, Keep, Label, React, Say, is_keep
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue
 from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.valueclass import dataclass, replace
@@ -131,6 +131,14 @@ class FileTracker:
                 labels = set(_labels(entry))
                 there = labels.issuperset(effect.add) and labels.isdisjoint(effect.remove)
                 return effect.issue if there else None
+            case Keep():
+                kept = self._kept(entry)
+                same = kept and (kept.op, kept.text) == (op, records.words_of(effect.body))
+                return kept.id if kept and same else None
+            case React():
+                return (
+                    effect.comment or effect.issue
+                )  # nobody looks for eyes in a file: they are always there
             case _:
                 assert_never(effect)
 
@@ -147,6 +155,10 @@ class FileTracker:
             case Label():
                 self.label(effect.issue, add=effect.add, remove=effect.remove)
                 return effect.issue
+            case Keep():
+                return self._keep(effect, op)
+            case React():
+                return effect.comment or effect.issue
             case _:
                 assert_never(effect)
 
@@ -267,6 +279,31 @@ class FileTracker:
             self._issues.change(issue, edit)
         return made
 
+    def _kept(self, entry: Entry) -> Block | None:
+        mine = (one for one in entry.record.blocks if is_keep(one.op) and self._is_ours(entry, one))
+        return next(mine, None)
+
+    def _keep(self, effect: Keep, op: str) -> str:
+        refuse_long(effect.body, "the comment")
+        made = ""
+
+        def edit(entry: Entry) -> str | None:
+            nonlocal made
+            kept = self._kept(entry)
+            if kept is None:
+                changed, made = self._appended(entry, effect.body, OURS, op, effect.carries)
+                return changed
+            made = kept.id
+            mark = self._mark(entry, made, op, effect.carries)
+            block = replace(kept, text=effect.body, op=op, mark=mark, carries=effect.carries)
+            return records.with_block_again(entry.text, block)
+
+        self._issues.change(effect.issue, edit)
+        return made
+
+    def _mark(self, entry: Entry, block: str, op: str, carries: str) -> str:
+        return self._marks.of("issue", entry.id, block, op, *filter(None, (carries,)))
+
     def _appended(self, entry: Entry, text: str, author: str, op: str, carries: str) -> tuple[str, str]:
         return appended(
             entry,
@@ -276,7 +313,7 @@ class FileTracker:
             text=text,
             op=op,
             carries=carries,
-            mark=lambda block: self._marks.of("issue", entry.id, block, op, *filter(None, (carries,))),
+            mark=lambda block: self._mark(entry, block, op, carries),
         )
 
     def _written(self, entry: Entry, op: str) -> str | None:

@@ -10,7 +10,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, assert_never
 
-from agentloop.domain.effects import CloseIssue, EditPull, Label, OpenPull, Push, Say, SayOnPull
+from agentloop.domain.effects import (
+    CloseIssue,
+    EditPull,
+    Keep,
+    Label,
+    OpenPull,
+    Push,
+    React,
+    Say,
+    SayOnPull,
+)
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, Comment, Issue, Pull, PullCheck, Review
 from agentloop.errors import ConflictError, NotFoundError, UnsafeError
 
@@ -38,6 +48,7 @@ class MemoryTracker:
         self._now = now
         self._issues: dict[str, Issue] = {}
         self._made: dict[tuple[str, str], str] = {}
+        self._kept: dict[str, str] = {}
 
     def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
         """Return every open issue, and those of `known` in any state, lowest number first."""
@@ -54,6 +65,11 @@ class MemoryTracker:
                 labels = set(issue.labels) if issue else set()
                 there = issue and labels.issuperset(effect.add) and labels.isdisjoint(effect.remove)
                 return effect.issue if there else None
+            case Keep():
+                made = self._made.get((effect.issue, op))
+                return made if made and self._body_of(effect.issue, made) == effect.body else None
+            case React():
+                return self._made.get((effect.issue, op))
             case _:
                 assert_never(effect)
 
@@ -72,6 +88,10 @@ class MemoryTracker:
             case Label():
                 self.label(effect.issue, add=effect.add, remove=effect.remove)
                 return effect.issue
+            case Keep():
+                made = self._keep(effect.issue, effect.body)
+            case React(issue=issue, comment=comment):
+                made = f"eyes-{comment or issue}"
             case _:
                 assert_never(effect)
         self._made[effect.issue, op] = made
@@ -123,7 +143,7 @@ class MemoryTracker:
     def frozen(self) -> MemoryTracker:
         """Return a copy that stays as this is now: what a list that lags behind shows."""
         made = MemoryTracker(self._now)
-        made._issues, made._made = dict(self._issues), dict(self._made)
+        made._issues, made._made, made._kept = dict(self._issues), dict(self._made), dict(self._kept)
         return made
 
     def close(self, issue: str, *, reason: str, author: str) -> None:
@@ -148,6 +168,19 @@ class MemoryTracker:
         labels = tuple(name for name in dict.fromkeys((*found.labels, *add)) if name not in remove)
         self._issues[issue] = replace(found, labels=labels)
         return labels
+
+    def _keep(self, issue: str, body: str) -> str:
+        kept = self._kept.get(issue)
+        if kept is None:
+            made = self._kept[issue] = self._say(issue, body, author=OURS, ours=True)
+            return made
+        found = self._get(issue)
+        comments = tuple(replace(one, body=body) if one.id == kept else one for one in found.comments)
+        self._issues[issue] = replace(found, comments=comments)
+        return kept
+
+    def _body_of(self, issue: str, comment: str) -> str:
+        return next((one.body for one in self._get(issue).comments if one.id == comment), "")
 
     def _get(self, issue: str) -> Issue:
         if issue not in self._issues:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
-from agentloop.domain.effects import CloseIssue, Label, Say
+from agentloop.domain.effects import CloseIssue, Keep, Label, React, Say, is_keep
 from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, number_of
+from agentloop.domain.labels import LOOKS
 from agentloop.edges.github.marks import sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
@@ -20,6 +21,7 @@ from agentloop.errors import NotFoundError
 
 if TYPE_CHECKING:
     from agentloop.domain.effects import TrackerEffect
+    from agentloop.edges.github.marks import Signed
     from agentloop.edges.github.site import Site
 
 Json: TypeAlias = Any
@@ -61,6 +63,12 @@ class GitHubTracker:
                 labels = {one["name"] for one in shape["labels"]} if shape else set()
                 there = labels.issuperset(effect.add) and labels.isdisjoint(effect.remove)
                 return effect.issue if shape and there else None
+            case Keep():
+                kept = self._kept(number)
+                words = self._site.fit(effect.body).rstrip()
+                return kept[0] if kept and (kept[1].op, kept[1].words) == (op, words) else None
+            case React(comment=comment):
+                return self._eyes(number, comment)
             case _:
                 assert_never(effect)
 
@@ -78,7 +86,12 @@ class GitHubTracker:
                 if closed := self._fresh(number):  # a list that lags will not open it again for us
                     self._site.shelf.put_threads(self._site.repository, [closed])
                 return made
+            case Keep():
+                return self._keep(number, op, effect)
+            case React(comment=comment):
+                return self._site.writer.react(self._site.repository, number, comment)
             case Label():
+                self._make_labels(effect.add)
                 self._site.writer.label(self._site.repository, number, effect.add, effect.remove)
                 return effect.issue
             case _:
@@ -141,6 +154,43 @@ class GitHubTracker:
     def _say(self, number: int, op: str, body: str, carries: str) -> str:
         words = sign(self._site.marks, self._site.place(number), op, self._site.fit(body), carries)
         return self._site.writer.comment(self._site.repository, number, words)
+
+    def _kept(self, number: int) -> tuple[str, Signed] | None:
+        try:
+            comments = self._comments_of(number)
+        except NotFoundError:
+            return None
+        ours = ((str(one["id"]), self._site.signed(one, self._site.place(number))) for one in comments)
+        return next(((name, words) for name, words in ours if words and is_keep(words.op)), None)
+
+    def _keep(self, number: int, op: str, effect: Keep) -> str:
+        site, kept = self._site, self._kept(number)
+        words = sign(site.marks, site.place(number), op, site.fit(effect.body), effect.carries)
+        if kept is None:
+            return site.writer.comment(site.repository, number, words)
+        site.writer.edit_comment(site.repository, number, kept[0], words)
+        return kept[0]
+
+    def _eyes(self, number: int, comment: str) -> str | None:
+        thread = f"comments/{comment}" if comment else str(number)
+        path = f"/repos/{self._site.repository}/issues/{thread}/reactions"
+        try:
+            found = [one for one in self._site.client.each(path) if one["content"] == "eyes"]
+        except NotFoundError:
+            return None
+        ours = self._site.our_id() if found else 0
+        return next((str(one["id"]) for one in found if one["user"] and one["user"]["id"] == ours), None)
+
+    def _make_labels(self, names: tuple[str, ...]) -> None:
+        """Give the repository those labels of ours that it lacks, with their colours."""
+        own = [name for name in names if name in LOOKS]
+        if not own:
+            return
+        there = {one["name"] for one in self._site.client.each(f"/repos/{self._site.repository}/labels")}
+        for name in own:
+            if name not in there:
+                look = LOOKS[name]
+                self._site.writer.make_label(self._site.repository, name, look.colour, look.description)
 
     def _said(self, number: int, op: str) -> str | None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +50,23 @@ class Writer:
         """Say it on a thread and return the comment's id."""
         with self._writing(repository, f"the thread {number}") as repo:
             return str(repo.get_issue(number).create_comment(body).id)
+
+    def edit_comment(self, repository: str, number: int, comment: str, body: str) -> None:
+        """Replace the words of a comment of ours on a thread."""
+        with self._writing(repository, f"the comment {comment} on the thread {number}") as repo:
+            repo.get_issue(number).get_comment(int(comment)).edit(body)
+
+    def react(self, repository: str, number: int, comment: str = "") -> str:
+        """Leave eyes on a thread, or on a comment of it, and return the reaction's id."""
+        with self._writing(repository, f"the thread {number}") as repo:
+            thread = repo.get_issue(number)
+            on = thread.get_comment(int(comment)) if comment else thread
+            return str(on.create_reaction("eyes").id)
+
+    def make_label(self, repository: str, name: str, colour: str, description: str) -> None:
+        """Give the repository a label; one that it has by now is left as it is."""
+        with suppress(ConflictError), self._writing(repository, f"the label {name}") as repo:
+            repo.create_label(name, colour, description)
 
     def close(self, repository: str, number: int) -> None:
         """Close an issue as completed."""
