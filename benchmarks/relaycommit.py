@@ -14,10 +14,10 @@ from agentloop.edges.relay import RelayFile
 from agentloop.home import Home
 
 
-def main(root: Path, archived: int, turns: int) -> None:
-    """Print the seconds of each, as JSON."""
+def main(root: Path, cycles: int, a_day: int, turns: int) -> None:
+    """Print the seconds of each, as JSON: after `cycles` cycles that archived something, `a_day` of them."""
     home = Home(root)
-    _fill(home, archived)
+    _fill(home, cycles, a_day)
     plain = root.with_name(f"{root.name}-plain")
     plain.mkdir()
     _git(plain, "init", "--quiet")
@@ -30,14 +30,14 @@ def main(root: Path, archived: int, turns: int) -> None:
     print(json.dumps(seconds))
 
 
-def _fill(home: Home, archived: int) -> None:
+def _fill(home: Home, cycles: int, a_day: int) -> None:
     home.relay.parent.mkdir(parents=True)
     home.relay.write_text(render(FIRST))
     home.gitignore.write_text("/.agentloop/\n")
-    for number in range(archived):
-        path = home.root / f"memories/archive/{number // 365:04}/{number % 365:03}.md"
+    for day in range(-(-cycles // a_day)):
+        path = home.root / f"memories/archive/{day // 365:04}/{day % 365:03}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"# Day {number}\n")
+        path.write_text(f"# Day {day}\n" + "\n- **Decided:** to go on as before.\n" * a_day)
     _git(home.root, "init", "--quiet", "-b", "main")
     _git(home.root, "add", ".")
     _git(home.root, "commit", "--quiet", "-m", "Begin")
@@ -67,4 +67,4 @@ def _git(folder: Path, *words: str) -> None:
     subprocess.run(("git", *who, *words), cwd=folder, check=True, capture_output=True)
 
 
-main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
