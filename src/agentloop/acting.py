@@ -7,6 +7,7 @@ simply carried out again: what was done is found, what was not is done.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
@@ -19,7 +20,7 @@ from agentloop.domain import states as s
 from agentloop.domain.estimating import estimate_for
 from agentloop.domain.planning import branch_of, covers_issue, tasks_of
 from agentloop.domain.progress import unfinished
-from agentloop.domain.reconcile import objections
+from agentloop.domain.reviewing import answered_by, objections, words_on_pull
 from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.valueclass import replace
 from agentloop.domain.work import RETRY, Delivered, End, Finding
@@ -40,17 +41,9 @@ if TYPE_CHECKING:
     from agentloop.domain.world import World
     from agentloop.ports import Journal, Outside
 
+_OfPull: TypeAlias = d.AcceptMerge | d.LetGo | d.Propose | d.AnswerReview
 _OfTask: TypeAlias = (
-    d.Review
-    | d.Retry
-    | d.TryAgain
-    | d.Cancel
-    | d.Drop
-    | d.Park
-    | d.SendBack
-    | d.Requeue
-    | d.AcceptMerge
-    | d.LetGo
+    d.Review | d.Retry | d.TryAgain | d.Cancel | d.Drop | d.Park | d.SendBack | d.Requeue | _OfPull
 )
 
 FINDING_CHARACTERS = 4000
@@ -232,7 +225,7 @@ class Actor:
             case d.Review(attempt=attempt, accept=accept, says=says):
                 self.record(now, decided, f.Reviewed(attempt=attempt, accepted=accept, says=says))
             case d.Retry():
-                self._retry(now, decided, decision)
+                self._retry(scene, decided, decision)
             case d.Cancel(task=task, rationale=why) | d.Drop(task=task, rationale=why):
                 self._drop(now, decided, task, why)
             case d.Park(task=task, rationale=why):
@@ -241,10 +234,19 @@ class Actor:
                 self.record(now, decided, _sent_back(decision))
             case d.Requeue():
                 self.record(now, decided, _requeued(decision))
+            case _:
+                self._do_to_pull(scene, decided, decision)
+
+    def _do_to_pull(self, scene: Scene, decided: f.Decided, decision: _OfPull) -> None:
+        match decision:
             case d.AcceptMerge(task=task, pull=pull, commit=commit):
-                self._merged(now, decided, task, pull, commit)
+                self._merged(scene.now, decided, task, pull, commit)
             case d.LetGo():
-                self._let_go(now, decided, decision)
+                self._let_go(scene.now, decided, decision)
+            case d.Propose():
+                self._propose(scene.now, decided, decision)
+            case d.AnswerReview():
+                self._answer_words(scene, decided, decision)
             case _:
                 assert_never(decision)
 
@@ -313,17 +315,20 @@ class Actor:
 
     # Tasks.
 
-    def _retry(self, now: datetime, decided: f.Decided, retry: d.Retry) -> None:
-        state = self.world.tasks[retry.task].state
-        findings = () if retry.from_scratch else _held(state)
+    def _retry(self, scene: Scene, decided: f.Decided, retry: d.Retry) -> None:
+        view = self.world.tasks[retry.task]
+        # What people said on its pull request is what it goes back for, and is answered there.
+        words = words_on_pull(view, scene.observed.pull(view.pull))
+        held = () if retry.from_scratch else _held(view.state)
         self.record(
-            now,
+            scene.now,
             decided,
             f.SentBack(
                 task=retry.task,
-                findings=findings,
+                findings=_bounded((*held, *(one.finding for one in words))),
                 guidance=retry.guidance.strip(),
                 from_scratch=retry.from_scratch,
+                heard=tuple(one.id for one in words),
             ),
         )
 
@@ -381,8 +386,57 @@ class Actor:
         return () if left is None else (f.Settled(purse=purse, micros=0, unresolved_micros=left),)
 
     def _merged(self, now: datetime, decided: f.Decided, task: str, pull: str, commit: str) -> None:
+        view = self.world.tasks[task]
         ended = self._stop(now, task, "its pull request was merged")
-        self.record(now, *ended, decided, f.Merged(task=task, pull=pull, commit=commit))
+        merged = f.Merged(task=task, pull=pull, commit=commit)
+        delete = _left_behind(view)
+        if delete is None:
+            self.record(now, *ended, decided, merged)
+            return
+        op = e.operation("delete", task, delete.expected)
+        self.record(now, *ended, decided, merged, f.EffectIntended(op=op, effect=delete))
+        # Somebody's commit on it, or a pull request into it: then it stays.
+        with suppress(ConflictError):
+            self.perform(now, op, delete)
+
+    def _propose(self, now: datetime, decided: f.Decided, propose: d.Propose) -> None:
+        task, pull = propose.task, propose.pull
+        self.perform(now, e.operation("ready", task, pull), e.MakeReady(pull=pull))
+        asked: list[str] = []
+        refused: list[str] = []
+        for login in propose.of:
+            try:
+                ask = e.AskReview(pull=pull, of=(login,))
+                self.perform(now, e.operation("ask-review", task, pull, login), ask)
+                asked.append(login)
+            except ConflictError as error:
+                refused.append(f"{login} ({error.what})")
+        if refused and not asked:
+            say = e.SayOnPull(pull=pull, body=wording.nobody_asked_comment(refused))
+            self.perform(now, e.operation("nobody-asked", task, pull), say)
+        self.record(now, decided, f.Proposed(task=task, pull=pull, asked=tuple(asked)))
+
+    def _answer_words(self, scene: Scene, decided: f.Decided, answer: d.AnswerReview) -> None:
+        view = self.world.tasks[answer.task]
+        words = words_on_pull(view, scene.observed.pull(view.pull))
+        if answer.text.strip():
+            for one in words:
+                self._reply(scene.now, view, one.thread, one.id, answer.text.strip())
+            if rest := [one for one in words if not one.thread]:
+                op = e.operation("answer-words", view.task.id, *(one.id for one in rest))
+                say = e.SayOnPull(pull=view.pull, body=answer.text.strip())
+                self.perform(scene.now, op, say)
+        self.record(
+            scene.now, decided, f.HeardOnPull(task=view.task.id, heard=tuple(one.id for one in words))
+        )
+
+    def _reply(self, now: datetime, view: TaskView, thread: str, about: str, body: str) -> None:
+        if not thread:
+            return
+        op = e.operation("reply", view.task.id, thread, about)
+        # Somebody deleted the thread, or locked it: then nobody waits for an answer there.
+        with suppress(ConflictError):
+            self.perform(now, op, e.ReplyInThread(pull=view.pull, thread=thread, body=body))
 
     def _let_go(self, now: datetime, decided: f.Decided, let_go: d.LetGo) -> None:
         op = e.operation("hands-off", let_go.pull)
@@ -567,10 +621,15 @@ class Actor:
         return self.perform(now, e.operation("pull", view.task.id), opened)
 
     def _answer_review(self, now: datetime, view: TaskView, one: Try, state: s.Accepted) -> None:
-        if not one.answers:
-            return
+        """Reply in each thread that the new commit answers, and say the rest in one comment."""
         summary = one.outcome.summary if isinstance(one.outcome, Delivered) else ""
-        body = wording.answering_comment(one, view.pull, state.commit, summary)
+        answers = answered_by(view)
+        for held in answers:
+            self._reply(now, view, held.thread, state.commit, wording.thread_reply(state.commit, summary))
+        rest = tuple(held for held in answers if not held.thread)
+        if not rest:
+            return
+        body = wording.answering_comment(rest, view.pull, state.commit, summary)
         say = e.SayOnPull(pull=view.pull, body=body)
         self.perform(now, e.operation("answer-review", view.task.id, state.commit), say)
 
@@ -606,19 +665,15 @@ class Actor:
         match effect:
             case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React():
                 return self._out.tracker.find(op, effect)
-            case e.Push() | e.OpenPull() | e.EditPull() | e.SayOnPull():
-                return self._out.forge.find(op, effect)
             case e.StartAttempt() | e.StartGate() | e.StopAttempt():
                 return self._out.executor.find(op, effect)
             case _:
-                assert_never(effect)
+                return self._out.forge.find(op, effect)
 
     def _act(self, op: str, effect: e.Effect) -> str:
         match effect:
             case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React():
                 return self._out.tracker.act(op, effect)
-            case e.Push() | e.OpenPull() | e.EditPull() | e.SayOnPull():
-                return self._out.forge.act(op, effect)
             case e.StartAttempt(attempt=attempt):
                 view, one = the_try(self.world, attempt)
                 spec = attempt_spec(self._out, self._settings, self.world, one.attempt)
@@ -631,7 +686,7 @@ class Actor:
             case e.StopAttempt():
                 return self._out.executor.act(op, effect, None)
             case _:
-                assert_never(effect)
+                return self._out.forge.act(op, effect)
 
 
 def begins(effect: e.Effect) -> bool:
@@ -653,6 +708,14 @@ def _end_of(one: Try, outcome: Outcome, now: datetime) -> End:
 def _trunk(view: TaskView, base: str, head: str) -> str:
     # On top of our own branch, the change still starts where that branch left the base branch.
     return next((each.trunk for each in view.tries if each.commit == base), head)
+
+
+def _left_behind(view: TaskView) -> e.DeleteBranch | None:
+    """Return what takes a merged task's branch away; None when it is not ours any more."""
+    theirs = isinstance(view.state, s.InReview) and view.state.theirs
+    if theirs or view.last is None or not view.head:
+        return None
+    return e.DeleteBranch(target=view.task.target, branch=view.last.branch, expected=view.head)
 
 
 def _held(state: s.TaskState) -> tuple[Finding, ...]:

@@ -139,6 +139,19 @@ class GitHubPulls(OnGitHub):
         conclusion = {"pending": "", "passed": "success", "failed": "failure"}[state]
         self.hub.check(self.repository, self._part(pull).head, name, conclusion, summary=summary)
 
+    def line(self, pull: str, text: str, thread: str = "") -> str:
+        """Alice's, in a review of its own, as GitHub makes one."""
+        self._part(pull)
+        made = self.hub.review_comment(
+            self.repository,
+            self.person("alice"),
+            self.thread(pull),
+            text,
+            path="app.py",
+            reply_to=int(thread or 0),
+        )
+        return thread or str(made.id)
+
     def merge(self, pull: str) -> str:
         """Alice's, with Bob's approval; the branch goes, as when the repository deletes merged ones."""
         from agentloop.errors import ConflictError
@@ -147,6 +160,7 @@ class GitHubPulls(OnGitHub):
         thread = self.thread(pull)
         try:
             if thread.state == "open":
+                self.hub.set_draft(self.repository, self.person("alice"), thread, draft=False)
                 self.hub.review(self.repository, self.person("bob"), thread, "APPROVED")
             merged = self.hub.merge(self.repository, self.person("alice"), thread)
         except Refused as error:

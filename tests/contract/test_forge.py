@@ -14,7 +14,16 @@ from typing import Literal, Protocol, TypeAlias
 
 import pytest
 
-from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
+from agentloop.domain.effects import (
+    AskReview,
+    DeleteBranch,
+    EditPull,
+    MakeReady,
+    OpenPull,
+    Push,
+    ReplyInThread,
+    SayOnPull,
+)
 from agentloop.domain.issue import Pull, PullCheck
 from agentloop.domain.settings import Settings, Target
 from agentloop.edges.forge import FileForge
@@ -48,6 +57,9 @@ class Ground(Protocol):
 
     def review(self, pull: str, verdict: Verdict, text: str) -> str:
         """A person's review; its id."""
+
+    def line(self, pull: str, text: str, thread: str = "") -> str:
+        """A person's words on a line, or in a thread; the thread's id ("" = it has no threads)."""
 
     def check(self, pull: str, name: str, state: State, summary: str) -> None:
         """A check's state on the head as it is now."""
@@ -84,6 +96,11 @@ class BuiltIn:
         """Alice's."""
         return self.forge.review(pull, verdict, text, author="alice")
 
+    def line(self, pull: str, text: str, thread: str = "") -> str:
+        """There are none."""
+        del pull, text, thread
+        return ""
+
     def check(self, pull: str, name: str, state: State, summary: str) -> None:
         """A build server's."""
         self.forge.check(pull, name, state, summary, author="ci")
@@ -105,7 +122,7 @@ class Double:
     """The double; its commits are just names."""
 
     def __init__(self, _: Path) -> None:
-        self.forge = MemoryForge()
+        self.forge = MemoryForge(drafts=True)
         self.forge.branches["web", "main"] = self.commit("base")
 
     def commit(self, name: str, on: str = "") -> str:
@@ -119,6 +136,10 @@ class Double:
     def review(self, pull: str, verdict: Verdict, text: str) -> str:
         """Alice's."""
         return self.forge.review(pull, verdict, text, author="alice")
+
+    def line(self, pull: str, text: str, thread: str = "") -> str:
+        """Alice's."""
+        return self.forge.line(pull, "app.py", text, author="alice", thread=thread)
 
     def check(self, pull: str, name: str, state: State, summary: str) -> None:
         """A build server's."""
@@ -220,7 +241,8 @@ def test_an_opened_pull_request_is_shown_as_it_was_said(ground: Ground) -> None:
     ground.forge.observe(
         frozenset()
     )  # a forge may begin to find out whether it merges when it is first asked
-    assert only(ground.forge) == Pull(
+    shown = only(ground.forge)
+    assert shown == Pull(
         id=pull,
         number=1,
         target="web",
@@ -231,6 +253,7 @@ def test_an_opened_pull_request_is_shown_as_it_was_said(ground: Ground) -> None:
         state="open",
         head=commit,
         mergeable=True,
+        draft=shown.draft,
     )
 
 
@@ -344,3 +367,72 @@ def test_a_pull_request_that_is_not_there_is_said_so(ground: Ground) -> None:
     """Nothing is made up for it."""
     with pytest.raises(NotFoundError):
         ground.forge.act("op-1", SayOnPull(pull="77", body="Hello?"))
+
+
+def test_a_draft_is_made_ready_once(ground: Ground) -> None:
+    """Where pull requests are opened as drafts; where there are none it is ready already."""
+    pull, _ = opened(ground)
+    ready = MakeReady(pull=pull)
+    assert ground.forge.find("op-ready", ready) == (None if only(ground.forge).draft else pull)
+    assert ground.forge.act("op-ready", ready) == pull
+    assert not only(ground.forge).draft
+    assert ground.forge.find("op-ready", ready) == pull
+
+
+def test_a_person_is_asked_for_a_review_once(ground: Ground) -> None:
+    """They are shown as asked; who nobody can ask is refused for good, where anybody can be asked at all."""
+    pull, _ = opened(ground)
+    ground.line(pull, "Hello.")  # so that GitHub knows her
+    ask = AskReview(pull=pull, of=("alice",))
+    nobody_is_asked = ground.forge.find("op-ask", ask) == pull
+    assert ground.forge.act("op-ask", ask) == pull
+    assert only(ground.forge).asked == (() if nobody_is_asked else ("alice",))
+    assert ground.forge.find("op-ask", ask) == pull
+    assert ground.forge.act("op-ask", ask) == pull
+
+
+def test_a_thread_on_a_line_is_answered_in_it_once(ground: Ground) -> None:
+    """Our reply stands in the thread as ours, behind what was said; one that is not there is refused."""
+    pull, _ = opened(ground)
+    with pytest.raises(ConflictError):
+        ground.forge.act("op-lost", ReplyInThread(pull=pull, thread="99999", body="Done."))
+    thread = ground.line(pull, "Why twice?")
+    if not thread:
+        return
+    reply = ReplyInThread(pull=pull, thread=thread, body="Done.")
+    assert ground.forge.find("op-reply", reply) is None
+    made = ground.forge.act("op-reply", reply)
+    assert ground.forge.act("op-reply", reply) == made
+    ground.line(pull, "And here?", thread)
+    shown = only(ground.forge)
+    (seen,) = shown.threads
+    assert (seen.id, seen.path, [(one.author, one.body, one.ours) for one in seen.said][::2]) == (
+        thread, "app.py", [("alice", "Why twice?", False), ("alice", "And here?", False)],
+    )  # fmt: skip
+    assert [(one.body, one.ours) for one in seen.said][1] == ("Done.", True)
+    assert shown.reviews == ()
+
+
+def test_a_branch_is_deleted_where_we_left_it(ground: Ground) -> None:
+    """And found to be gone; doing it again, or after somebody else did, changes nothing."""
+    commit = ground.commit("fix")
+    ground.forge.act(PUSH, Push(target="web", branch=BRANCH, commit=commit))
+    delete = DeleteBranch(target="web", branch=BRANCH, expected=commit)
+    assert ground.forge.find("op-delete", delete) is None
+    assert ground.forge.act("op-delete", delete) == commit
+    assert ground.head(BRANCH) == ""
+    assert ground.forge.find("op-delete", delete) == commit
+    assert ground.forge.act("op-delete", delete) == commit
+
+
+def test_a_branch_that_moved_or_is_needed_is_not_deleted(ground: Ground) -> None:
+    """Somebody's commit on it, an open pull request from it, and branches that are not ours are safe."""
+    pull, commit = opened(ground)
+    with pytest.raises(ConflictError):
+        ground.forge.act("op-1", DeleteBranch(target="web", branch=BRANCH, expected=commit))
+    ground.close(pull)
+    with pytest.raises(ConflictError):
+        ground.forge.act("op-2", DeleteBranch(target="web", branch=BRANCH, expected=ground.head("main")))
+    with pytest.raises(UnsafeError):
+        ground.forge.act("op-3", DeleteBranch(target="web", branch="main", expected=ground.head("main")))
+    assert ground.head(BRANCH) == commit

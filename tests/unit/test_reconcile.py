@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agentloop.domain.work import Outcome
 
 
-def only(scene: Scene) -> d.RuleDecision | d.Publish:
+def only(scene: Scene) -> d.RuleDecision | d.Publish | d.AnswerReview:
     """The one decision that follows."""
     (found,) = reconcile(scene)
     return found

@@ -69,6 +69,8 @@ ONE_OF_EACH: list[f.Fact] = [
     f.Parked(task="7.2", reason="r"),
     f.Cancelled(task="7.2", reason="r"),
     f.HandsOff(task="7.1", pull="1", head="h"),
+    f.Proposed(task="7.1", pull="1", asked=("octocat",)),
+    f.HeardOnPull(task="7.1", heard=("r1", "line:l2")),
     f.Reserved(purse="attempt:7.1.1", micros=5, model="m"),
     f.Settled(purse="attempt:7.1.1", micros=3, unresolved_micros=1, model="m"),
     f.Settled(purse="admin:2", micros=3, shares=(Share(model="m", calls=1, micros=3),), issues=("7",)),

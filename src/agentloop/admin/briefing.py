@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from agentloop.domain.codec import encode
 from agentloop.domain.issue import urgency
 from agentloop.domain.observed import Running
+from agentloop.domain.reviewing import words_on_pull
 from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.telling import issue_state, task_state
 from agentloop.domain.valueclass import dataclass
@@ -150,6 +151,8 @@ def _matter(scene: Scene, matter: Matter, marks: Marks, diff: str) -> str:
             return "\n\n".join(filter(None, (_attempt(scene, matter.about, marks), shown)))
         case "returned":
             return _attempt(scene, matter.about, marks)
+        case "said":
+            return _said(scene, matter.about, marks)
         case _:
             return ""
 
@@ -184,6 +187,17 @@ def _newest(said: list[str], room: int) -> list[str]:
         room -= len(text)
     left = len(said) - len(shown)
     return [*([f"[{left} earlier comments]"] if left else []), *reversed(shown)]
+
+
+def _said(scene: Scene, task: str, marks: Marks) -> str:
+    """Return what people said on a task's pull request, and the contract that it was made for."""
+    view = scene.world.tasks[task]
+    words = words_on_pull(view, scene.observed.pull(view.pull))
+    said = "\n\n".join(f"{one.about}:\n{one.says}" for one in words)
+    head = f"## Said on pull request {view.pull} of task {task}: {one_line(view.task.title)}"
+    contract = view.task.contract
+    lines = "\n".join([f"goal: {contract.goal}", *(f"criterion: {text}" for text in contract.criteria)])
+    return "\n\n".join([head, _cut(lines, 4000), fence(f"pull request {view.pull}", said, marks=marks)])
 
 
 def _attempt(scene: Scene, attempt: str, marks: Marks) -> str:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Said: TypeAlias = "d.AdminDecision | RelayDelta"
 
 DECISIONS: tuple[type, ...] = (
-    d.Plan, d.Ask, d.Assign, d.Review, d.Retry, d.Publish, d.Answer, d.Cancel, d.Sleep, d.Hibernate,
+    d.Plan, d.Ask, d.Assign, d.Review, d.Retry, d.Publish, d.Answer, d.AnswerReview, d.Cancel,
+    d.Sleep, d.Hibernate,
 )  # fmt: skip
 _BY_NAME: dict[str, type] = {**{tag_of(cls): cls for cls in DECISIONS}, "relay": RelayDelta}
 

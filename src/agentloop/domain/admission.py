@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from agentloop.domain import decisions as d
 from agentloop.domain import preflight
 from agentloop.domain.order import held_back
+from agentloop.domain.reviewing import words_on_pull
 from agentloop.domain.signals import evidence_for, time_of, used_up
 from agentloop.domain.states import (
     Accepted,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
     from agentloop.domain.world import World
 
+_OfPull: TypeAlias = d.LetGo | d.Propose | d.AnswerReview | d.AcceptMerge
 _OfTask: TypeAlias = (
     d.Review
     | d.Retry
@@ -43,11 +45,10 @@ _OfTask: TypeAlias = (
     | d.Halt
     | d.SendBack
     | d.Requeue
-    | d.LetGo
+    | _OfPull
     | d.Cancel
     | d.Drop
     | d.Park
-    | d.AcceptMerge
     | d.TryAgain
 )
 
@@ -104,9 +105,19 @@ def _task_refusal(decision: _OfTask, scene: Scene) -> str | None:
             return _send_back(decision, scene)
         case d.Requeue():
             return _requeue(decision, scene)
-        case d.LetGo():
+        case d.Cancel() | d.Drop() | d.Park():
+            return _still_open(decision.task, scene)
+        case _:
+            return _of_pull(decision, scene)
+
+
+def _of_pull(decision: _OfPull, scene: Scene) -> str | None:
+    match decision:
+        case d.LetGo() | d.Propose():
             return None if isinstance(_task_state(decision.task, scene), InReview) else "it is not in review"
-        case d.Cancel() | d.Drop() | d.Park() | d.AcceptMerge():
+        case d.AnswerReview():
+            return _answer_review(decision, scene)
+        case d.AcceptMerge():
             return _still_open(decision.task, scene)
         case _:
             assert_never(decision)
@@ -169,6 +180,15 @@ def _answer(decision: d.Answer, scene: Scene) -> str | None:
     return None
 
 
+def _answer_review(decision: d.AnswerReview, scene: Scene) -> str | None:
+    view = _view(decision.task, scene)
+    if view is None or not words_on_pull(view, scene.observed.pull(view.pull)):
+        return f"nobody has said anything on a pull request of task {decision.task!r} that is not answered"
+    if len(decision.text) > TEXT_CHARACTERS:
+        return f"an answer has at most {TEXT_CHARACTERS} characters"
+    return None
+
+
 def _view(task: str, scene: Scene) -> TaskView | None:
     return scene.world.tasks.get(task)
 
@@ -198,7 +218,8 @@ def _retry(decision: d.Retry, scene: Scene) -> str | None:
     view = _view(decision.task, scene)
     if view is None:
         return f"there is no task {decision.task!r}"
-    if not isinstance(view.state, Returned | Red | Parked | Green):
+    asked_for = isinstance(view.state, InReview) and words_on_pull(view, scene.observed.pull(view.pull))
+    if not isinstance(view.state, Returned | Red | Parked | Green) and not asked_for:
         return f"task {decision.task} has nothing to retry: it is {type(view.state).__name__.lower()}"
     if isinstance(view.state, Returned) and isinstance(view.state.outcome, Delivered):
         return f"task {decision.task} has just been delivered: its gate comes first"

@@ -120,6 +120,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerReview:
+    """Answer what a person said on a task's pull request when nothing is to be changed for it.
+
+    When something is: `retry` the task, with what they want as guidance.
+    """
+
+    task: str = told("id of the task")
+    text: str = told("the answer, short, in Markdown; empty when their words need none", default="")
+    rationale: str = told("why nothing is to be changed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
     """Give up a task: it is not needed, or cannot be done."""
 
@@ -152,7 +164,7 @@ class Hibernate:
 
 
 AdminDecision: TypeAlias = (
-    Plan | Ask | Assign | Review | Retry | Publish | Answer | Cancel | Sleep | Hibernate
+    Plan | Ask | Assign | Review | Retry | Publish | Answer | AnswerReview | Cancel | Sleep | Hibernate
 )
 
 # the rules'
@@ -261,6 +273,16 @@ class LetGo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Propose:
+    """Nothing stands against merging a pull request: make the draft ready, and ask `of` for a review."""
+
+    task: str
+    pull: str
+    of: tuple[str, ...]
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
     """The task will not be done.
 
@@ -308,6 +330,7 @@ RuleDecision: TypeAlias = (
     | ParkIssue
     | AcceptMerge
     | LetGo
+    | Propose
     | Drop
     | Conclude
 )

@@ -104,6 +104,45 @@ class SayOnPull:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyInThread:
+    """Answer in a thread on lines of a pull request; `thread` is the id of the comment that began it."""
+
+    pull: str
+    thread: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeReady:
+    """Make a draft ready for review; where there are no drafts it is ready already."""
+
+    pull: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskReview:
+    """Ask persons (logins) for a review; where nobody can be asked nothing is to be done.
+
+    Refused for good when one of them cannot be asked.
+    """
+
+    pull: str
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteBranch:
+    """Take a branch of ours away.
+
+    Refused unless it stands at `expected`, and while another pull request is to go into it.
+    """
+
+    target: str
+    branch: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartAttempt:
     """Ready a work tree and start the attempt, detached."""
 
@@ -133,7 +172,9 @@ class StopAttempt:
 
 
 TrackerEffect: TypeAlias = Say | CloseIssue | Label | Keep | React
-ForgeEffect: TypeAlias = Push | OpenPull | EditPull | SayOnPull
+ForgeEffect: TypeAlias = (
+    Push | OpenPull | EditPull | SayOnPull | ReplyInThread | MakeReady | AskReview | DeleteBranch
+)
 ExecutorEffect: TypeAlias = StartAttempt | StartGate | StopAttempt
 Effect: TypeAlias = TrackerEffect | ForgeEffect | ExecutorEffect
 

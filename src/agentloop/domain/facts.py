@@ -327,6 +327,23 @@ class HandsOff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """The pull request was made ready for review, once and for all, and `asked` were asked for one."""
+
+    task: str
+    pull: str
+    asked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardOnPull:
+    """What was said on the task's pull request (ids) was answered, or needs nothing."""
+
+    task: str
+    heard: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
     """Money set aside before it may be spent. `purse` is `attempt:<id>` or `admin:<cycle>:<n>`."""
 
@@ -518,6 +535,8 @@ Fact: TypeAlias = (
     | Parked
     | Cancelled
     | HandsOff
+    | Proposed
+    | HeardOnPull
     | Reserved
     | Settled
     | Alerted

@@ -97,6 +97,18 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LineThread:
+    """A conversation on a line of a pull request, oldest words first. `id` is that of its first comment."""
+
+    id: str
+    path: str
+    line: int
+    said: tuple[Comment, ...]
+    review: str = ""
+    """The review that its first comment came with ("" = none)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullCheck:
     """A check that the forge reports on a pull request's head."""
 
@@ -127,3 +139,7 @@ class Pull:
     merge_commit: str = ""
     reviews: tuple[Review, ...] = ()
     checks: tuple[PullCheck, ...] = ()
+    threads: tuple[LineThread, ...] = ()
+    draft: bool = False
+    asked: tuple[str, ...] = ()
+    """Logins of those who were asked for a review and have not given it."""

@@ -115,6 +115,7 @@ def of_pull(world: World, view: TaskView, *, says: str) -> tuple[f.Fact, ...]:
         f.Published(
             task=view.task.id, attempt=one.attempt, pull="", branch=one.branch, commit=verdict.commit
         ),
+        *((f.Proposed(task=view.task.id, pull=view.pull),) if view.proposed else ()),
     )
 
 

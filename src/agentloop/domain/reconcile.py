@@ -8,7 +8,7 @@ queue: start.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import states as s
@@ -16,9 +16,23 @@ from agentloop.domain.limits import house
 from agentloop.domain.observed import Running
 from agentloop.domain.order import held_back, in_order, nothing_new, shared_reasons
 from agentloop.domain.progress import nothing_again, same_change, same_failure
+from agentloop.domain.reviewing import (
+    may_propose,
+    nothing_stands_against,
+    objections,
+    to_ask,
+    words_on_pull,
+)
 from agentloop.domain.scene import gate_minutes
 from agentloop.domain.settings import micros
-from agentloop.domain.signals import evidence_for, issue_matter, task_matter, used_up, worn_out
+from agentloop.domain.signals import (
+    evidence_for,
+    issue_matter,
+    said_matter,
+    task_matter,
+    used_up,
+    worn_out,
+)
 from agentloop.domain.wording import PROVIDERS_LIMIT
 from agentloop.domain.work import (
     Blocked,
@@ -42,6 +56,8 @@ if TYPE_CHECKING:
     from agentloop.domain.scene import Scene
     from agentloop.domain.world import IssueView
 
+_Followed: TypeAlias = d.RuleDecision | d.Publish | d.AnswerReview
+
 OVERDUE = timedelta(minutes=10)
 """How long a run may go on beyond its own deadline, to hand over what it has, before it is ended."""
 GATES_AT_MOST = 3
@@ -49,12 +65,16 @@ GATES_AT_MOST = 3
 
 The machine, not the change, is what fails then.
 """
+NO_ANSWER = (
+    "I could not tell whether this asks for a change. "
+    "A review that requests changes sends it back to a worker."
+)
 NO_DECISION = "the admin agent came to no usable decision about it"
 
 
-def reconcile(scene: Scene) -> tuple[d.RuleDecision | d.Publish, ...]:
+def reconcile(scene: Scene) -> tuple[_Followed, ...]:
     """Return what the rules decide now; empty when the world is settled."""
-    found: list[d.RuleDecision | d.Publish] = []
+    found: list[_Followed] = []
     for view in scene.world.live_tasks():
         found += _of_task(scene, view)
     for issue in scene.world.open_issues():
@@ -62,7 +82,7 @@ def reconcile(scene: Scene) -> tuple[d.RuleDecision | d.Publish, ...]:
     return tuple(found) or tuple(_start_next(scene))
 
 
-def _of_task(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publish]:
+def _of_task(scene: Scene, view: s.TaskView) -> list[_Followed]:
     dropped = _dropped(scene, view)
     if dropped:
         return [dropped]
@@ -107,7 +127,7 @@ def _dropped(scene: Scene, view: s.TaskView) -> d.RuleDecision | None:
     return None
 
 
-def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[d.RuleDecision | d.Publish]:
+def _returned(scene: Scene, view: s.TaskView, state: s.Returned) -> list[_Followed]:
     if _left_work(view, state):
         why = "what it had done is kept for the next attempt"
         return [d.Keep(attempt=state.attempt, rationale=why)]
@@ -163,9 +183,7 @@ def _left_work(view: s.TaskView, state: s.Returned) -> bool:
     return bool(unseen and stopped and view.task.kind == "change")
 
 
-def _running(
-    scene: Scene, view: s.TaskView, state: s.Judging | s.Working
-) -> list[d.RuleDecision | d.Publish]:
+def _running(scene: Scene, view: s.TaskView, state: s.Judging | s.Working) -> list[_Followed]:
     if isinstance(state, s.Judging) and not state.started:
         why = same_change(view)
         stuck = d.Park(task=view.task.id, rationale=f"no progress: {why}")
@@ -199,7 +217,7 @@ def _deadline(scene: Scene, view: s.TaskView, state: s.Judging | s.Working) -> d
     return view.since + timedelta(minutes=gate_minutes(scene.settings, view.task, target))
 
 
-def _judgement(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publish]:
+def _judgement(scene: Scene, view: s.TaskView) -> list[_Followed]:
     last = view.last
     said = getattr(last.outcome, "reason", "") if last else ""
     if why := nothing_again(view):
@@ -211,7 +229,7 @@ def _judgement(scene: Scene, view: s.TaskView) -> list[d.RuleDecision | d.Publis
     return _undecided(scene, view, said)
 
 
-def _undecided(scene: Scene, view: s.TaskView, said: str = "") -> list[d.RuleDecision | d.Publish]:
+def _undecided(scene: Scene, view: s.TaskView, said: str = "") -> list[_Followed]:
     matter = task_matter(view)
     if matter is None or not worn_out(scene.world, matter):
         return []
@@ -250,7 +268,7 @@ def _again(scene: Scene, view: s.TaskView, findings: tuple[Finding, ...]) -> d.R
     return d.SendBack(task=view.task.id, findings=findings, rationale=f"held back: {told}")
 
 
-def _queued(scene: Scene, view: s.TaskView, state: s.Queued) -> list[d.RuleDecision | d.Publish]:
+def _queued(scene: Scene, view: s.TaskView, state: s.Queued) -> list[_Followed]:
     if view.requeues > scene.settings.limits.retries_per_task:
         return [d.Park(task=view.task.id, rationale=state.why or "it could not be started")]
     lost = [
@@ -265,7 +283,7 @@ def _queued(scene: Scene, view: s.TaskView, state: s.Queued) -> list[d.RuleDecis
     return []
 
 
-def _in_review(scene: Scene, view: s.TaskView, state: s.InReview) -> list[d.RuleDecision | d.Publish]:
+def _in_review(scene: Scene, view: s.TaskView, state: s.InReview) -> list[_Followed]:
     pull = scene.observed.pull(state.pull)
     if pull is None or pull.state != "open" or state.theirs:
         return []
@@ -276,38 +294,25 @@ def _in_review(scene: Scene, view: s.TaskView, state: s.InReview) -> list[d.Rule
         return [d.LetGo(task=view.task.id, pull=pull.id, head=pull.head, rationale=why)]
     heard, findings = objections(view, pull)
     if not findings:
-        return []
+        return _nothing_held(scene, view, state, pull)
     why = f"pull request {pull.id}: " + "; ".join(one.kind for one in findings)
     if view.verdicts >= scene.attempts_allowed(view):
         return [d.Park(task=view.task.id, rationale=f"{view.verdicts} attempts, and still: {why}")]
     return [d.SendBack(task=view.task.id, findings=findings, rationale=why, heard=heard)]
 
 
-def objections(view: s.TaskView, pull: Pull) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
-    """Return what people, checks and the forge hold against `pull` and was not acted on: ids, findings."""
-    reviews = [
-        one
-        for one in pull.reviews
-        if one.verdict == "changes_requested" and one.trusted and not one.ours and one.id not in view.heard
-    ]
-    failed = [
-        (f"check:{one.name}:{pull.head}", one)
-        for one in pull.checks
-        if one.state == "failed" and one.commit in ("", pull.head)
-    ]
-    failed = [(key, one) for key, one in failed if key not in view.heard]
-    conflict = f"conflict:{pull.head}"
-    clash = pull.mergeable is False and conflict not in view.heard
-    findings = [Finding(kind="review", about=one.author, says=one.body) for one in reviews]
-    findings += [Finding(kind="check", about=one.name, says=one.summary) for _, one in failed]
-    if clash:
-        says = f"it no longer merges into {pull.base}: do the work again on the newer base"
-        findings.append(Finding(kind="conflict", about=pull.branch, says=says))
-    heard = [one.id for one in reviews] + [key for key, _ in failed] + ([conflict] if clash else [])
-    return tuple(heard), tuple(findings)
+def _nothing_held(scene: Scene, view: s.TaskView, state: s.InReview, pull: Pull) -> list[_Followed]:
+    words = words_on_pull(view, pull)
+    if words and worn_out(scene.world, said_matter(view.task.id, words)):
+        return [d.AnswerReview(task=view.task.id, text=NO_ANSWER, rationale=NO_DECISION)]
+    of = to_ask(scene, view, pull)
+    if view.proposed or not may_propose(scene, view) or not nothing_stands_against(pull, state.commit):
+        return []
+    why = "its gate is green, it merges, and no check stands against it"
+    return [d.Propose(task=view.task.id, pull=pull.id, of=of, rationale=why)] if pull.draft or of else []
 
 
-def _of_issue(scene: Scene, issue: IssueView) -> list[d.RuleDecision | d.Publish]:
+def _of_issue(scene: Scene, issue: IssueView) -> list[_Followed]:
     if isinstance(issue.state, Closed | Stuck):
         return []
     matter = issue_matter(issue.id, issue.evidence)

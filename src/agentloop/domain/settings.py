@@ -270,7 +270,11 @@ class GitHub:
         (), "numbers of accounts that are listened to besides owners, members and collaborators"
     )
     autonomy: Literal["draft", "propose"] = setting(
-        "draft", "'draft' opens drafts; 'propose' opens pull requests that are ready for review"
+        "draft",
+        "'draft' opens drafts; 'propose' makes them ready for review once nothing stands against a merge",
+    )
+    reviewers: tuple[str, ...] = setting(
+        (), "logins that are asked for a review; empty = whoever filed the issue"
     )
     merge_guard: Literal["prove", "trust"] = setting(
         "prove",

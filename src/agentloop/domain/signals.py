@@ -18,6 +18,7 @@ from agentloop.domain.effects import operation
 from agentloop.domain.issue import PRIORITIES, urgency
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
 from agentloop.domain.resets import waits_until
+from agentloop.domain.reviewing import words_on_pull
 from agentloop.domain.shares import in_all
 from agentloop.domain.states import Green, InReview, Queued, Returned, TaskView, over, own_verdict
 from agentloop.domain.valueclass import dataclass, replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from agentloop.domain.decisions import Wake
     from agentloop.domain.issue import Issue, Pull
     from agentloop.domain.observed import Observed, Seen
+    from agentloop.domain.reviewing import Words
     from agentloop.domain.shares import Share
     from agentloop.domain.work import Finding
     from agentloop.domain.world import IssueView
@@ -102,6 +104,7 @@ def fingerprint(world: World, observed: Observed) -> str:
 
 def _pull_facts(pull: Pull, ours: str) -> str:
     told = [one.id for one in pull.reviews if not one.ours]
+    told += [one.id for thread in pull.threads for one in thread.said if not one.ours]
     told += [f"{one.name}={one.state}" for one in pull.checks]
     told += [] if pull.state == "open" else [pull.state]
     told += [] if pull.head in ("", ours) else [pull.head]
@@ -250,7 +253,7 @@ class Matter:
     """Something only the admin can decide. `id` holds its evidence: the same matter is not shown for ever."""
 
     id: str
-    kind: Literal["issue", "returned", "green", "human", "woken"]
+    kind: Literal["issue", "returned", "green", "said", "human", "woken"]
     about: str
     says: str
 
@@ -262,7 +265,8 @@ FAILURES_AT_MOST = 3
 def matters(world: World, observed: Observed) -> tuple[Matter, ...]:
     """Return what waits for the admin's judgement, most urgent first; not what it declined twice."""
     urgent, others = _issues(world, observed)
-    found = [*urgent, *_human(observed), *_green(world), *_returned(world), *_woken(world, observed), *others]
+    tasks = [*_green(world), *_returned(world), *_said(world, observed)]
+    found = [*urgent, *_human(observed), *tasks, *_woken(world, observed), *others]
     return tuple(one for one in found if not worn_out(world, one.id))
 
 
@@ -318,6 +322,26 @@ def _returned(world: World) -> list[Matter]:
         for view in world.live_tasks()
         if isinstance(view.state, Returned) and _is_judgement_call(view.state.outcome)
     ]
+
+
+def _said(world: World, observed: Observed) -> list[Matter]:
+    views = ((view, observed.pull(view.pull)) for view in world.live_tasks() if view.pull)
+    return [
+        Matter(
+            id=said_matter(view.task.id, words),
+            kind="said",
+            about=view.task.id,
+            says=f"people said something on pull request {view.pull} of task {view.task.id}: "
+            "answer_review, or retry when it asks for a change",
+        )
+        for view, pull in views
+        if (words := words_on_pull(view, pull))
+    ]
+
+
+def said_matter(task: str, words: tuple[Words, ...]) -> str:
+    """Return the id of the matter "these words on the task's pull request"."""
+    return f"said:{task}:{digest(*(one.id for one in words))}"
 
 
 def _issues(world: World, observed: Observed) -> tuple[list[Matter], list[Matter]]:

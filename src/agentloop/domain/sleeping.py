@@ -12,6 +12,7 @@ from agentloop.domain import decisions as d
 from agentloop.domain.askable import askable, issue_of, unpaid
 from agentloop.domain.limits import gone_words
 from agentloop.domain.order import held_back, in_order, shared_reasons, stands_still
+from agentloop.domain.reviewing import unweighed
 from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Parked, Queued, TaskState, Working
 from agentloop.domain.valueclass import dataclass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 HIBERNATING = "hibernating until: "
 Kind = Literal["more", "limited", "busy", "due", "backoff", "budget", "hibernating", "idle"]
 
+WEIGHED_SECONDS = 10
+"""When to ask again whether a pull request merges; the wait doubles."""
 NAMED = 3
 """Names that fit a line."""
 WHY = 160
@@ -54,6 +57,8 @@ def nap(scene: Scene, *, quiet_cycles: int, more: bool, asked: d.Sleep | d.Hiber
         return _limited(scene)
     if under_way is not None:
         return _earlier(under_way, asked, scene)
+    if weighing := _weighing(scene, quiet_cycles):
+        return weighing
     if isinstance(asked, d.Hibernate) and not _over(asked, scene):
         return _hibernation(asked)
     return _earlier(_idle(scene, quiet_cycles), asked, scene)
@@ -96,6 +101,16 @@ def _at_work(state: TaskState) -> str:
             return f"the gate on {attempt}"
         case _:
             return ""
+
+
+def _weighing(scene: Scene, quiet_cycles: int) -> Nap | None:
+    """A forge finds out within seconds whether a pull request merges, and tells nobody that it has."""
+    waiting = [view.pull for view in scene.world.live_tasks() if unweighed(scene, view)]
+    if not waiting:
+        return None
+    seconds = min(scene.settings.sleep.idle_seconds, WEIGHED_SECONDS * 2 ** min(quiet_cycles, 12))
+    reason = f"whether pull request {_few(waiting)} merges is not known yet"
+    return Nap(until=scene.now + timedelta(seconds=seconds), kind="due", reason=reason)
 
 
 def _due(scene: Scene) -> Nap | None:

@@ -323,6 +323,8 @@ class TaskView:
     """The highest number of an attempt that a lost journal knew of."""
     heard: tuple[str, ...] = ()
     """Ids of reviews that were acted on."""
+    proposed: bool = False
+    """Whether its pull request was made ready for review: a person who makes it a draft again means it."""
 
     @property
     def last(self) -> Try | None:

@@ -233,6 +233,11 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one l
             return f"count task {task} as merged by pull request {pull}"
         case d.LetGo(pull=pull):
             return f"keep hands off pull request {pull}"
+        case d.Propose(pull=pull, of=of):
+            asked = f" and ask {', '.join(of)} for a review" if of else ""
+            return f"make pull request {pull} ready{asked}"
+        case d.AnswerReview(task=task, text=text):
+            return f"answer on the pull request of task {task}: {one_line(text, 160) or 'nothing'}"
         case d.Drop(task=task):
             return f"drop task {task}"
         case d.Conclude(issue=issue):
@@ -262,6 +267,14 @@ def effect_words(effect: e.Effect) -> str:  # noqa: C901, PLR0912 -- one line an
             return f"rewrite the description of pull request {pull}"
         case e.SayOnPull(pull=pull, body=body):
             return f"comment on pull request {pull}: {one_line(body, 120)}"
+        case e.ReplyInThread(pull=pull, body=body):
+            return f"reply on a line of pull request {pull}: {one_line(body, 120)}"
+        case e.MakeReady(pull=pull):
+            return f"make pull request {pull} ready for review"
+        case e.AskReview(pull=pull, of=of):
+            return f"ask {', '.join(of)} to review pull request {pull}"
+        case e.DeleteBranch(target=target, branch=branch):
+            return f"delete {branch} in {target}"
         case e.StartAttempt(attempt=attempt):
             return f"start attempt {attempt}"
         case e.StartGate(attempt=attempt):

@@ -11,7 +11,7 @@ from agentloop.domain.work import Delivered
 if TYPE_CHECKING:
     from agentloop.domain import decisions as d
     from agentloop.domain.issue import Issue
-    from agentloop.domain.work import CheckResult, Task, Verdict
+    from agentloop.domain.work import CheckResult, Finding, Task, Verdict
     from agentloop.domain.world import IssueView
 
 OUTPUT_LINES = 12
@@ -124,9 +124,23 @@ def _first_kind(one: Try) -> str:
     return next((finding.kind for finding in one.answers if finding.kind in _AFTER), "")
 
 
-def answering_comment(one: Try, pull: str, commit: str, summary: str) -> str:
+def thread_reply(commit: str, summary: str) -> str:
+    """Return the reply in a thread on lines that a new commit answers."""
+    return f"Done in {commit[:10]}. In the worker's words: {one_line(summary, 500)}"
+
+
+def nobody_asked_comment(refused: list[str]) -> str:
+    """Return the comment that says, once, that nobody could be asked for a review, and what mends it."""
+    return (
+        "This is ready for review, and nobody could be asked for one: "
+        f"{one_line('; '.join(refused), 500)}.\n\n"
+        "Name somebody who can be asked as `reviewers` under `[github]` in agentloop.toml."
+    )
+
+
+def answering_comment(answers: tuple[Finding, ...], pull: str, commit: str, summary: str) -> str:
     """Return the comment on a pull request that says what its new commit answers, and how."""
-    asked = [f"**{finding.about}:**\n\n{quoted(tail(finding.says))}" for finding in one.answers]
+    asked = [f"**{finding.about}:**\n\n{quoted(tail(finding.says))}" for finding in answers]
     head = f"Commit {commit[:10]} answers what was held against this:"
     how = f"In the worker's words: {one_line(summary, 1000)}"
     see = f"What is new since then: `agentloop pr diff {pull} --since-review`"

@@ -73,6 +73,8 @@ class Finding:
     ]
     about: str
     says: str
+    thread: str = ""
+    """The thread on a pull request's lines that it was said in: it is answered there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -461,7 +461,7 @@ def _place(world: World, view: IssueView) -> None:
 
 def _forget_matters(world: World, issue: str) -> None:
     # Nobody is asked about a closed issue; opened again, the same words are a new matter.
-    mine = (f"issue:{issue}:", f"green:{issue}.", f"returned:{issue}.")
+    mine = (f"issue:{issue}:", f"green:{issue}.", f"returned:{issue}.", f"said:{issue}.")
     for count in (world.considered, world.failures):
         for matter in [one for one in count if one.startswith(mine)]:
             del count[matter]
@@ -587,6 +587,16 @@ def _sent_back(world: World, fact: facts.SentBack, _entry: facts.Entry) -> None:
     world.tasks[fact.task] = replace(view, heard=view.heard + fact.heard, requeues=0)
     if any(not one.startswith(("check:", "conflict:")) for one in fact.heard):
         world.fruitless = 0
+
+
+def _proposed(world: World, fact: facts.Proposed, _entry: facts.Entry) -> None:
+    world.tasks[fact.task] = replace(world.tasks[fact.task], proposed=True)
+
+
+def _heard_on_pull(world: World, fact: facts.HeardOnPull, _entry: facts.Entry) -> None:
+    view = world.tasks[fact.task]
+    world.tasks[fact.task] = replace(view, heard=view.heard + fact.heard)
+    world.fruitless = 0
 
 
 def _requeued(world: World, fact: facts.Requeued, _entry: facts.Entry) -> None:
@@ -821,6 +831,8 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.Judged: _judged,
     facts.Published: _published,
     facts.SentBack: _sent_back,
+    facts.Proposed: _proposed,
+    facts.HeardOnPull: _heard_on_pull,
     facts.Requeued: _requeued,
     facts.Reserved: _reserved,
     facts.Settled: _settled,

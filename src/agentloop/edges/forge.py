@@ -14,7 +14,16 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
-from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
+from agentloop.domain.effects import (
+    AskReview,
+    DeleteBranch,
+    EditPull,
+    MakeReady,
+    OpenPull,
+    Push,
+    ReplyInThread,
+    SayOnPull,
+)
 from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, Review
 from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.valueclass import dataclass, replace
@@ -132,6 +141,13 @@ class FileForge:
                 return effect.pull if there == wanted else None
             case SayOnPull():
                 return self._written(self._pulls.get(effect.pull), op)
+            case MakeReady() | AskReview():
+                return self._pulls.get(effect.pull).id  # no drafts here, and nobody to be asked
+            case ReplyInThread():
+                return None
+            case DeleteBranch():
+                heads = self._origin(effect.target).heads([effect.branch])
+                return None if effect.branch in heads else effect.expected
             case _:
                 assert_never(effect)
 
@@ -161,6 +177,12 @@ class FileForge:
                 return self._append(
                     effect.pull, "comment", effect.body, author=OURS, op=op, carries=effect.carries
                 )
+            case MakeReady() | AskReview():
+                return self._pulls.get(effect.pull).id
+            case ReplyInThread():
+                raise ConflictError(f"pull request {effect.pull} has no threads on lines")
+            case DeleteBranch():
+                return self._delete(effect)
             case _:
                 assert_never(effect)
 
@@ -175,6 +197,14 @@ class FileForge:
                     entry.id, lambda each: records.with_fields(each.text, {"head": push.commit})
                 )
         return push.commit
+
+    def _delete(self, delete: DeleteBranch) -> str:
+        for entry in self._pulls.open():
+            word = entry.record.word
+            if word("target") == delete.target and delete.branch in (word("base"), word("branch")):
+                raise ConflictError(f"pull request {entry.id} still needs {delete.branch}", fix="nothing")
+        self._origin(delete.target).delete(delete.branch, expected=delete.expected)
+        return delete.expected
 
     def _open_pull(self, op: str, effect: OpenPull) -> str:
         found = self.find(op, effect)

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
+from agentloop.domain.effects import (
+    AskReview,
+    DeleteBranch,
+    EditPull,
+    MakeReady,
+    OpenPull,
+    Push,
+    ReplyInThread,
+    SayOnPull,
+)
 from agentloop.domain.issue import target_of
 from agentloop.errors import AgentloopError, TargetError
 from agentloop.ports import Marked
@@ -83,10 +92,10 @@ class JoinedForge:
 
     def _of(self, effect: ForgeEffect) -> Forge:
         match effect:
-            case Push() | OpenPull():
+            case Push() | OpenPull() | DeleteBranch():
                 # A target with its pull requests in this home has no forge of its own.
                 return self._forges.get(effect.target) or self._forges[""]
-            case EditPull() | SayOnPull():
+            case EditPull() | SayOnPull() | ReplyInThread() | MakeReady() | AskReview():
                 return _named(self._forges, target_of(effect.pull))
 
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.git import UPLOAD_PACK, Git, GitError, Login, refuse_unsafe_address, without_password
-from agentloop.errors import ConflictError, TargetError
+from agentloop.errors import ConflictError, TargetError, UnsafeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,6 +118,19 @@ class Origin:
             now = self.heads([branch]).get(branch, "")
             if now != commit:
                 raise self._refusal(error, branch, now, expected) from error
+
+    def delete(self, branch: str, *, expected: str) -> None:
+        """Take a branch of ours away if it stands at `expected`; one that is gone is gone.
+
+        Raises UnsafeError for a branch that is not ours, else as `push`.
+        """
+        if not branch.startswith(BRANCHES):
+            raise UnsafeError(f"{branch} is no branch of ours", fix=f"only {BRANCHES}* is ever deleted")
+        now = self.heads([branch]).get(branch, "")
+        if now and now != expected:
+            raise ConflictError(f"{branch} of {self.name} stands at {_short(now)}: it is somebody else's now")
+        if now:
+            self.push(Git(self.mirror), branch, "", expected=expected)
 
     def _freed(self, branch: str) -> bool:
         """Take away the lock that a killed push of ours left on a branch of ours; True when there was one.

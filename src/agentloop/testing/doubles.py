@@ -11,17 +11,30 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from agentloop.domain.effects import (
+    AskReview,
     CloseIssue,
+    DeleteBranch,
     EditPull,
     Keep,
     Label,
+    MakeReady,
     OpenPull,
     Push,
     React,
+    ReplyInThread,
     Say,
     SayOnPull,
 )
-from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, Comment, Issue, Pull, PullCheck, Review
+from agentloop.domain.issue import (
+    BODY_LIMIT,
+    COMMENT_LIMIT,
+    Comment,
+    Issue,
+    LineThread,
+    Pull,
+    PullCheck,
+    Review,
+)
 from agentloop.errors import ConflictError, NotFoundError, UnsafeError
 
 if TYPE_CHECKING:
@@ -200,8 +213,10 @@ class MemoryForge:
     Raises NotFoundError for a pull request that is not there.
     """
 
-    def __init__(self, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, now: Callable[[], datetime] = _now, *, drafts: bool = False) -> None:
+        """With `drafts` pull requests are opened as such."""
         self._now = now
+        self._drafts = drafts
         self.branches: dict[tuple[str, str], str] = {}
         self._pulls: dict[str, Pull] = {}
         self._made: dict[tuple[str, str], str] = {}
@@ -223,8 +238,14 @@ class MemoryForge:
             case EditPull():
                 pull = self.get(effect.pull)
                 return effect.pull if (pull.title, pull.body) == (effect.title, effect.body) else None
-            case SayOnPull():
+            case SayOnPull() | ReplyInThread():
                 return self._made.get((effect.pull, op))
+            case MakeReady():
+                return None if self.get(effect.pull).draft else effect.pull
+            case AskReview():
+                return effect.pull if set(effect.of) <= set(self.get(effect.pull).asked) else None
+            case DeleteBranch():
+                return None if (effect.target, effect.branch) in self.branches else effect.expected
             case _:
                 assert_never(effect)
 
@@ -251,6 +272,18 @@ class MemoryForge:
                 made = self._review(effect.pull, "commented", effect.body, author=OURS, ours=True)
                 self._made[effect.pull, op] = made
                 return made
+            case ReplyInThread():
+                made = self._made[effect.pull, op] = self._reply(effect)
+                return made
+            case MakeReady():
+                self._pulls[effect.pull] = replace(self.get(effect.pull), draft=False)
+                return effect.pull
+            case AskReview():
+                pull = self.get(effect.pull)
+                self._pulls[effect.pull] = replace(pull, asked=(*pull.asked, *effect.of))
+                return effect.pull
+            case DeleteBranch():
+                return self._delete(effect)
             case _:
                 assert_never(effect)
 
@@ -281,6 +314,10 @@ class MemoryForge:
         made = PullCheck(name=name, state=state, summary=summary, commit=found.head)
         self._pulls[pull] = replace(found, checks=(*others, made))
 
+    def line(self, pull: str, path: str, text: str, *, author: str, thread: str = "") -> str:
+        """Say something on a line, or in a thread, for a person; return the thread's id."""
+        return self._on_line(pull, path, text, author=author, thread=thread, ours=False)
+
     def close(self, pull: str) -> None:
         """Close a pull request unmerged, for a person. Raises ConflictError."""
         self._pulls[pull] = replace(self._still_open(pull), state="closed")
@@ -303,7 +340,7 @@ class MemoryForge:
 
     def frozen(self) -> MemoryForge:
         """Return a copy that stays as this is now: what a list that lags behind shows."""
-        made = MemoryForge(self._now)
+        made = MemoryForge(self._now, drafts=self._drafts)
         made.branches, made._made = dict(self.branches), dict(self._made)
         made._pulls, made._conflicts = dict(self._pulls), set(self._conflicts)
         return made
@@ -321,6 +358,34 @@ class MemoryForge:
         self.branches[key] = push.commit
         self._conflicts -= {pull.id for pull in self._pulls.values() if pull.branch == push.branch}
         return push.commit
+
+    def _reply(self, reply: ReplyInThread) -> str:
+        if reply.thread not in [one.id for one in self.get(reply.pull).threads]:
+            raise ConflictError(f"there is no thread {reply.thread} on pull request {reply.pull}")
+        self._on_line(reply.pull, "", reply.body, author=OURS, thread=reply.thread, ours=True)
+        return f"{reply.thread}:{len(self._made)}"
+
+    def _on_line(self, pull: str, path: str, text: str, *, author: str, thread: str, ours: bool) -> str:
+        found = self.get(pull)
+        number = sum(len(one.said) for one in found.threads) + 1
+        said = Comment(id=f"l{number}", author=author, body=text, at=self._now(), ours=ours)
+        if not thread:
+            made = LineThread(id=said.id, path=path, line=1, said=(said,))
+            self._pulls[pull] = replace(found, threads=(*found.threads, made))
+            return made.id
+        threads = (replace(one, said=(*one.said, said)) if one.id == thread else one for one in found.threads)
+        self._pulls[pull] = replace(found, threads=tuple(threads))
+        return thread
+
+    def _delete(self, delete: DeleteBranch) -> str:
+        if not delete.branch.startswith(BRANCHES):
+            raise UnsafeError(f"{delete.branch} is no branch of ours")
+        mine = (pull for pull in self._pulls.values() if pull.target == delete.target)
+        needed = any(pull.state == "open" and delete.branch in (pull.base, pull.branch) for pull in mine)
+        if needed or self.branches[delete.target, delete.branch] != delete.expected:
+            raise ConflictError(f"{delete.branch} is somebody else's now, or still needed")
+        del self.branches[delete.target, delete.branch]
+        return delete.expected
 
     def _open(self, effect: OpenPull) -> str:
         head = self.branches.get((effect.target, effect.branch))
@@ -340,6 +405,7 @@ class MemoryForge:
             body=effect.body,
             state="open",
             head=head,
+            draft=self._drafts,
         )
         return pull
 

@@ -68,6 +68,8 @@ def _told(decision: d.Decision) -> str:  # noqa: C901 - a line for each decision
             return f"Stopped issue {issue}: {why}"
         case d.LetGo(pull=pull):
             return f"Hands off pull request {pull}: a person pushed to it"
+        case d.Propose(pull=pull):
+            return f"Pull request {pull} is ready for review"
         case d.Requeue(task=task, rationale=why):
             return f"Task {task} will be tried again: {why}"
         case _:

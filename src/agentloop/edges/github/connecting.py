@@ -65,6 +65,5 @@ def site_of(home: Home, settings: Settings, target: Target) -> Site:
         marks=Marks(home.tracker),
         trust=Trust(ids=frozenset(github.trusted)),
         branch=target.branch,
-        draft=github.autonomy == "draft",
         guarded=github.merge_guard == "prove",
     )

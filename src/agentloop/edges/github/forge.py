@@ -8,9 +8,27 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 
-from agentloop.domain.effects import EditPull, OpenPull, Push, SayOnPull
-from agentloop.domain.heard import is_trusted, legible
-from agentloop.domain.issue import COMMENT_LIMIT, TITLE_LIMIT, Pull, PullCheck, Review, number_of
+from agentloop.domain.effects import (
+    AskReview,
+    DeleteBranch,
+    EditPull,
+    MakeReady,
+    OpenPull,
+    Push,
+    ReplyInThread,
+    SayOnPull,
+)
+from agentloop.domain.heard import legible
+from agentloop.domain.issue import (
+    COMMENT_LIMIT,
+    TITLE_LIMIT,
+    Comment,
+    LineThread,
+    Pull,
+    PullCheck,
+    Review,
+    number_of,
+)
 from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.outgoing import fit_to_post
 from agentloop.edges.git import Git
@@ -86,10 +104,20 @@ class GitHubForge:
                 return effect.pull if there == wanted else None
             case SayOnPull():
                 return self._said(number_of(effect.pull), op)
+            case ReplyInThread():
+                return self._replied(effect, op)
+            case MakeReady():
+                shape = self._site.client.one(self._path(number_of(effect.pull)))
+                return None if shape["draft"] else effect.pull
+            case AskReview():
+                return effect.pull if not self._unasked(effect) else None
+            case DeleteBranch():
+                heads = self._origin.heads([effect.branch])
+                return None if effect.branch in heads else effect.expected
             case _:
                 assert_never(effect)
 
-    def act(self, op: str, effect: ForgeEffect) -> str:
+    def act(self, op: str, effect: ForgeEffect) -> str:  # noqa: C901 - one case an effect
         """Carry it out and return the id of what was made.
 
         Raises ConflictError when it is refused for good, UnsafeError for a branch that is not ours, or when
@@ -109,7 +137,6 @@ class GitHubForge:
                     body=body,
                     branch=effect.branch,
                     base=effect.base,
-                    draft=self._site.draft,
                 )
                 return self._id(number)
             case EditPull():
@@ -120,8 +147,54 @@ class GitHubForge:
                     return made
                 body = sign(marks, self._site.place(number), op, self._site.fit(effect.body), effect.carries)
                 return self._site.writer.comment(repository, number, body)
+            case ReplyInThread():
+                return self._reply(op, effect)
+            case MakeReady():
+                self._site.writer.make_ready(repository, number_of(effect.pull))
+                return effect.pull
+            case AskReview():
+                if left := self._unasked(effect):
+                    self._site.writer.ask_review(repository, number_of(effect.pull), left)
+                return effect.pull
+            case DeleteBranch():
+                return self._delete(effect)
             case _:
                 assert_never(effect)
+
+    def _reply(self, op: str, reply: ReplyInThread) -> str:
+        number = number_of(reply.pull)
+        if made := self._replied(reply, op):
+            return made
+        body = sign(self._site.marks, self._site.place(number), op, self._site.fit(reply.body))
+        try:
+            return self._site.writer.reply(self._site.repository, number, int(reply.thread), body)
+        except (NotFoundError, ValueError) as error:
+            raise ConflictError(f"the thread {reply.thread} of {reply.pull} is gone") from error
+
+    def _replied(self, reply: ReplyInThread, op: str) -> str | None:
+        number = number_of(reply.pull)
+        for one in self._site.client.each(f"{self._path(number)}/comments"):
+            found = self._site.signed(one, self._site.place(number))
+            if found and found.op == op:
+                return str(one["id"])
+        return None
+
+    def _unasked(self, ask: AskReview) -> tuple[str, ...]:
+        """Those who are neither asked nor have answered by a review; we ourselves cannot be asked."""
+        path = self._path(number_of(ask.pull))
+        shape = self._site.client.one(path)
+        done = {one["login"] for one in shape["requested_reviewers"]}
+        done |= {speaker(one).login for one in self._site.client.each(f"{path}/reviews")}
+        return tuple(one for one in ask.of if one not in done and one != speaker(shape).login)
+
+    def _delete(self, delete: DeleteBranch) -> str:
+        # GitHub closes what is to come from, or to go into, a branch that git deletes. A list may lag.
+        for one in self._site.client.each(f"/repos/{self._site.repository}/pulls", {"state": "open"}):
+            needs = delete.branch in (one["head"]["ref"], one["base"]["ref"])
+            if needs and self._site.client.one(self._path(one["number"]))["state"] == "open":
+                raise ConflictError(f"#{one['number']} still needs {delete.branch}: it stays", fix="nothing")
+        self._origin.delete(delete.branch, expected=delete.expected)
+        return delete.expected
 
     def _edit(self, edit: EditPull) -> str:
         shape = self._site.client.one(self._path(number_of(edit.pull)))
@@ -230,21 +303,47 @@ class GitHubForge:
             merge_commit=(shape.get("merge_commit_sha") or "") if merged else "",
             reviews=(*self._reviews(number, where), *self._comments(number, where)) if is_open else (),
             checks=self._checks(head) if is_open else (),
+            threads=self._threads(number, where) if is_open else (),
+            draft=is_open and bool(shape.get("draft")),
+            asked=tuple(one["login"] for one in shape.get("requested_reviewers") or ()) if is_open else (),
+        )
+
+    def _threads(self, number: int, where: str) -> tuple[LineThread, ...]:
+        """Return the threads on lines, each with its words, oldest first."""
+        threads: dict[int, list[Json]] = {}
+        for one in self._site.client.each(f"{self._path(number)}/comments"):
+            threads.setdefault(one.get("in_reply_to_id") or one["id"], []).append(one)
+        return tuple(
+            LineThread(
+                id=str(first),
+                path=said[0]["path"],
+                line=said[0].get("line") or said[0].get("original_line") or 0,
+                said=tuple(self._line(number, one, where) for one in said),
+                review=str(said[0].get("pull_request_review_id") or ""),
+            )
+            for first, said in threads.items()
+        )
+
+    def _line(self, number: int, shape: Json, where: str) -> Comment:
+        ours = self._site.signed(shape, self._site.place(number))
+        words = ours.words if ours else legible(shape["body"] or "")
+        return Comment(
+            id=str(shape["id"]),
+            author=speaker(shape).login,
+            body=cut_words(words, COMMENT_LIMIT, where),
+            at=moment(shape["created_at"]),
+            ours=ours is not None,
+            trusted=ours is not None or self._site.believes(shape),
         )
 
     def _reviews(self, number: int, where: str) -> tuple[Review, ...]:
-        """Return reviews, each with its comments on lines."""
-        lines: dict[int, list[str]] = {}
-        for one in self._site.client.each(f"{self._path(number)}/comments"):
-            if is_trusted(speaker(one), self._site.trust):
-                said = f"{one['path']}:{one.get('line') or '?'}: {legible(one['body'] or '')}"
-                lines.setdefault(one.get("pull_request_review_id") or 0, []).append(said)
+        """Return reviews; those of ours that are only the envelope of a reply are none."""
         found = []
         for one in self._site.client.each(f"{self._path(number)}/reviews"):
             verdict = _VERDICTS.get(one["state"])
-            if verdict is None:
+            body = legible(one["body"] or "")
+            if verdict is None or (verdict == "commented" and not body):
                 continue
-            body = "\n\n".join(filter(None, [legible(one["body"] or ""), *lines.get(one["id"], [])]))
             found.append(
                 Review(
                     id=str(one["id"]),

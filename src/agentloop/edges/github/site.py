@@ -40,8 +40,6 @@ class Site:
     trust: Trust
     branch: str = ""
     """The branch that pull requests go into; "" = the repository's default."""
-    draft: bool = True
-    """Pull requests are opened as drafts."""
     guarded: bool = True
     """Nothing is pushed unless it is proved that the token cannot merge."""
     now: Callable[[], datetime] = _now

@@ -85,12 +85,25 @@ class Writer:
             except NotFoundError:
                 continue
 
-    def open_pull(
-        self, repository: str, *, title: str, body: str, branch: str, base: str, draft: bool
-    ) -> int:
-        """Propose a branch and return the pull request's number."""
+    def open_pull(self, repository: str, *, title: str, body: str, branch: str, base: str) -> int:
+        """Propose a branch, as a draft, and return the pull request's number."""
         with self._writing(repository, f"a pull request for {branch}") as repo:
-            return repo.create_pull(base, branch, title=title, body=body, draft=draft).number
+            return repo.create_pull(base, branch, title=title, body=body, draft=True).number
+
+    def make_ready(self, repository: str, number: int) -> None:
+        """Make a draft ready for review: by GraphQL, REST cannot."""
+        with self._writing(repository, f"the pull request {number}") as repo:
+            repo.get_pull(number).mark_ready_for_review()
+
+    def ask_review(self, repository: str, number: int, logins: tuple[str, ...]) -> None:
+        """Ask persons for a review. Raises ConflictError when one of them cannot be asked."""
+        with self._writing(repository, f"a request for review of {number}") as repo:
+            repo.get_pull(number).create_review_request(reviewers=list(logins))
+
+    def reply(self, repository: str, number: int, comment: int, body: str) -> str:
+        """Answer in the thread that a comment on a line began, and return the reply's id."""
+        with self._writing(repository, f"the thread {comment} of {number}") as repo:
+            return str(repo.get_pull(number).create_review_comment_reply(comment, body).id)
 
     def edit_pull(self, repository: str, number: int, *, title: str, body: str) -> None:
         """Replace a pull request's title and description."""

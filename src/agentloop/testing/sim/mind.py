@@ -114,6 +114,8 @@ class Mind:
                     return (d.Cancel(task=task, rationale="it cannot be done"),)
                 guidance = f"after {matter.about}: look at main first"
                 return (d.Retry(task=task, guidance=guidance, rationale="this is new"),)
+            case "said":
+                return (d.AnswerReview(task=matter.about, text="Noted.", rationale="nothing to change"),)
             case "human" | "woken":
                 return (d.Sleep(minutes=30, rationale="noted"),)
 
