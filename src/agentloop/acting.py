@@ -18,6 +18,7 @@ from agentloop.domain import facts as f
 from agentloop.domain import marks, receipt, wording
 from agentloop.domain import states as s
 from agentloop.domain.estimating import estimate_for
+from agentloop.domain.orders import unlabelling
 from agentloop.domain.planning import branch_of, covers_issue, tasks_of
 from agentloop.domain.progress import unfinished
 from agentloop.domain.reviewing import answered_by, objections, words_on_pull
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentloop.domain.alerts import Alert
+    from agentloop.domain.orders import Order
     from agentloop.domain.scene import Scene
     from agentloop.domain.settings import Settings
     from agentloop.domain.showing import Showing
@@ -172,12 +174,16 @@ class Actor:
     def _is_closed(self, view: TaskView) -> bool:
         return isinstance(self.world.issues[view.task.issue].state, Closed)
 
-    def carry_out(self, scene: Scene, decision: d.Decision, by: Literal["admin", "rules", "person"]) -> None:
+    def carry_out(  # noqa: C901 - a line for each kind
+        self, scene: Scene, decision: d.Decision, by: Literal["admin", "rules", "person"]
+    ) -> None:
         """Do an admitted decision. Raises what a port raises; then the rules will propose it again."""
         decided = f.Decided(by=by, decision=decision)
         match decision:
             case d.Plan() | d.Ask() | d.Answer() | d.ParkIssue() | d.Conclude():
                 self._do_to_issue(scene.now, decided, decision)
+            case d.PauseWork() | d.ResumeWork() | d.BeginWork() | d.StopWork():
+                self._do_as_wished(scene.now, decided, decision)
             case d.Assign(task=task, guidance=guidance):
                 self._start(scene, decided, task, guidance)
             case d.Start(task=task):
@@ -216,6 +222,26 @@ class Actor:
                 self._conclude(now, decided, issue)
             case _:
                 assert_never(decision)
+
+    def _do_as_wished(
+        self,
+        now: datetime,
+        decided: f.Decided,
+        wish: d.PauseWork | d.ResumeWork | d.BeginWork | d.StopWork,
+    ) -> None:
+        match wish:
+            case d.PauseWork(about=about, until=until, by=by, rationale=why):
+                self.record(now, decided, f.Paused(about=about, until=until, by=by, reason=why))
+            case d.ResumeWork(about=about, by=by):
+                self.record(now, decided, f.Resumed(about=about, by=by))
+            case d.BeginWork(about=about, by=by):
+                self.record(now, decided, f.Urged(about=about, by=by))
+            case d.StopWork(about=about, rationale=why) if about in self.world.tasks:
+                self._drop(now, decided, about, why)
+            case d.StopWork(about=about, rationale=why):
+                self._stop_issue(now, decided, about, why)
+            case _:
+                assert_never(wish)
 
     def _do_to_task(self, scene: Scene, decided: f.Decided, decision: _OfTask) -> None:
         now = scene.now
@@ -299,6 +325,34 @@ class Actor:
         word = self.perform(now, op, e.CloseIssue(issue=issue, body=body, carries=told))
         self.record(now, decided, replace(closed, word=word))
 
+    def _stop_issue(self, now: datetime, decided: f.Decided, issue: str, why: str) -> None:
+        live = [view for view in self.world.tasks_of(issue) if not s.over(view.state)]
+        ended = [fact for view in live for fact in self._stop(now, view.task.id, why)]
+        dropped = [f.Cancelled(task=view.task.id, reason=why) for view in live]
+        parked = f.IssueParked(issue=issue, reason=why, evidence=self.world.issues[issue].evidence)
+        pulls = tuple(view.pull for view in live if isinstance(view.state, s.InReview))
+        op = self._operation("stop-issue", issue)
+        say = self._say(now, issue, wording.stopped_comment(why, len(live), pulls), parked, *dropped)
+        self.record(now, *ended, decided, *dropped, parked, f.EffectIntended(op=op, effect=say))
+        self.perform(now, op, say)
+
+    def heed(self, now: datetime, order: Order, obeyed: f.Obeyed) -> None:
+        """Record that an order was answered, and answer it where it was given; a label is taken off."""
+        effects: list[tuple[str, e.Effect]] = []
+        if order.on == "label":
+            effects.append((unlabelling(order.id), e.Label(issue=order.about, remove=(order.of,))))
+        if obeyed.says:
+            effects.append((e.operation("answer-order", order.id), self._answering(now, order, obeyed.says)))
+        self.record(now, obeyed, *(f.EffectIntended(op=op, effect=effect) for op, effect in effects))
+        for op, effect in effects:
+            self.perform(now, op, effect)
+
+    def _answering(self, now: datetime, order: Order, says: str) -> e.Effect:
+        if order.on == "review":
+            return e.SayOnPull(pull=order.about, body=says)
+        known = order.about in self.world.issues
+        return self._say(now, order.about, says) if known else e.Say(issue=order.about, body=says)
+
     def _say(self, now: datetime, issue: str, body: str, *own: f.Fact) -> e.Say:
         told = self._carry(now, *marks.of_issue(self.world, issue, *own))
         return e.Say(issue=issue, body=body, carries=told)
@@ -310,7 +364,8 @@ class Actor:
     def _operation(self, verb: str, issue: str) -> str:
         # What was done on the same words before a person opened it again is another operation.
         view = self.world.issues[issue]
-        again = (f"reopened {view.reopened}",) if view.reopened else ()
+        counted = (("reopened", view.reopened), ("begun", view.begun))
+        again = (f"{what} {times}" for what, times in counted if times)
         return e.operation(verb, issue, view.evidence, *again)
 
     # Tasks.

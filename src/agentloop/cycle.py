@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor
-from agentloop.domain import alerts, showing, signals
+from agentloop.domain import alerts, orders, showing, signals
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain.admission import refusal
@@ -160,7 +160,8 @@ def run(parts: Parts) -> Ended:
     held = parts.baton.take()
     scene = _look(parts, world, held.relay, course, woken=bool(wakes))
     news = signals.news(world, scene.observed)
-    fresh = cut_off or _is_fresh(world, scene, news)
+    told = orders.given(world, scene.observed)
+    fresh = cut_off or bool(told) or _is_fresh(world, scene, news)
 
     # 4. Reconcile: what follows without a model.
     if news:
@@ -169,6 +170,7 @@ def run(parts: Parts) -> Ended:
         scene = _begin(parts, actor, scene, course)
     _glance(actor, scene, news, course)
     _hear_people(parts, actor, scene, course)
+    _obey(parts, actor, scene, told, course)
     _follow_rules(parts, actor, scene, course)
     _alert(parts, actor, scene, course)
 
@@ -376,6 +378,31 @@ def _hear_people(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> N
                 course.notices.append(f"{one.by} asked to retry task {one.task}: {why}")
             _admit_and_act(parts, actor, scene, again, "person", course)
         _attempted(actor, course, "a request", partial(parts.outside.heard, one.id))
+
+
+def _obey(parts: Parts, actor: Actor, scene: Scene, told: tuple[orders.Order, ...], course: _Course) -> None:
+    """Carry out what people ordered in threads, once each, and answer it there."""
+    for order in told:
+        from agentloop.domain import obeying  # an idle cycle has no use for it
+
+        meant = obeying.meaning(order, scene)
+        why = meant.refused or next(filter(None, (refusal(one, scene) for one in meant.decisions)), "")
+        done = [
+            _admit_and_act(parts, actor, scene, one, "person", course)
+            for one in ([] if why else meant.decisions)
+        ]
+        if not all(done):
+            continue  # something was out of reach: the next cycle goes on with it
+        obeyed = obeying.answered(order, why, scene)
+        parts.tell(
+            "order", {"order": order.verb, "about": order.about, "by": order.by, "answer": obeyed.answer}
+        )
+        _attempted(
+            actor,
+            course,
+            f"answering {order.verb} on {order.about}",
+            partial(actor.heed, scene.now, order, obeyed),
+        )
 
 
 def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:

@@ -90,6 +90,10 @@ ONE_OF_EACH: list[f.Fact] = [
     f.FoundByMark(op="plan:7:e#0", where="issue 7, c1"),
     f.NoteFound(task="7.1", path="memories/notes/7.1.md"),
     f.AttemptsForgotten(task="7.1", number=3),
+    f.Obeyed(order="7:c1:1", about="7", verb="pause", by="ana", first="e", answer="refused", says="no"),
+    f.Paused(about="7", until=BEGAN, by="ana", reason="r"),
+    f.Resumed(about="7", by="ana"),
+    f.Urged(about="7.1", by="ana"),
     f.JournalMended(marks=1),
 ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import preflight
+from agentloop.domain.holds import EVERYTHING, hold_on, hold_words
 from agentloop.domain.order import held_back
 from agentloop.domain.reviewing import words_on_pull
 from agentloop.domain.signals import evidence_for, time_of, used_up
@@ -73,8 +74,29 @@ def refusal(decision: d.Decision, scene: Scene) -> str | None:
             return _hibernate(decision, scene)
         case d.Sleep():
             return None
+        case d.PauseWork() | d.ResumeWork() | d.BeginWork() | d.StopWork():
+            return _wish(decision, scene)
         case _:
             return _task_refusal(decision, scene)
+
+
+def _wish(decision: d.PauseWork | d.ResumeWork | d.BeginWork | d.StopWork, scene: Scene) -> str | None:
+    about = decision.about
+    gone = None if about == EVERYTHING else _gone(about, scene)
+    match decision:
+        case d.PauseWork(until=until) if until <= scene.now:
+            return f"that pause is over already: it was until {until:%Y-%m-%d %H:%M} UTC"
+        case d.ResumeWork() if hold_on(scene.world, scene.now, about) is None:
+            return "it is not paused"
+        case _:
+            return gone
+
+
+def _gone(about: str, scene: Scene) -> str | None:
+    """Return why nothing can be wished for an issue or task, None when it can."""
+    if about in scene.world.tasks:
+        return _still_open(about, scene)
+    return _open_issue(about, scene)
 
 
 def _hibernate(decision: d.Hibernate, scene: Scene) -> str | None:
@@ -139,7 +161,7 @@ def _new_words(issue: str, scene: Scene) -> str | None:
     view = scene.world.issues[issue]
     if view.handled == view.evidence:
         return f"issue {issue} was decided on already, and nobody has written anything since"
-    return None
+    return hold_words(scene.world, scene.now, issue) or None
 
 
 def _plan(decision: d.Plan, scene: Scene) -> str | None:
@@ -254,7 +276,7 @@ def _publish(decision: d.Publish, scene: Scene) -> str | None:
     verdict = scene.world.verdicts.get(view.state.attempt)
     if verdict is None or not verdict.green or verdict.commit != view.state.commit:
         return f"there is no green verdict on commit {view.state.commit[:10]}"
-    return None
+    return hold_words(scene.world, scene.now, decision.task) or None
 
 
 def _still_open(task: str, scene: Scene) -> str | None:

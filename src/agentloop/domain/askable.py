@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentloop.domain.holds import hold_on
 from agentloop.domain.limits import of_issue, short
 from agentloop.domain.signals import matters
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def askable(scene: Scene) -> tuple[Matter, ...]:
-    """Return the matters whose issues can pay for being asked about, most urgent first."""
+    """Return the matters that are not paused and whose issues can pay for it, most urgent first."""
     return tuple(one for one in _matters(scene) if unpaid_matter(scene, one) is None)
 
 
@@ -26,7 +27,14 @@ def unpaid(scene: Scene) -> tuple[tuple[Matter, Rest], ...]:
 
 def _matters(scene: Scene) -> tuple[Matter, ...]:
     world, observed = scene.world, scene.observed
-    return world.once("matters", (observed, world.sleep), lambda: matters(world, observed))
+    found = world.once("matters", (observed, world.sleep), lambda: matters(world, observed))
+    return tuple(one for one in found if not _is_paused(scene, one)) if world.holds else found
+
+
+def _is_paused(scene: Scene, matter: Matter) -> bool:
+    # What is about no issue (a person's words in the relay) waits only while everything is paused.
+    about = matter.about if matter.kind == "issue" else matter.about.rpartition(".")[0]
+    return hold_on(scene.world, scene.now, about) is not None
 
 
 def unpaid_matter(scene: Scene, matter: Matter) -> Rest | None:

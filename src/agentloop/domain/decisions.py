@@ -318,6 +318,50 @@ class TryAgain:
     from_scratch: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseWork:
+    """A person pauses an issue, a task or ("") everything until then: no start, no question, no publishing.
+
+    What runs goes on to its end. `order` names what asked for it, so that it counts once; so below.
+    """
+
+    about: str
+    until: datetime
+    by: str
+    rationale: str
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeWork:
+    """A person ends a pause."""
+
+    about: str
+    by: str
+    rationale: str
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginWork:
+    """A person wants an issue or a task begun before all others."""
+
+    about: str
+    by: str
+    rationale: str
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopWork:
+    """A person gives up all tasks of an issue, which stays open and parked; or one task."""
+
+    about: str
+    by: str
+    rationale: str
+    order: str = ""
+
+
 RuleDecision: TypeAlias = (
     Start
     | Take
@@ -335,4 +379,6 @@ RuleDecision: TypeAlias = (
     | Conclude
 )
 
-Decision: TypeAlias = AdminDecision | RuleDecision | TryAgain
+PersonDecision: TypeAlias = TryAgain | PauseWork | ResumeWork | BeginWork | StopWork
+
+Decision: TypeAlias = AdminDecision | RuleDecision | PersonDecision

@@ -503,6 +503,49 @@ class AttemptsForgotten:
     number: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obeyed:
+    """A person's order was answered: once, whatever comes of it.
+
+    `about` is the issue, pull request or task ("" = everything); `first` the name of the commands of its
+    comment as they stood (behind `changed `: it was refused because the comment had been changed).
+    """
+
+    order: str
+    about: str
+    verb: str
+    by: str
+    first: str = ""
+    answer: Literal["done", "refused", "unknown", "changed"] = "done"
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """A person paused an issue, a task or ("") everything: nothing of it is begun or published until then."""
+
+    about: str
+    until: datetime
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """A person ended a pause."""
+
+    about: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Urged:
+    """A person wants an issue or task begun before all others, and looked at afresh when it was given up."""
+
+    about: str
+    by: str
+
+
 Fact: TypeAlias = (
     CycleBegan
     | CycleEnded
@@ -554,6 +597,10 @@ Fact: TypeAlias = (
     | FoundByMark
     | NoteFound
     | AttemptsForgotten
+    | Obeyed
+    | Paused
+    | Resumed
+    | Urged
 )
 
 

@@ -53,6 +53,18 @@ class Comment:
     at: datetime
     ours: bool = False
     trusted: bool = True
+    edited: bool = False
+    """Whether it was changed after it was written, as far as the tracker tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLabel:
+    """A trusted person put a label on: the event's id, who and when."""
+
+    id: str
+    name: str
+    by: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +84,11 @@ class Issue:
     trusted: bool = True
     words: str = ""
     """The name of its words as they were, where a record keeps them without their secrets."""
+    set_labels: tuple[SetLabel, ...] | None = None
+    """How labels that are orders came to be there.
+
+    None: it is not told, and whoever may set them is trusted.
+    """
 
     @property
     def priority(self) -> Priority:
@@ -94,6 +111,8 @@ class Review:
     commit: str = ""
     ours: bool = False
     trusted: bool = True
+    edited: bool = False
+    """Whether it was changed after it was written, as far as the forge tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,14 @@ def of_issue(world: World, issue: str, *own: f.Fact) -> tuple[f.Fact, ...]:
         issue=issue, title=view.title, target=view.target, priority=view.priority, evidence=view.evidence
     )
     ends = (_ended(one) for one in world.tasks_of(issue))
-    return (seen, *own, *(one for one in ends if one is not None))
+    return (seen, *own, *(one for one in ends if one is not None), *_pauses(world, issue))
+
+
+def _pauses(world: World, issue: str) -> Iterable[f.Fact]:
+    # Those that were ended are told with their end: an earlier mark may have told of them.
+    for about, hold in world.holds.items():
+        if about == issue or about.startswith(f"{issue}."):
+            yield f.Paused(about=about, until=hold.until, by=hold.by, reason=hold.reason)
 
 
 def of_pull(world: World, view: TaskView, *, says: str) -> tuple[f.Fact, ...]:

@@ -1,14 +1,15 @@
 """The order of work, and why a task that could be started was not.
 
-Order: most urgent issue first; then what a person already reviewed; then the older issue; then the plan's
-order. Every reason names what has to happen. The same function answers `explain` and keeps the rules from
-starting.
+Order: what a person wants begun now; then the most urgent issue; then what a person already reviewed; then
+the older issue; then the plan's order. Every reason names what has to happen. The same function answers
+`explain` and keeps the rules from starting.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentloop.domain.holds import hold_words
 from agentloop.domain.issue import urgency
 from agentloop.domain.limits import left_words, too_narrow
 from agentloop.domain.signals import evidence_for, used_up
@@ -31,16 +32,28 @@ def _in_order(scene: Scene) -> tuple[TaskView, ...]:
     return tuple(sorted(queued, key=lambda view: _rank(scene, view)))
 
 
-def _rank(scene: Scene, view: TaskView) -> tuple[int, int, tuple[int, str], int]:
+def _rank(scene: Scene, view: TaskView) -> tuple[bool, int, int, tuple[int, str], int]:
     rank, number, issue = urgency(scene.world.issues[view.task.issue].priority, view.task.issue)
-    return rank, 0 if view.pull else 1, (number, issue), int(view.task.id.rpartition(".")[2])
+    return (
+        not is_urged(scene.world, view),
+        rank,
+        0 if view.pull else 1,
+        (number, issue),
+        int(view.task.id.rpartition(".")[2]),
+    )
+
+
+def is_urged(world: World, view: TaskView) -> bool:
+    """Whether a person wants the task begun before all others."""
+    return view.task.id in world.urged or view.task.issue in world.urged
 
 
 def place(scene: Scene, view: TaskView) -> str:
     """Return why the task stands where it does in the order of work."""
     queue = in_order(scene)
     position = next((n for n, one in enumerate(queue, 1) if one.task.id == view.task.id), 0)
-    why = [f"{scene.world.issues[view.task.issue].priority} priority"]
+    why = ["a person wants it begun now"] if is_urged(scene.world, view) else []
+    why.append(f"{scene.world.issues[view.task.issue].priority} priority")
     if view.pull:
         why.append("a person reviewed it already")
     return f"{position} of {len(queue)} in the queue ({', '.join(why)}, issue {view.task.issue})"
@@ -76,6 +89,7 @@ def own_reasons(scene: Scene, view: TaskView) -> tuple[str, ...]:
         )
     if isinstance(scene.world.issues[view.task.issue].state, Stuck | Closed):
         reasons.append(f"issue {view.task.issue} is parked or closed")
+    reasons.append(hold_words(scene.world, scene.now, view.task.id))
     return tuple(reason for reason in reasons if reason)
 
 

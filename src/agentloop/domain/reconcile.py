@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import states as s
+from agentloop.domain.holds import hold_on
 from agentloop.domain.limits import house
 from agentloop.domain.observed import Running
 from agentloop.domain.order import held_back, in_order, nothing_new, shared_reasons
@@ -95,7 +96,9 @@ def _of_task(scene: Scene, view: s.TaskView) -> list[_Followed]:
         case s.Green():
             return _undecided(scene, view)
         case s.Accepted():
-            return [d.Publish(task=view.task.id, rationale="its result was accepted and its gate is green")]
+            why = "its result was accepted and its gate is green"
+            paused = hold_on(scene.world, scene.now, view.task.id) is not None
+            return [] if paused else [d.Publish(task=view.task.id, rationale=why)]
         case s.InReview():
             return _in_review(scene, view, state)
         case s.Queued():

@@ -17,6 +17,7 @@ from agentloop.domain.codec import encode, moment
 from agentloop.domain.effects import operation
 from agentloop.domain.issue import PRIORITIES, urgency
 from agentloop.domain.observed import AttemptEnded, GateEnded, Lost, Running
+from agentloop.domain.orders import LABEL, beside_commands
 from agentloop.domain.resets import waits_until
 from agentloop.domain.reviewing import words_on_pull
 from agentloop.domain.shares import in_all
@@ -45,12 +46,12 @@ def digest(*parts: str) -> str:
 def evidence_of(issue: Issue) -> str:
     """Return the name of the issue's words as trusted people wrote them.
 
-    Labels and our own comments aside.
+    Labels, our own comments, and lines that are orders aside.
     """
     if issue.words:
         return issue.words
-    heard = [part for one in issue.comments if one.trusted and not one.ours for part in (one.id, one.body)]
-    return digest(issue.title, issue.body, *heard)
+    heard = [(one.id, beside_commands(one.body)) for one in issue.comments if one.trusted and not one.ours]
+    return digest(issue.title, issue.body, *(part for said in heard if said[1] for part in said))
 
 
 def evidence_for(view: TaskView, queued: Queued) -> str:
@@ -93,13 +94,17 @@ def fingerprint(world: World, observed: Observed) -> str:
         if one is not None and isinstance(one.state, Closed) and one.state.by == "loop"
     }
     seen = [
-        f"issue {one.id} {one.state} {evidence_of(one)} {sorted(one.labels)}"
+        f"issue {one.id} {one.state} {evidence_of(one)} {_standing_labels(one)}"
         for one in observed.issues
         if one.id not in closed or one.state == "open"
     ]
     heads = {view.pull: view.head for view in world.live_tasks() if view.pull}
     seen += [told for one in observed.pulls if (told := _pull_facts(one, heads.get(one.id, "")))]
     return digest(*sorted(seen), digest(observed.human))
+
+
+def _standing_labels(issue: Issue) -> list[str]:
+    return sorted(name for name in issue.labels if not name.startswith(LABEL))
 
 
 def _pull_facts(pull: Pull, ours: str) -> str:

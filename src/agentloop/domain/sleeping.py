@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 from agentloop.domain import decisions as d
 from agentloop.domain.askable import askable, issue_of, unpaid
+from agentloop.domain.holds import next_end
 from agentloop.domain.limits import gone_words
 from agentloop.domain.order import held_back, in_order, shared_reasons, stands_still
 from agentloop.domain.reviewing import unweighed
 from agentloop.domain.signals import time_of
 from agentloop.domain.states import InReview, Judging, Parked, Queued, TaskState, Working
-from agentloop.domain.valueclass import dataclass
+from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.wording import PROVIDERS_LIMIT, count, one_line
 from agentloop.domain.world import Stuck, Waiting
 
@@ -60,8 +61,13 @@ def nap(scene: Scene, *, quiet_cycles: int, more: bool, asked: d.Sleep | d.Hiber
     if weighing := _weighing(scene, quiet_cycles):
         return weighing
     if isinstance(asked, d.Hibernate) and not _over(asked, scene):
-        return _hibernation(asked)
-    return _earlier(_idle(scene, quiet_cycles), asked, scene)
+        return _until_pause_ends(_hibernation(asked), scene)
+    return _until_pause_ends(_earlier(_idle(scene, quiet_cycles), asked, scene), scene)
+
+
+def _until_pause_ends(found: Nap, scene: Scene) -> Nap:
+    ends = next_end(scene.world, scene.now)
+    return found if ends is None or (found.until and found.until <= ends) else replace(found, until=ends)
 
 
 def _limited(scene: Scene) -> Nap:

@@ -201,6 +201,14 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one l
             return f"retry task {task}{' from scratch' if scratch else ''}: {one_line(guidance, 160)}"
         case d.TryAgain(task=task, from_scratch=scratch):
             return f"send task {task} back to a worker{', from scratch' if scratch else ''}"
+        case d.PauseWork(about=about, until=until):
+            return f"pause {about or 'everything'} until {until:%Y-%m-%d %H:%M} UTC"
+        case d.ResumeWork(about=about):
+            return f"end the pause of {about or 'everything'}"
+        case d.BeginWork(about=about):
+            return f"begin {about} before all others"
+        case d.StopWork(about=about):
+            return f"give up {about}"
         case d.Publish(task=task):
             return f"publish task {task}"
         case d.Answer(issue=issue, text=text):
@@ -290,6 +298,8 @@ def decision_about(decision: d.Decision, issue: str) -> str | None:
     match decision:
         case d.Plan() | d.Ask() | d.Answer() | d.ParkIssue() | d.Conclude():
             return "" if decision.issue == issue else None
+        case d.PauseWork() | d.ResumeWork() | d.BeginWork() | d.StopWork():
+            return "" if decision.about == issue else _task_in(issue, decision.about)
         case d.Review() | d.Take() | d.Keep() | d.Judge() | d.Halt():
             return _task_in(issue, decision.attempt.rpartition(".")[0])
         case d.Sleep() | d.Hibernate():

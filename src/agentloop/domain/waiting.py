@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.askable import unpaid_issue
+from agentloop.domain.holds import hold_words
 from agentloop.domain.limits import anew_words, too_narrow
 from agentloop.domain.order import held_back, needed_first
 from agentloop.domain.report import need_of_issue, need_of_task
@@ -127,6 +128,8 @@ def _of_words(scene: Scene, issue: IssueView, made: Waiting) -> None:
 def when_asked(scene: Scene, issue: IssueView) -> str:
     """Return when the admin agent reads the issue's words, and why not now."""
     what = f"the admin agent reads its {'new ' * bool(issue.handled)}words"
+    if paused := hold_words(scene.world, scene.now, issue.id):
+        return f"{what} when the pause is over: {paused}"
     trouble, again = scene.world.trouble, scene.ask_again_at()
     if worn_out(scene.world, issue_matter(issue.id, issue.evidence)):
         return "the admin agent came to no decision about its words: the next cycle parks it"

@@ -65,6 +65,23 @@ def parked_comment(what: str, why: str, *, task: str = "") -> str:
     return f"**Stopped:** {what}.\n\nWhy: {one_line(why, 600)}\n\n{back}"
 
 
+def stopped_comment(why: str, dropped: int, pulls: tuple[str, ...]) -> str:
+    """Return the comment that says what stopping an issue did, and what brings it back."""
+    lines = [f"**Stopped:** {one_line(why, 300)}.", ""]
+    lines += [
+        f"{count(dropped, 'task')} dropped; what ran was ended." if dropped else "Nothing was under way."
+    ]
+    lines += [f"Left open for you to close: pull request {', '.join(pulls)}."] if pulls else []
+    back = "The issue stays open. `/agentloop start` has me look at it afresh; so does a comment."
+    return "\n".join([*lines, "", back])
+
+
+def refused_comment(asked: str, by: str, why: str) -> str:
+    """Return the comment that says why an order was not carried out."""
+    to = f", {by}" if by else ""
+    return f"**Not done**{to}: `{asked}`: {one_line(why, 600)}."
+
+
 def pull_comment(view: TaskView, pull: str) -> str:
     """Return the comment that asks for a review."""
     verb = "is ready for your review" if not view.pull else "was updated after your review"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from agentloop.domain import facts
 from agentloop.domain.decisions import Decision, Halt
 from agentloop.domain.effects import Effect
+from agentloop.domain.orders import Heeded
 from agentloop.domain.shares import Share, by_model, in_all, split
 from agentloop.domain.shelf import Shelf
 from agentloop.domain.spells import Spell, spread
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+HEEDED = 2000
+"""Orders kept that stand on no issue of ours."""
 HISTORY = 50
 """Attempts of a kind whose cost is kept for estimates."""
 ALERTS = 100
@@ -112,6 +115,10 @@ class IssueView:
     """Its share of what asking the admin agent cost."""
     reopened: int = 0
     """How often a person opened it again: what was done on the same words before is done anew."""
+    begun: int = 0
+    """How often a person had it begun anew: what is said on the same words is said anew, too."""
+    heeded: tuple[Heeded, ...] = ()
+    """Orders on it that were answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +182,15 @@ class Held:
     why: tuple[str, ...]
     cycle: int
     since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A person paused something until then, and why."""
+
+    until: datetime
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +272,14 @@ class World:
     """False from the loss of lines on until our marks outside were read."""
     tail_lost: bool = False
     """Whether the last lines were among those lost, until it is mended."""
+    heeded: tuple[Heeded, ...] = ()
+    """Orders that were answered and stand on no issue of ours: on pull requests, issues of strangers."""
+    holds: dict[str, Hold] = field(default_factory=dict)
+    """Pauses by the id of issue or task ("" = everything), also those that are over, while it is open."""
+    obeying: dict[str, None] = field(default_factory=dict)
+    """Orders that decisions were made for, and that have not been answered yet."""
+    urged: dict[str, None] = field(default_factory=dict)
+    """Issues and tasks that a person wants begun before all others."""
     found: dict[str, str] = field(default_factory=dict)
     """Where the marks were found that told again what was lost, by their operations."""
 
@@ -442,6 +466,7 @@ def _decide_issue(world: World, issue: str, state: IssueState, entry: facts.Entr
 def _issue_closed(world: World, fact: facts.IssueClosed, entry: facts.Entry) -> None:
     _place(world, replace(world.issues[fact.issue], state=Closed(by=fact.by, word=fact.word), since=entry.at))
     _forget_matters(world, fact.issue)
+    _forget_wishes(world, fact.issue)
 
 
 def _issue_reopened(world: World, fact: facts.IssueReopened, entry: facts.Entry) -> None:
@@ -466,6 +491,12 @@ def _forget_matters(world: World, issue: str) -> None:
         for matter in [one for one in count if one.startswith(mine)]:
             del count[matter]
     world.last_refusals.pop(issue, None)
+
+
+def _forget_wishes(world: World, issue: str) -> None:
+    for kept in (world.holds, world.urged):
+        for about in [one for one in kept if one == issue or one.startswith(f"{issue}.")]:
+            del kept[about]
 
 
 def _attempt_started(world: World, fact: facts.AttemptStarted, entry: facts.Entry) -> None:
@@ -526,6 +557,8 @@ def _attempt_ended(world: World, fact: facts.AttemptEnded, entry: facts.Entry) -
 def _decided(world: World, fact: facts.Decided, _entry: facts.Entry) -> None:
     if isinstance(fact.decision, Halt) and fact.decision.limit:
         _change_try(world, fact.decision.attempt, limit=fact.decision.limit)
+    if order := getattr(fact.decision, "order", ""):
+        world.obeying[order] = None
 
 
 def _attempt_lost(world: World, fact: facts.AttemptLost, entry: facts.Entry) -> None:
@@ -805,6 +838,40 @@ def _attempts_forgotten(world: World, fact: facts.AttemptsForgotten, _entry: fac
     world.tasks[fact.task] = replace(view, forgotten=max(view.forgotten, fact.number))
 
 
+def _obeyed(world: World, fact: facts.Obeyed, _entry: facts.Entry) -> None:
+    world.obeying.pop(fact.order, None)
+    one = Heeded(order=fact.order, first=fact.first)
+    view = world.issues.get(fact.about)
+    if view is None:
+        world.heeded = (*world.heeded, one)[-HEEDED:]
+    else:
+        world.issues[fact.about] = replace(view, heeded=(*view.heeded, one))
+
+
+def _paused(world: World, fact: facts.Paused, _entry: facts.Entry) -> None:
+    world.holds[fact.about] = Hold(until=fact.until, by=fact.by, reason=fact.reason)
+
+
+def _resumed(world: World, fact: facts.Resumed, entry: facts.Entry) -> None:
+    if fact.about in world.holds:
+        world.holds[fact.about] = replace(world.holds[fact.about], until=entry.at)
+
+
+def _urged(world: World, fact: facts.Urged, entry: facts.Entry) -> None:
+    world.urged[fact.about] = None
+    issue = world.issues.get(fact.about)
+    if issue is None or not isinstance(issue.state, Stuck | Fresh):
+        return
+    # What was given up is looked at afresh, on the same words.
+    matter = f"issue:{issue.id}:{issue.evidence}"
+    for counted in (world.considered, world.failures):
+        counted.pop(matter, None)
+    world.last_refusals.pop(issue.id, None)
+    live = any(not over(view.state) for view in world.tasks_of(issue.id))
+    state, handled = (_in_work(world, issue), issue.handled) if live else (Fresh(), "")
+    _place(world, replace(issue, state=state, since=entry.at, handled=handled, begun=issue.begun + 1))
+
+
 _WORDS = (facts.CycleBegan, facts.HeldBack, facts.Shown, facts.RelayWritten, facts.Slept)
 """Facts that say what was said: no rule that is asked `once` looks at what they change."""
 
@@ -852,4 +919,8 @@ _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.FoundByMark: _found_by_mark,
     facts.NoteFound: _note_found,
     facts.AttemptsForgotten: _attempts_forgotten,
+    facts.Obeyed: _obeyed,
+    facts.Paused: _paused,
+    facts.Resumed: _resumed,
+    facts.Urged: _urged,
 }
