@@ -126,7 +126,7 @@ ARROWS: dict[str, tuple[tuple[str, ...], str]] = {
         "who looks sees settings and journal, and changes nothing",
     ),
     "hooked": (
-        (*CORE, "compiled", "edges.webhook", "edges.github", *TOOLBOX),
+        (*CORE, "compiled", "edges.webhook", "edges.github", "edges.homeremote", *TOOLBOX),
         "joins the listener for deliveries with the settings; it knows no cycle",
     ),
     "light": (

@@ -6,11 +6,13 @@ import os
 import signal
 import threading
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from agentloop import compiled, exits
 from agentloop.edges import runfolder
 from agentloop.edges.github.connecting import name_of
 from agentloop.edges.github.hooksecret import secret_in
+from agentloop.edges.homeremote import known_of
 from agentloop.edges.lines import Lines, form_for
 from agentloop.edges.webhook import PATH, Ground, Webhook, address_of
 from agentloop.home import Home
@@ -49,4 +51,7 @@ def _secret(home: Home) -> str:
 
 def _repositories(home: Home) -> frozenset[str]:
     targets = compiled.in_force(home)[0].targets
-    return frozenset(name_of(target).lower() for target in targets if target.tracker == "github")
+    names = {name_of(target).lower() for target in targets if target.tracker == "github"}
+    if place := known_of(home).place:  # what is edited there is news too
+        names.add(urlsplit(place.address).path.strip("/").removesuffix(".git").lower())
+    return frozenset(names)

@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from agentloop import __version__, compiled, cycle, lightstatus, looking
 from agentloop.asking import Admin, keys
 from agentloop.cycle import Ended, Parts
 from agentloop.domain.observed import Ground
 from agentloop.domain.taping import UNRECORDED
+from agentloop.domain.valueclass import replace
 from agentloop.edges import disk, program, room, runfolder, runtime
 from agentloop.edges.baton import FileBaton
 from agentloop.edges.clock import SystemClock
@@ -25,6 +27,7 @@ from agentloop.edges.executor import LocalExecutor
 from agentloop.edges.files import locked
 from agentloop.edges.forge import FileForge
 from agentloop.edges.homegit import repair_locks
+from agentloop.edges.homeremote import HomeRemote, Reach
 from agentloop.edges.journal import Journal
 from agentloop.edges.log import Log
 from agentloop.edges.notes import FileNotes
@@ -35,7 +38,7 @@ from agentloop.edges.requests import FileRequests
 from agentloop.edges.tape import Made, Recorder
 from agentloop.edges.tidying import tidy
 from agentloop.edges.tracker import FileTracker
-from agentloop.errors import AgentloopError, TargetError
+from agentloop.errors import AgentloopError, NotFoundError, TargetError
 from agentloop.home import Home
 from agentloop.ports import Forge, Outside, Tracker
 from agentloop.recovery import MendedJournal, Witnesses
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from agentloop.domain.taping import Tape
     from agentloop.edges.git import Login
     from agentloop.edges.github.site import Site
+    from agentloop.edges.homeremote import Place
 
 
 def outside(home: Home, settings: Settings, sites: dict[str, Site] | None = None) -> Outside:
@@ -213,20 +217,79 @@ def run_cycle(root: Path) -> str:
         # the next.
         saw = _saw(home)
         _mend_commits(home)
-        sites = sites_of(home, settings)
+        sites, log = sites_of(home, settings), Log()
+        remote = HomeRemote(home, reach_of(home, settings, sites), log.tell)
+        remote.take()
         ports, tape, journal = outside(home, settings, sites), _recorder(home, settings, saw), Journal(home)
-        ended = cycle.run(parts(home, settings, Log().tell, tape=tape, ports=ports, journal=journal))
+        ended = cycle.run(parts(home, settings, log.tell, tape=tape, ports=ports, journal=journal))
+        remote.give()
         tape.end(ended, datetime.now(UTC))
         left_out = (*_left_out(ports)[:3], *FileRequests(home).left_out()[:3])
         beside = (*left_out, *([tape.trouble] if tape.trouble else []))
         number = journal.last_number()
-        _tell_probe(home, settings, sites)
+        _tell_probe(home, settings, sites, remote.place)
+        ended = replace(ended, problems=(*ended.problems, *filter(None, [remote.problem])))
         _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, beside, number)
         if lightstatus.snapshot(str(root)) is None:
             seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
             looking.keep_snapshot(seen, ended.world)
         journal.keep(ended.world)
     return ended.failed
+
+
+def reach_of(home: Home, settings: Settings, sites: dict[str, Site]) -> Reach:
+    """Return how the home's remote is reached, and which addresses are never pushed to: those of targets."""
+    return Reach(
+        setting=settings.relay.remote,
+        key=" ".join(f"{target.tracker}:{target.repository}" for target in settings.targets),
+        login=lambda address: _login_at(settings, sites, address),
+        ask=lambda place: _ref_at(settings, sites, place),
+        refused=lambda address: _is_a_targets(home, settings, address),
+    )
+
+
+def _is_a_targets(home: Home, settings: Settings, address: str) -> str:
+    from agentloop.settings.ownership import is_own, is_same_place
+    from agentloop.settings.rules import is_url
+
+    def whole(given: str) -> str:
+        return given if is_url(given) else str((home.root / given).resolve())
+
+    for target in settings.targets:
+        if is_same_place(whole(target.repository), whole(address)) or is_own(home, target):
+            return f"the home's remote is the repository of target {target.name}: nothing is pushed there"
+    return ""
+
+
+def _on_github(settings: Settings, sites: dict[str, Site], address: str) -> tuple[Target, Site] | None:
+    """Return a target whose GitHub has the address, so that its token is meant for it."""
+    parts = urlsplit(address)
+    same = (
+        (target, sites[target.name])
+        for target in settings.targets
+        if target.name in sites and urlsplit(target.repository)[:2] == parts[:2]
+    )
+    return next(same, None)
+
+
+def _login_at(settings: Settings, sites: dict[str, Site], address: str) -> Login | None:
+    found = _on_github(settings, sites, address)
+    return _login_of(settings, found[0]) if found else None
+
+
+def _ref_of(place: Place) -> str:
+    repository = urlsplit(place.address).path.strip("/").removesuffix(".git")
+    return f"/repos/{repository}/git/ref/{place.ref.removeprefix('refs/')}"
+
+
+def _ref_at(settings: Settings, sites: dict[str, Site], place: Place) -> str | None:
+    found = _on_github(settings, sites, place.address)
+    if found is None:
+        return None
+    try:
+        return str(found[1].client.one(_ref_of(place))["object"]["sha"])
+    except NotFoundError:
+        return ""
 
 
 def _mend_commits(home: Home) -> None:
@@ -296,7 +359,7 @@ def _left_out(ports: Outside) -> tuple[str, ...]:
     return tuple(one for place in places for one in getattr(place, "left_out", tuple)())
 
 
-def _tell_probe(home: Home, settings: Settings, sites: dict[str, Site]) -> None:
+def _tell_probe(home: Home, settings: Settings, sites: dict[str, Site], remote: Place | None) -> None:
     """Say what the supervisor asks GitHub between this cycle and the next."""
     if not sites:
         return
@@ -308,6 +371,11 @@ def _tell_probe(home: Home, settings: Settings, sites: dict[str, Site]) -> None:
         for target in settings.targets
         if target.name in sites
     ]
+    if remote and (found := _on_github(settings, sites, remote.address)):
+        target, site = found
+        address, etag = site.client.seen(_ref_of(remote))
+        seen = {address: etag} if etag else {}
+        places.append({"api": api_of(github, target), "token_file": github.token_file, "seen": seen})
     runfolder.write_object(str(home.probe_file), {"places": places})
 
 

@@ -67,7 +67,16 @@ def repository(home: Home) -> Check:
         return warn(
             name, f"a merge or rebase is under way ({busy[0]}): the relay waits", "finish or abort it"
         )
-    return ok(name, f"at {head}")
+    return _remote(name, home, f"at {head}")
+
+
+def _remote(name: str, home: Home, says: str) -> Check:
+    from agentloop.edges.homeremote import known_of
+
+    known = known_of(home)
+    if known.problem:
+        return warn(name, known.problem, "the loop tries again by itself; 'none' as relay.remote ends it")
+    return ok(name, f"{says}, pushed to {known.place.says}" if known.place else says)
 
 
 def _lines(home: Home) -> list[str]:

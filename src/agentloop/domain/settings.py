@@ -304,6 +304,18 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelayRemote:
+    """Where the home, and in it the relay, can be read and edited besides on this machine."""
+
+    remote: str = setting(
+        "",
+        "git remote that the home's branch is pushed to after each cycle that changed it; empty = the "
+        "branch's upstream, else `origin`, when there is one; 'none' = no push",
+        kind="branch",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sleep:
     """How long the loop sleeps when nothing wakes it."""
 
@@ -347,6 +359,7 @@ class Settings:
     worker: Worker = Worker()
     github: GitHub = GitHub()
     webhook: Webhook = Webhook()
+    relay: RelayRemote = RelayRemote()
     sleep: Sleep = Sleep()
     supervision: Supervision = Supervision()
     layers: Layers = Layers()

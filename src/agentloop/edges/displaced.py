@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentloop.domain.valueclass import dataclass
 from agentloop.edges.exchange import being_written
-from agentloop.edges.files import make_folder
+from agentloop.edges.files import make_folder, write_durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,6 +77,12 @@ class Displaced:
         """Keep the displaced file at `path`, which was found to hold `data`; return it."""
         kept = self._move(path, version, _digest(data) if merged else _UNMERGED)
         return Late(path=kept, data=data)
+
+    def add(self, data: bytes) -> None:
+        """Keep content that was not displaced here but saved elsewhere, as not yet merged. Raises OSError."""
+        make_folder(self._folder)
+        newest = max((int(path.stem.partition("-")[0]) for path in self._kept()), default=0)
+        write_durable(self._folder / f"{newest + 1}-{_UNMERGED}.md", data)
 
     def merged(self, late: Iterable[Late]) -> None:
         """Note that this content is merged, and durable in its new place; let go of the oldest files."""

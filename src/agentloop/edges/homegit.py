@@ -288,6 +288,31 @@ def _repository(root: Path) -> _Repository | PutOff:
     return _Repository(folder, shared, head.removeprefix("ref: "))
 
 
+def branch_of(root: Path) -> tuple[str, Path]:
+    """Return the branch that is checked out at `root`, in full, and the git directory that has it.
+
+    The branch is "" where nothing can be committed now. No process is started.
+    """
+    found = _repository(root)
+    return ("", root) if isinstance(found, PutOff) else (found.branch, found.shared)
+
+
+def ref_in(folder: Path, ref: str) -> str | None:
+    """Return the commit that `ref` stands at in the git directory `folder`, None when it is not there.
+
+    Read from its file or from `packed-refs`: no process is started.
+    """
+    try:
+        return (folder / ref).read_text("ascii").strip()
+    except OSError:
+        pass
+    try:
+        lines = (folder / "packed-refs").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    return next((line.partition(" ")[0] for line in lines if line.endswith(f" {ref}")), None)
+
+
 def _folders_of(path: str) -> list[str]:
     """Return the folders above `path`, the nearest first; "" is the root."""
     return [str(folder).removeprefix(".") for folder in PurePosixPath(path).parents]

@@ -94,7 +94,7 @@ def sentence(event: str, fields: Mapping[str, Any], *, supervised: bool = False)
         case "admin.answered":
             by = f"{fields.get('models')}, {count(fields.get('turns', 0), 'turn')}, {fields.get('cost')}"
             return f"admin ({by}): {says or 'nothing to decide'}"
-        case "notice" | "alert":
+        case "notice" | "alert" | "home.pushed":
             return str(says)
         case "cycle.ended" if fields.get("failed"):
             return _failed(fields)

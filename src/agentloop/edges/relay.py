@@ -229,6 +229,10 @@ class RelayFile:
         except (OSError, ValueError):
             return 0  # it may be committed all the same: then there is nothing to commit
 
+    def saved_elsewhere(self, data: bytes) -> None:
+        """Take the relay as a person saved it in another place: the next write merges it. Raises OSError."""
+        self._displaced.add(data)
+
     # ---- what others wrote
 
     def _text(self) -> str | None:

@@ -57,6 +57,11 @@ def is_own(home: Home, target: Target) -> bool:
     return common is not None and common == _common_folder(home.root)
 
 
+def is_same_place(address: str, other: str) -> bool:
+    """Return whether two addresses (or folders) name the same repository."""
+    return _plain(address) == _plain(other)
+
+
 def _says(tree: Mapping[str, Any], key: Key) -> bool:
     found: Any = tree
     for part in key:

@@ -29,6 +29,7 @@ SECTIONS: Final = (
     "worker",
     "github",
     "webhook",
+    "relay",
     "sleep",
     "supervision",
     "layers",
