@@ -714,11 +714,15 @@ class Actor:
         self.record(now, told, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
+    def take_back(self, now: datetime, unsay: e.Unsay) -> None:
+        """Take back words of ours that stand twice."""
+        self.perform(now, e.operation("unsay", unsay.issue, unsay.comment), unsay)
+
     # One effect.
 
     def _find(self, op: str, effect: e.Effect) -> str | None:
         match effect:
-            case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React():
+            case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React() | e.Unsay():
                 return self._out.tracker.find(op, effect)
             case e.StartAttempt() | e.StartGate() | e.StopAttempt():
                 return self._out.executor.find(op, effect)
@@ -727,7 +731,7 @@ class Actor:
 
     def _act(self, op: str, effect: e.Effect) -> str:
         match effect:
-            case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React():
+            case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React() | e.Unsay():
                 return self._out.tracker.act(op, effect)
             case e.StartAttempt(attempt=attempt):
                 view, one = the_try(self.world, attempt)

@@ -17,6 +17,7 @@ from agentloop.domain import facts as f
 from agentloop.domain.admission import refusal
 from agentloop.domain.askable import askable
 from agentloop.domain.candidates import not_started
+from agentloop.domain.doubles import doubles
 from agentloop.domain.effects import StartAttempt, StartGate, gate_run
 from agentloop.domain.limits import house
 from agentloop.domain.observed import Observed
@@ -29,7 +30,7 @@ from agentloop.domain.resets import waits_until
 from agentloop.domain.scene import Scene
 from agentloop.domain.sleeping import Nap, nap
 from agentloop.domain.states import Judging, Returned, Working, over
-from agentloop.domain.telling import decision_words, moved_words, news_words
+from agentloop.domain.telling import decision_words, effect_words, moved_words, news_words
 from agentloop.domain.valueclass import dataclass, field, replace
 from agentloop.domain.wording import dollars
 from agentloop.errors import AgentloopError, JournalError
@@ -172,6 +173,7 @@ def run(parts: Parts) -> Ended:
     _hear_people(parts, actor, scene, course)
     _obey(parts, actor, scene, told, course)
     _follow_rules(parts, actor, scene, course)
+    _take_back(parts, actor, scene, course)
     _alert(parts, actor, scene, course)
 
     # 5. Nothing new and nothing due: no model, no tokens, no write. But when a setting, say, changed why
@@ -412,6 +414,13 @@ def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> 
         if not decisions:
             return
         stuck += [one for one in decisions if not _admit_and_act(parts, actor, scene, one, "rules", course)]
+
+
+def _take_back(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
+    """Take back words of ours that stand twice, once each."""
+    for one in doubles(actor.world, scene.observed):
+        parts.tell("double", {"issue": one.issue, "says": effect_words(one)})
+        _attempted(actor, course, "taking a double back", partial(actor.take_back, scene.now, one))
 
 
 def _alert(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentloop.domain.effects import CloseIssue, Push, Say
+from agentloop.domain.effects import CloseIssue, Push, Say, Unsay
 from agentloop.edges.github.client import wait_until
 from agentloop.errors import ConflictError, LimitedError, NotFoundError, TargetError, UnsafeError
 from agentloop.testing import gitrepo
@@ -198,3 +198,25 @@ def test_words_of_strangers_and_forged_marks_reach_nobody(ground: OnGitHub) -> N
         (False, False),
     ]
     assert (mine.trusted, theirs.trusted) == (True, False)
+
+
+def test_words_of_ours_that_stand_twice_are_taken_back_once(ground: OnGitHub) -> None:
+    """A double is deleted; the last of its kind, somebody's copy and another operation's words are not."""
+    ours = ground.tracker.act("op-1", SAY)
+    other = ground.tracker.act("op-2", Say(issue="web-1", body="Something else."))
+    thread, bot = ground.thread("web-1"), ground.hub.account("loop-bot")
+    words = next(one.body for one in thread.comments if str(one.id) == ours)
+    double = str(ground.hub.comment(ground.repository, bot, thread, words).id)
+    copied = str(ground.hub.comment(ground.repository, ground.person("alice"), thread, words).id)
+    (shown,) = ground.tracker.observe(frozenset())
+    assert [one.op for one in shown.comments] == ["op-1", "op-2", "op-1", ""]
+
+    unsay = Unsay(issue="web-1", comment=double, says="op-1")
+    assert ground.tracker.find("op-3", unsay) is None
+    assert ground.tracker.act("op-3", unsay) == double
+    assert ground.tracker.find("op-3", unsay) == double
+    for kept in (ours, other, copied):
+        with pytest.raises(ConflictError, match="not one of two"):
+            ground.tracker.act("op-4", Unsay(issue="web-1", comment=kept, says="op-1"))
+    (shown,) = ground.tracker.observe(frozenset())
+    assert [one.id for one in shown.comments] == [ours, other, copied]

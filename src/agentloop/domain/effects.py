@@ -60,6 +60,18 @@ class React:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unsay:
+    """Take back a comment of ours that says what another of ours says: both were written by `says`.
+
+    `issue` is an issue's id or a pull request's. Where the tracker itself keeps each operation once, nothing.
+    """
+
+    issue: str
+    comment: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
     """Set a branch in the target's origin to a commit of the mirror.
 
@@ -171,7 +183,7 @@ class StopAttempt:
     why: str
 
 
-TrackerEffect: TypeAlias = Say | CloseIssue | Label | Keep | React
+TrackerEffect: TypeAlias = Say | CloseIssue | Label | Keep | React | Unsay
 ForgeEffect: TypeAlias = (
     Push | OpenPull | EditPull | SayOnPull | ReplyInThread | MakeReady | AskReview | DeleteBranch
 )
@@ -182,6 +194,11 @@ Effect: TypeAlias = TrackerEffect | ForgeEffect | ExecutorEffect
 def is_keep(op: str) -> bool:
     """Return whether an operation is that of a `Keep`."""
     return op.startswith("keep:")
+
+
+def alike(op: str, other: str) -> bool:
+    """Return whether both operations write the same words: those of a `Keep` are one comment's, over time."""
+    return op == other or (is_keep(op) and is_keep(other))
 
 
 def gate_run(attempt: str, number: int) -> str:

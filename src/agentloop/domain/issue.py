@@ -55,6 +55,8 @@ class Comment:
     trusted: bool = True
     edited: bool = False
     """Whether it was changed after it was written, as far as the tracker tells."""
+    op: str = ""
+    """For one of ours, the operation that wrote it, where a tracker can hold it twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,8 @@ class Review:
     trusted: bool = True
     edited: bool = False
     """Whether it was changed after it was written, as far as the forge tells."""
+    op: str = ""
+    """For one of ours, the operation that wrote it, where a tracker can hold it twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

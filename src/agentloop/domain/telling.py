@@ -267,6 +267,8 @@ def effect_words(effect: e.Effect) -> str:  # noqa: C901, PLR0912 -- one line an
             return f"show that {f'comment {comment} of ' * bool(comment)}issue {issue} was seen"
         case e.Label(issue=issue, add=add, remove=remove):
             return f"label issue {issue}: +{', '.join(add) or 'nothing'} -{', '.join(remove) or 'nothing'}"
+        case e.Unsay(issue=issue, comment=comment):
+            return f"take back comment {comment} on {issue}, which says what another of ours says"
         case e.Push(target=target, branch=branch, commit=commit):
             return f"push {commit[:10]} to {branch} in {target}"
         case e.OpenPull(target=target, branch=branch, base=base, title=title):

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
-from agentloop.domain.effects import CloseIssue, Keep, Label, React, Say, is_keep
+from agentloop.domain.effects import CloseIssue, Keep, Label, React, Say, Unsay, is_keep
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue
 from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.valueclass import dataclass, replace
@@ -139,6 +139,8 @@ class FileTracker:
                 return (
                     effect.comment or effect.issue
                 )  # nobody looks for eyes in a file: they are always there
+            case Unsay(comment=comment):
+                return comment  # an operation's words are looked for and written in one, under a lock
             case _:
                 assert_never(effect)
 
@@ -159,6 +161,8 @@ class FileTracker:
                 return self._keep(effect, op)
             case React():
                 return effect.comment or effect.issue
+            case Unsay(comment=comment):
+                return comment
             case _:
                 assert_never(effect)
 

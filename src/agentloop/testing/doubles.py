@@ -24,6 +24,7 @@ from agentloop.domain.effects import (
     ReplyInThread,
     Say,
     SayOnPull,
+    Unsay,
 )
 from agentloop.domain.issue import (
     BODY_LIMIT,
@@ -83,6 +84,8 @@ class MemoryTracker:
                 return made if made and self._body_of(effect.issue, made) == effect.body else None
             case React():
                 return self._made.get((effect.issue, op))
+            case Unsay(comment=comment):
+                return comment
             case _:
                 assert_never(effect)
 
@@ -105,6 +108,8 @@ class MemoryTracker:
                 made = self._keep(effect.issue, effect.body)
             case React(issue=issue, comment=comment):
                 made = f"eyes-{comment or issue}"
+            case Unsay(comment=comment):
+                return comment
             case _:
                 assert_never(effect)
         self._made[effect.issue, op] = made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -17,11 +18,17 @@ from agentloop.edges.github.writing import Writer
 from agentloop.edges.recordfolder import Marks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentloop.domain.settings import GitHub, Settings, Target
     from agentloop.home import Home
 
 PUBLIC: Final = "github.com"
 PUBLIC_API: Final = "https://api.github.com"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def api_of(github: GitHub, target: Target) -> str:
@@ -47,7 +54,7 @@ def login_of(settings: Settings, target: Target) -> Login | None:
     )
 
 
-def site_of(home: Home, settings: Settings, target: Target) -> Site:
+def site_of(home: Home, settings: Settings, target: Target, *, now: Callable[[], datetime] = _now) -> Site:
     """Return the target's repository on GitHub. The token is read when it is first needed."""
     github, api = settings.github, api_of(settings.github, target)
 
@@ -59,11 +66,12 @@ def site_of(home: Home, settings: Settings, target: Target) -> Site:
     return Site(
         target=target.name,
         repository=name_of(target),
-        client=Client(api, token, shelf, reserve=github.reserve),
-        writer=Writer(api, token, gap_seconds=github.write_seconds),
+        client=Client(api, token, shelf, reserve=github.reserve, now=now),
+        writer=Writer(api, token, gap_seconds=github.write_seconds, now=now),
         shelf=shelf,
         marks=Marks(home.tracker),
         trust=Trust(ids=frozenset(github.trusted)),
         branch=target.branch,
         guarded=github.merge_guard == "prove",
+        now=now,
     )

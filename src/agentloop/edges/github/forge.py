@@ -372,6 +372,7 @@ class GitHubForge:
                     at=moment(one["created_at"]),
                     ours=ours is not None,
                     trusted=ours is not None or self._site.believes(one),
+                    op=ours.op if ours else "",
                 )
             )
         return tuple(found)

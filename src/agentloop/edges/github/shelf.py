@@ -117,6 +117,10 @@ class Shelf:
         self._write("delete from comment where repository = ? and number = ?", [(repository, number)])
         self.put_comments(repository, shapes)
 
+    def drop_comment(self, repository: str, comment: int) -> None:
+        """Forget a comment that is gone."""
+        self._write("delete from comment where repository = ? and id = ?", [(repository, comment)])
+
     def comments(self, repository: str, number: int) -> list[Json]:
         """Return a thread's comments, oldest first."""
         rows = self._open().execute(
@@ -163,10 +167,11 @@ def _says(shape: Json) -> tuple[object, ...]:
 
 def _base_at(path: Path) -> sqlite3.Connection:
     base = sqlite3.connect(path, timeout=5)
+    base.execute("pragma synchronous = off")  # a cache; the setting is the connection's, not the file's
     version = base.execute("pragma user_version").fetchone()[0]
     if version not in (0, FORMAT):
         base.close()
         raise sqlite3.DatabaseError(f"format {version}")
     if version == 0:
-        base.executescript(f"pragma synchronous = off; {_TABLES} pragma user_version = {FORMAT};")
+        base.executescript(f"{_TABLES} pragma user_version = {FORMAT};")
     return base

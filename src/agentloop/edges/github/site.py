@@ -45,6 +45,7 @@ class Site:
     now: Callable[[], datetime] = _now
     heads: list[str] = field(default_factory=list)
     """Where the checks of open heads are told, as of the last look."""
+    _ours: list[int] = field(default_factory=list)
 
     def newest(self) -> tuple[str, dict[str, str | int]]:
         """Return path and query of what changes whenever any thread of the repository does."""
@@ -60,7 +61,9 @@ class Site:
 
     def our_id(self) -> int:
         """Return the number of the account whose token this is; names can change hands, numbers cannot."""
-        return int(self.client.one("/user")["id"])
+        if not self._ours:  # asked once in a cycle, not once for each comment
+            self._ours.append(int(self.client.one("/user")["id"]))
+        return self._ours[0]
 
     def place(self, number: int) -> str:
         """Return what a mark on that thread is made for."""

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
-from agentloop.domain.effects import CloseIssue, Keep, Label, React, Say, is_keep
+from agentloop.domain.effects import CloseIssue, Keep, Label, React, Say, Unsay, alike, is_keep
 from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, number_of
 from agentloop.domain.labels import LOOKS
 from agentloop.edges.github.marks import sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
-from agentloop.errors import NotFoundError
+from agentloop.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
     from agentloop.domain.effects import TrackerEffect
@@ -69,6 +69,8 @@ class GitHubTracker:
                 return kept[0] if kept and (kept[1].op, kept[1].words) == (op, words) else None
             case React(comment=comment):
                 return self._eyes(number, comment)
+            case Unsay(comment=comment):
+                return None if self._stands(comment) else comment
             case _:
                 assert_never(effect)
 
@@ -94,6 +96,8 @@ class GitHubTracker:
                 self._make_labels(effect.add)
                 self._site.writer.label(self._site.repository, number, effect.add, effect.remove)
                 return effect.issue
+            case Unsay():
+                return self._take_back(number, effect)
             case _:
                 assert_never(effect)
 
@@ -200,6 +204,28 @@ class GitHubTracker:
         ours = ((one["id"], self._site.signed(one, self._site.place(number))) for one in comments)
         return next((str(name) for name, words in ours if words and words.op == op), None)
 
+    def _stands(self, comment: str) -> bool:
+        try:
+            self._site.client.one(f"/repos/{self._site.repository}/issues/comments/{comment}")
+        except NotFoundError:
+            self._site.shelf.drop_comment(self._site.repository, int(comment))
+            return False
+        return True
+
+    def _take_back(self, number: int, unsay: Unsay) -> str:
+        """Delete it if it is ours and there is another by the same operation, as GitHub tells now."""
+        place = self._site.place(number)
+        signed = ((one["id"], self._site.signed(one, place)) for one in self._comments_of(number))
+        same = [str(name) for name, words in signed if words and alike(words.op, unsay.says)]
+        if unsay.comment not in same or len(same) == 1:
+            raise ConflictError(
+                f"comment {unsay.comment} on {unsay.issue} is not one of two that say the same",
+                fix="nothing: it stays",
+            )
+        self._site.writer.take_back(self._site.repository, number, int(unsay.comment))
+        self._site.shelf.drop_comment(self._site.repository, int(unsay.comment))
+        return unsay.comment
+
     # As the loop is shown them.
 
     def _issue(self, shape: Json) -> Issue:
@@ -230,6 +256,7 @@ class GitHubTracker:
                 at=moment(shape["created_at"]),
                 ours=ours is not None,
                 trusted=ours is not None or self._site.believes(shape),
+                op=ours.op if ours else "",
             )
 
 

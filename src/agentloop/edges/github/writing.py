@@ -68,6 +68,14 @@ class Writer:
         with suppress(ConflictError), self._writing(repository, f"the label {name}") as repo:
             repo.create_label(name, colour, description)
 
+    def take_back(self, repository: str, number: int, comment: int) -> None:
+        """Delete a comment; one that is gone is gone already."""
+        try:
+            with self._writing(repository, f"the thread {number}") as repo:
+                repo.get_issue(number).get_comment(comment).delete()
+        except NotFoundError:
+            return
+
     def close(self, repository: str, number: int) -> None:
         """Close an issue as completed."""
         with self._writing(repository, f"the issue {number}") as repo:

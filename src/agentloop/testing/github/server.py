@@ -138,7 +138,7 @@ class Api:
         if asked.path in ("/graphql", "/api/graphql"):
             return self._graph(asked, token)
         if asked.path == "/user":
-            return _json(200, self.shapes.whole_account(token.account))
+            return self._conditional(asked, token, _json(200, self.shapes.whole_account(token.account)))
         if asked.path == "/rate_limit":
             return self._limits(token)
         for route in ROUTES:
@@ -261,6 +261,7 @@ def _refusal(refused: Refused) -> Answer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait for the first's ACK
     server: _Listening
 
     def _serve(self) -> None:
