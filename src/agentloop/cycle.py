@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from agentloop.domain.limits import Wanted
-    from agentloop.domain.observed import Ground
+    from agentloop.domain.observed import Barred, Ground
     from agentloop.domain.relay import Relay
     from agentloop.domain.settings import Settings, Target
     from agentloop.domain.shares import Share
@@ -272,6 +272,7 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
         disk_mb=_disk(parts, course),
         disk_short=_disk_short(parts, course),
         retries=_tried(course, "persons' requests", out.asked),
+        barred=_barred(parts, course),
         problems=tuple(course.problems),
     )
     return Scene(
@@ -281,6 +282,14 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
         standing=relay.plan.decisions,
         woken=woken,
     )
+
+
+def _barred(parts: Parts, course: _Course) -> tuple[Barred, ...]:
+    if all(target.tracker == "built-in" for target in parts.settings.targets):
+        return ()
+    found: tuple[Barred, ...] = _tried(course, "who could merge", parts.outside.barred)
+    course.problems += [f"nothing is pushed to target {one.target}: {one.why}" for one in found]
+    return found
 
 
 def _jobs(world: World) -> list[str]:

@@ -6,7 +6,8 @@ AgentloopError          what is wrong, how to mend it, where to read on
 ├── BusyError           somebody else holds what is needed: try again later, nothing is wrong
 │   └── LimitedError    a service takes no more until a time that it named
 ├── TargetError         a target repository cannot be used: its work is parked, the rest goes on
-│   └── GoneError       it can, and the commit is not in it any more: what hangs on it is done anew
+│   ├── GoneError       it can, and the commit is not in it any more: what hangs on it is done anew
+│   └── ForbiddenError  it can, and this one thing in it may not be seen or done
 ├── NotFoundError       the thing named does not exist
 ├── ConflictError       what was asked does not fit the state of things
 ├── UnsafeError         something needed to run safely is missing: fail closed
@@ -66,6 +67,10 @@ class TargetError(AgentloopError):
 
 class GoneError(TargetError):
     """A commit is not in its repository any more."""
+
+
+class ForbiddenError(TargetError):
+    """One thing in a repository may not be seen or done with what opens the rest."""
 
 
 class NotFoundError(AgentloopError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 # ruff: noqa: PLC0414 - `as` with the same name is how a name is passed on
 # The executor's answers are values of the domain; they are named here too because they are half of that port.
 from agentloop.domain.observed import AttemptEnded as AttemptEnded
+from agentloop.domain.observed import Barred as Barred
 from agentloop.domain.observed import GateEnded as GateEnded
 from agentloop.domain.observed import Lost as Lost
 from agentloop.domain.observed import Running as Running
@@ -226,5 +227,7 @@ class Outside:
     """Returns the megabytes that were in use when the disk was measured last."""
     disk_short: Callable[[], bool] = bool
     """Whether the disk has too little left for a start."""
+    barred: Callable[[], tuple[Barred, ...]] = tuple
+    """Returns the targets that nothing may be pushed to, because it is not proved that we cannot merge."""
     heard: Callable[[str], None] = _nothing
     """Takes a request away, by its id: it is in the journal now."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agentloop.cycle import Parts, Spent
 from agentloop.domain.codec import Plain, decode, moment
 from agentloop.domain.issue import Issue, Pull
-from agentloop.domain.observed import Ground, RetryRequest, Seen
+from agentloop.domain.observed import Barred, Ground, RetryRequest, Seen
 from agentloop.domain.relay import Relay
 from agentloop.domain.shares import Share
 from agentloop.domain.valueclass import dataclass, field
@@ -93,6 +93,7 @@ def taped_outside(outside: Outside, tape: Tape) -> Outside:
         disk_mb=lambda: tape.call("disk_mb", None, outside.disk_mb, as_it_is),
         disk_short=lambda: tape.call("disk_short", None, outside.disk_short, as_it_is),
         asked=lambda: tape.call("asked", None, outside.asked, reads(tuple[RetryRequest, ...])),
+        barred=lambda: tape.call("barred", None, outside.barred, reads(tuple[Barred, ...])),
         heard=lambda name: tape.call("heard", name, lambda: outside.heard(name), as_it_is),
     )
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from agentloop import __version__, compiled, cycle, lightstatus, looking
 from agentloop.asking import Admin, keys
 from agentloop.cycle import Ended, Parts
-from agentloop.domain.observed import Ground
+from agentloop.domain.observed import Barred, Ground
 from agentloop.domain.taping import UNRECORDED
 from agentloop.domain.valueclass import replace
 from agentloop.edges import disk, program, room, runfolder, runtime
@@ -72,6 +72,7 @@ def outside(home: Home, settings: Settings, sites: dict[str, Site] | None = None
         disk_mb=lambda: disk.known_mb(home),
         disk_short=lambda: room.is_short(home.root, settings.limits.free_mb, 2),
         asked=requests.take_in,
+        barred=lambda: _barred(sites or {}),
         heard=requests.forget,
     )
 
@@ -106,6 +107,16 @@ def _places(home: Home, settings: Settings, sites: dict[str, Site]) -> tuple[Tra
         origin = origin_of(target, home.root, home.mirror_of(target.name), login_of(settings, target))
         trackers[target.name], forges[target.name] = GitHubTracker(site), GitHubForge(site, origin)
     return JoinedTracker(trackers), JoinedForge(forges)
+
+
+def _barred(sites: dict[str, Site]) -> tuple[Barred, ...]:
+    found = []
+    for name, site in sites.items():
+        # What cannot be read now is told by the look at its pull requests.
+        with suppress(AgentloopError):
+            if why := site.why_barred():
+                found.append(Barred(target=name, why=why))
+    return tuple(found)
 
 
 def _login_of(settings: Settings, target: Target) -> Login | None:

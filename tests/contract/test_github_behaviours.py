@@ -249,6 +249,43 @@ def _signed_hooks(at: Ground) -> bool:
     return "X-Hub-Signature-256" in heard[0]
 
 
+def _reviewers(at: Ground) -> bool:
+    pull = at.pull()
+    at.hub.account("stranger")
+    path = f"{R}/pulls/{pull.number}/requested_reviewers"
+    asked = [at.status("POST", path, {"reviewers": [one]}) for one in ("octocat", "bot", "stranger")]
+    return asked == [201, 422, 422]
+
+
+def _lines_are_reviews(at: Ground) -> bool:
+    pull = at.pull()
+    at.hub.review_comment(at.repository, at.cat, pull, "Why?", path="app.py")
+    reviews = at.ask("GET", f"{R}/pulls/{pull.number}/reviews")[2]
+    return [(one["state"], one["body"]) for one in reviews] == [("COMMENTED", "")]
+
+
+def _latest_status(at: Ground) -> bool:
+    head = at.pull().part.head
+    empty = at.ask("GET", f"{R}/commits/{head}/status")[2]
+    at.hub.status(at.repository, head, "build", "pending")
+    at.hub.status(at.repository, head, "build", "failure", "it broke")
+    told = at.ask("GET", f"{R}/commits/{head}/status")[2]
+    return (empty["state"], told["state"], len(told["statuses"])) == ("pending", "failure", 1)
+
+
+def _logs_elsewhere(at: Ground) -> bool:
+    check = at.hub.check(at.repository, at.pull().part.head, "build", "failure", log='"boom"')
+    status, headers, _ = at.ask("GET", f"{R}/actions/jobs/{check.id}/logs")
+    if status != 302:
+        return False
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(  # noqa: S310 - loopback
+            urllib.request.Request(headers["Location"], headers={"Authorization": "Bearer x"})  # noqa: S310 - loopback
+        )
+    with urllib.request.urlopen(headers["Location"]) as answer:  # noqa: S310 - loopback
+        return bool(answer.read() == b'"boom"')
+
+
 SEEN: dict[Behaviour, Callable[[Ground], bool]] = {
     one: globals()[f"_{one.name.lower()}"] for one in Behaviour
 }

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentloop.domain import facts as f
 from agentloop.domain.issue import PRIORITIES
+from agentloop.domain.observed import Barred
 from agentloop.domain.order import held_back, in_order, place
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import Layers, Limits, Settings
@@ -144,6 +145,15 @@ def test_a_task_that_may_start_has_no_reason_against_it() -> None:
 def test_every_reason_for_waiting_is_told(told: Told, settings: Settings, says: str) -> None:
     """Each alone, in a sentence that names what has to happen."""
     assert held(told, settings=settings) == (says,)
+
+
+def test_nothing_is_begun_for_a_target_that_nothing_may_be_pushed_to() -> None:
+    """The attempt would be paid for, and its result could not be shown."""
+    told = Told().issue().planned("7.1")
+    barred = (Barred(target=told.world.tasks["7.1"].task.target, why="no rule"),)
+    scene = told.scene(barred=barred)
+    (why,) = held_back(scene, scene.world.tasks["7.1"])
+    assert why.startswith("nothing may be pushed to target")
 
 
 def test_a_task_with_a_pull_request_is_not_held_back_by_those_that_wait() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentloop.domain.guard import Ruled, Standing, could_merge
+from agentloop.domain.guard import Ruled, Standing, could_merge, same_identity
 from agentloop.domain.heard import Speaker, Trust, is_trusted, legible
 from agentloop.domain.issue import number_of, target_of
 from agentloop.domain.outgoing import LIMIT, fit_to_post
@@ -89,6 +89,8 @@ BINDING = Ruled(approvals=1, binds=True)
         (False, (), "no rule"),
         (False, (Ruled(approvals=1, binds=False),), "no rule"),
         (False, (Ruled(approvals=0, binds=True),), "no rule"),
+        (False, (Ruled(approvals=1, binds=True, outlived=True),), "outlives"),
+        (False, (Ruled(approvals=1, binds=True, outlived=True), BINDING), ""),
     ],
 )
 def test_only_a_binding_approval_proves_that_it_cannot_merge(
@@ -99,6 +101,13 @@ def test_only_a_binding_approval_proves_that_it_cannot_merge(
     """What cannot be known counts as could."""
     why = could_merge(Standing(login="bot", admin=admin, rules=rules))
     assert (says in why) if says else why == ""
+
+
+def test_an_owners_own_token_is_told_why_that_matters() -> None:
+    """Whatever the capitals; a bot's is not."""
+    owners = Standing(login="Octocat", admin=False, rules=(BINDING,), owner="octocat")
+    assert "own activity" in same_identity(owners)
+    assert same_identity(Standing(login="bot", admin=False, rules=(BINDING,), owner="octocat")) == ""
 
 
 def test_names_say_where_they_are_and_which() -> None:

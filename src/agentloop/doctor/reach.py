@@ -166,8 +166,9 @@ def _reached(home: Home, settings: Settings, target: Target) -> tuple[Check, str
 
 def _github(home: Home, settings: Settings, target: Target) -> Check:
     """Whether its issues can be read, and whether the token is proved unable to merge."""
-    from agentloop.domain.guard import could_merge
+    from agentloop.domain.guard import could_merge, same_identity
     from agentloop.edges.github.connecting import site_of
+    from agentloop.edges.github.site import GUARD_FIX
 
     name = f"github {target.name}"
     site = site_of(home, settings, target)
@@ -178,14 +179,15 @@ def _github(home: Home, settings: Settings, target: Target) -> Check:
     finally:
         site.close()
     why = could_merge(standing)
+    own = same_identity(standing)
+    if not why and own:
+        return warn(name, f"{site.repository}: {own}", "make an account for the loop: see docs/github.md")
     if not why:
         return ok(name, f"{site.repository} as {standing.login}, who is proved unable to merge")
-    fix = "let the branch ask for an approval that binds the bot: see docs/github.md"
-    return (
-        fail(name, f"nothing will be pushed: {why}", fix)
-        if site.guarded
-        else warn(name, f"not proved: {why}", fix)
-    )
+    told = f"{why}; {own}" if own else why
+    if site.guarded:
+        return fail(name, f"nothing will be pushed: {told}", GUARD_FIX)
+    return warn(name, f"not proved: {told}: every pull request says so", GUARD_FIX)
 
 
 def webhook(settings: Settings) -> Iterator[Check]:

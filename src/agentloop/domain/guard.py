@@ -15,6 +15,8 @@ class Ruled:
 
     approvals: int
     binds: bool
+    outlived: bool = False
+    """Whether an approval holds for what is pushed after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,10 @@ class Standing:
     login: str
     admin: bool
     rules: tuple[Ruled, ...] | None
+    owner: str = ""
+    """The login that the repository belongs to."""
+    protected: bool = False
+    """Whether the branch is protected in the older way, of which only administrators are told more."""
 
 
 def could_merge(standing: Standing) -> str:
@@ -32,6 +38,21 @@ def could_merge(standing: Standing) -> str:
         return f"{standing.login} administers the repository: it could lift any rule"
     if standing.rules is None:
         return "GitHub does not tell the branch's rules (on this plan there may be none)"
-    if not any(rule.approvals > 0 and rule.binds for rule in standing.rules):
-        return f"no rule on the branch asks for an approval that binds {standing.login}"
-    return ""
+    good = [rule for rule in standing.rules if rule.approvals > 0 and rule.binds]
+    if any(not rule.outlived for rule in good):
+        return ""
+    if good:
+        return "an approval outlives what is pushed after it: what nobody has seen could be merged"
+    none = f"no rule on the branch asks for an approval that binds {standing.login}"
+    classic = "; its branch protection is told to administrators only: make it a ruleset"
+    return none + (classic if standing.protected else "")
+
+
+def same_identity(standing: Standing) -> str:
+    """Return why it matters that the token is the owner's own; "" when it is somebody else's."""
+    if standing.login.lower() != standing.owner.lower():
+        return ""
+    return (
+        f"the token is {standing.login}'s own: GitHub tells nobody of their own activity, nobody can approve "
+        "their own pull request, and an owner can lift any rule"
+    )

@@ -103,6 +103,14 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Barred:
+    """A target that nothing may be pushed to, and why: so nothing is begun for it."""
+
+    target: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """One look at everything. `human` is the person's section of the relay.
 
@@ -121,6 +129,8 @@ class Observed:
     """Whether the disk has too little left for a start."""
     retries: tuple[RetryRequest, ...] = ()
     """What persons asked for with `agentloop retry` and no cycle has taken in so far."""
+    barred: tuple[Barred, ...] = ()
+    """Targets that nothing may be pushed to."""
 
     def issue(self, issue: str) -> Issue | None:
         """Return the issue called `issue`, or None."""

@@ -159,7 +159,9 @@ def _house_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
     off, busy, limited, disk, fruitless = shared_reasons(scene, common)
     limited = "" if _waits_for_limit(scene, view) else limited
     money = _money_reasons(scene, view, common)
-    reasons = ("" if known else gone, off, busy, review, limited, *money, disk, fruitless)
+    barred = next((one.why for one in scene.observed.barred if one.target == view.task.target), "")
+    pushed = f"nothing may be pushed to target {view.task.target}: {barred}" if barred else ""
+    reasons = ("" if known else gone, pushed, off, busy, review, limited, *money, disk, fruitless)
     return [reason for reason in reasons if reason]
 
 

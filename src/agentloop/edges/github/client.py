@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 from agentloop.domain.valueclass import dataclass
-from agentloop.errors import LimitedError, NotFoundError, TargetError
+from agentloop.errors import ForbiddenError, LimitedError, NotFoundError, TargetError
 
 Json: TypeAlias = Any
 
@@ -124,6 +124,19 @@ class Client:
                 yield one
                 yielded += 1
 
+    def text_elsewhere(self, path: str, *, keep: int) -> str:
+        """Return the last `keep` bytes of a text that GitHub keeps on another host (a job's log).
+
+        Raises as `one`, and TargetError when that host does not give it. It costs a request each time.
+        """
+        from agentloop.edges.github.elsewhere import end_of_text
+
+        answer = self._sent(self._address(path, {}), "")
+        if answer.status not in _MOVED:
+            raise self._refusal(path, answer)
+        where = answer.headers.get("location", "")
+        return end_of_text(where, keep=keep, secure=self._secure, seconds=self._seconds)
+
     def close(self) -> None:
         """Let the connection go."""
         if self._connection:
@@ -159,6 +172,12 @@ class Client:
         return f"{parts.path}?{parts.query}"
 
     def _ask(self, address: str, etag: str) -> _Answer:
+        answer = self._sent(address, etag)
+        if answer.status in (_OK, _UNCHANGED):
+            return answer
+        raise self._refusal(address, answer)
+
+    def _sent(self, address: str, etag: str) -> _Answer:
         if self._limited_until and self._now() < self._limited_until:
             raise _limited(self._limited_until)
         headers = {
@@ -170,9 +189,7 @@ class Client:
         }
         answer = self._through(address, headers)
         self._mind_limits(answer)
-        if answer.status in (_OK, _UNCHANGED):
-            return answer
-        raise self._refusal(address, answer)
+        return answer
 
     def _through(self, address: str, headers: Mapping[str, str]) -> _Answer:
         # A connection that was kept may have been closed meanwhile: a read is asked again once, on a new one.
@@ -252,7 +269,7 @@ def refusal(path: str, status: int, message: str, moved_to: str = "") -> NotFoun
             fix="give the repository's new address as `repository` of the target in agentloop.toml",
         )
     if status == _FORBIDDEN:
-        return TargetError(
+        return ForbiddenError(
             f"GitHub does not allow the token {path} ({message})",
             fix="give it the permissions that docs/github.md lists, or unarchive the repository",
         )

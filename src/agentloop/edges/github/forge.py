@@ -25,13 +25,13 @@ from agentloop.domain.issue import (
     Comment,
     LineThread,
     Pull,
-    PullCheck,
     Review,
     number_of,
 )
 from agentloop.domain.marks import Mark, unpack
 from agentloop.domain.outgoing import fit_to_post
 from agentloop.edges.git import Git
+from agentloop.edges.github.checks import Checks
 from agentloop.edges.github.marks import Signed, claims, sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.origin import BRANCHES
@@ -51,8 +51,6 @@ _VERDICTS: Final[dict[str, Literal["approved", "changes_requested", "commented"]
     "CHANGES_REQUESTED": "changes_requested",
     "COMMENTED": "commented",
 }
-_FAILED: Final = frozenset({"failure", "timed_out", "action_required", "startup_failure"})
-_PASSED: Final = frozenset({"success", "neutral", "skipped", "stale"})
 _UNPROVED: Final = '> **Not proved unable to merge:** the settings say `merge_guard = "trust"`.\n\n'
 _ABOUT: Final = re.compile(r"(Closes #|Part of issue )(?P<issue>\S+)")
 
@@ -63,10 +61,12 @@ class GitHubForge:
     def __init__(self, site: Site, origin: Origin) -> None:
         self._site = site
         self._origin = origin
+        self._checks = Checks(site)
 
     def observe(self, known: frozenset[str]) -> tuple[Pull, ...]:
         """Return every open pull request of ours, and those of `known` in any state, lowest number first."""
         self._site.heads.clear()
+        self._checks.begin()
         wanted = frozenset(map(number_of, known))
         recent = {one["number"]: one for one in self._recent()}
         shapes = {
@@ -80,6 +80,10 @@ class GitHubForge:
             except NotFoundError:
                 continue
         return tuple(self._pull(shapes[number]) for number in sorted(shapes))
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return what the last look could not read, and what mends it."""
+        return self._checks.left_out
 
     def find(self, op: str, effect: ForgeEffect) -> str | None:
         """Return the commit, pull request or comment that `op` made, or None."""
@@ -302,7 +306,7 @@ class GitHubForge:
             mergeable=whole.get("mergeable"),
             merge_commit=(shape.get("merge_commit_sha") or "") if merged else "",
             reviews=(*self._reviews(number, where), *self._comments(number, where)) if is_open else (),
-            checks=self._checks(head) if is_open else (),
+            checks=self._checks.of(head) if is_open else (),
             threads=self._threads(number, where) if is_open else (),
             draft=is_open and bool(shape.get("draft")),
             asked=tuple(one["login"] for one in shape.get("requested_reviewers") or ()) if is_open else (),
@@ -374,24 +378,6 @@ class GitHubForge:
                     trusted=ours is not None or self._site.believes(one),
                     op=ours.op if ours else "",
                 )
-            )
-        return tuple(found)
-
-    def _checks(self, head: str) -> tuple[PullCheck, ...]:
-        path = f"/repos/{self._site.repository}/commits/{head}/check-runs"
-        self._site.heads.append(path)
-        found = []
-        for one in self._site.client.each(path, key="check_runs"):
-            conclusion = one["conclusion"] or ""
-            state: Literal["pending", "passed", "failed"] = "pending"
-            if conclusion in _FAILED:
-                state = "failed"
-            elif conclusion in _PASSED:
-                state = "passed"
-            told = one.get("output") or {}
-            says = "\n\n".join(filter(None, [told.get("title"), told.get("summary")]))
-            found.append(
-                PullCheck(name=one["name"], state=state, summary=says[:COMMENT_LIMIT], commit=one["head_sha"])
             )
         return tuple(found)
 

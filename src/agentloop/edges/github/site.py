@@ -21,6 +21,11 @@ from agentloop.edges.recordfolder import Marks
 from agentloop.errors import NotFoundError, TargetError, UnsafeError
 
 Json: TypeAlias = Any
+GUARD_FIX = (
+    "let a ruleset of the branch (Settings > Rules) ask for an approval and dismiss it when new commits are "
+    "pushed, with a token of an account that the rule binds; or say "
+    'merge_guard = "trust" in [github] of agentloop.toml'
+)
 
 
 def _now() -> datetime:
@@ -99,15 +104,17 @@ class Site:
 
     def refuse_to_push(self) -> None:
         """Raise UnsafeError when the token could merge, or nobody can tell, unless the settings trust it."""
-        if not self.guarded:
-            return
-        if why := could_merge(self.standing()):
+        if why := self.why_barred():
             raise UnsafeError(
-                f"nothing is pushed to {self.repository}: {why}",
-                fix="let the branch ask for an approval (Settings > Rules), with a token of an account that "
-                'the rule binds; or say merge_guard = "trust" in [github] of agentloop.toml',
-                read="docs/github.md",
+                f"nothing is pushed to {self.repository}: {why}", fix=GUARD_FIX, read="docs/github.md"
             )
+
+    def why_barred(self) -> str:
+        """Return why nothing may be pushed ("" = it may): the token could merge, or nobody can tell.
+
+        What did not change costs nothing. Raises what the client raises.
+        """
+        return could_merge(self.standing()) if self.guarded else ""
 
     def standing(self) -> Standing:
         """Return what GitHub says of our token in this repository. Raises what the client raises."""
@@ -116,8 +123,16 @@ class Site:
         return Standing(
             login=str(self.client.one("/user")["login"]),
             admin=bool(shape.get("permissions", {}).get("admin")),
-            rules=self._rules(branch),
+            rules=(rules := self._rules(branch)),
+            owner=str(shape["owner"]["login"]),
+            protected=not rules and self._is_protected(branch),
         )
+
+    def _is_protected(self, branch: str) -> bool:
+        try:
+            return bool(self.client.one(f"/repos/{self.repository}/branches/{branch}").get("protected"))
+        except (TargetError, NotFoundError):
+            return False
 
     def _rules(self, branch: str) -> tuple[Ruled, ...] | None:
         found = []
@@ -128,7 +143,10 @@ class Site:
                 approvals = int(rule.get("parameters", {}).get("required_approving_review_count", 0))
                 ruleset = self.client.one(f"/repos/{self.repository}/rulesets/{rule['ruleset_id']}")
                 binds = ruleset.get("current_user_can_bypass") == "never"
-                found.append(Ruled(approvals=approvals, binds=binds))
+                asked = rule.get("parameters", {})
+                # An approval dies with the next push, or that push needs one by somebody else.
+                kept = asked.get("dismiss_stale_reviews_on_push") or asked.get("require_last_push_approval")
+                found.append(Ruled(approvals=approvals, binds=binds, outlived=not kept))
         except (TargetError, NotFoundError):
             return None
         return tuple(found)

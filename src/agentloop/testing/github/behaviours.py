@@ -83,6 +83,22 @@ class Behaviour(Enum):
         "nobody approves their own pull request",
         "pull-requests/reviewing-changes",
     )
+    REVIEWERS = (
+        "only collaborators can be asked for a review, and not the author",
+        "rest/pulls/review-requests",
+    )
+    LINES_ARE_REVIEWS = (
+        "a comment on a line outside of a review is a review of its own, without words",
+        "seen",
+    )
+    LATEST_STATUS = (
+        "of a commit's statuses the latest of each context is told",
+        "rest/commits/statuses",
+    )
+    LOGS_ELSEWHERE = (
+        "a job's log is kept on another host, to which the API leads, and which takes no token",
+        "rest/actions/workflow-jobs",
+    )
     LABELS_MADE = (
         "putting on a label that is not there makes it",
         "seen",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from agentloop.testing.github import gitside
 from agentloop.testing.github.behaviours import EVERY, Behaviour
@@ -35,6 +35,7 @@ from agentloop.testing.github.values import (
     ReviewComment,
     Role,
     Rule,
+    Status,
     Thread,
     Token,
     Verdict,
@@ -473,6 +474,8 @@ class Hub:
             if reply_to and first is None:
                 raise Refused(404, "Not Found")
             now = self.second()
+            if not review and self.has(Behaviour.LINES_ARE_REVIEWS):
+                review = self._envelope(who, thread, now)
             made = ReviewComment(
                 id=self.new_id(),
                 author=who,
@@ -489,6 +492,18 @@ class Hub:
             self._touch(thread)
             self._say("pull_request_review_comment", "created", repository, who, thread, comment=made)
             return made
+
+    def _envelope(self, who: Account, thread: Thread, now: datetime) -> int:
+        made = Review(
+            id=self.new_id(),
+            author=who,
+            verdict="COMMENTED",
+            body="",
+            commit=thread.part.head,
+            submitted_at=now,
+        )
+        thread.part.reviews.append(made)
+        return made.id
 
     def set_draft(self, repository: Repository, who: Account, thread: Thread, *, draft: bool) -> None:
         """Make a draft ready for review, or a draft again; only GraphQL can."""
@@ -508,7 +523,8 @@ class Hub:
         with self.lock:
             for login in logins:
                 account = self.accounts.get(login)
-                if account is None or account is thread.author or login not in repository.roles:
+                nobody = account is None or account is thread.author or login not in repository.roles
+                if account is None or (nobody and self.has(Behaviour.REVIEWERS)):
                     raise Refused(422, "Reviews may only be requested from collaborators.")
                 if account not in thread.part.reviewers:
                     thread.part.reviewers.append(account)
@@ -535,6 +551,8 @@ class Hub:
             self._touch(thread)
             self._say("pull_request", "closed", repository, who, thread)
             self._close_named(repository, who, thread)
+            if repository.deletes_merged:
+                self.delete_branch(repository, who, pull.branch)
             return merged
 
     def _allowed_to_merge(self, repository: Repository, who: Account, thread: Thread) -> None:
@@ -546,7 +564,9 @@ class Hub:
             good = [
                 one
                 for one in verdicts.values()
-                if one.verdict == "APPROVED" and one.commit == head and one.author is not thread.author
+                if one.verdict == "APPROVED"
+                and (one.commit == head or rule.outlived)
+                and one.author is not thread.author
             ]
             if len(good) < rule.approvals:
                 raise Refused(405, f"At least {rule.approvals} approving review is required.")
@@ -579,10 +599,34 @@ class Hub:
             made.completed_at = now if conclusion else None
             made.title, made.summary = told.get("title", made.title), told.get("summary", made.summary)
             made.log = told.get("log", made.log)
+            if line := told.get("annotation"):
+                made.annotations.append(("app.py", 1, line))
             if found is None:
                 repository.checks.append(made)
             action = "completed" if conclusion else "created"
             self._say("check_run", action, repository, repository.owner, None, check_run=made)
+            return made
+
+    def status(
+        self,
+        repository: Repository,
+        commit: str,
+        context: str,
+        state: Literal["error", "failure", "pending", "success"],
+        description: str = "",
+    ) -> Status:
+        """Report a commit's status in a context."""
+        with self.lock:
+            made = Status(
+                id=self.new_id(),
+                commit=commit,
+                context=context,
+                state=state,
+                description=description,
+                at=self.second(),
+            )
+            repository.statuses.append(made)
+            self._say("status", "created", repository, repository.owner, None)
             return made
 
     # Branches.
@@ -596,7 +640,7 @@ class Hub:
                 if not pull or thread.state != "open":
                     continue
                 head = heads.get(pull.branch)
-                if head is None:
+                if head is None or pull.base not in heads:
                     if self.has(Behaviour.BRANCH_CLOSES):
                         self.close(repository, who, thread)
                 elif head != pull.head:

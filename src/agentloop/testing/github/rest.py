@@ -7,8 +7,8 @@ something which is not modelled is told so, instead of being fooled.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +20,8 @@ from agentloop.testing.github.shapes import Shapes
 from agentloop.testing.github.values import Account, Repository, Thread, Token
 
 Json: TypeAlias = Any
+ELSEWHERE: Final = "/elsewhere/"
+"""Where texts are kept that GitHub keeps on another host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ class Reply:
 
     body: Json = None
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
     pages: bool = False
     key: str = ""
 
@@ -530,7 +533,46 @@ def _job_log(call: Call) -> Reply:
     found = next((each for each in call.repository.checks if each.id == wanted), None)
     if found is None or not found.log:
         raise Refused(404, "Not Found")
-    return Reply(body=found.log)
+    if not call.hub.has(Behaviour.LOGS_ELSEWHERE):
+        return Reply(body=found.log)
+    place = f"{call.shapes.site}{ELSEWHERE}{found.id}"
+    return Reply(status=302, headers={"Location": place})
+
+
+def text_elsewhere(hub: Hub, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+    """Return status and text of what is kept beside the API: whoever shows a token there is refused."""
+    if "authorization" in headers:
+        return 400, "InvalidAuthenticationInfo: the address is the key"
+    wanted = path.removeprefix(ELSEWHERE)
+    checks = (each for one in hub.repositories.values() for each in one.checks)
+    log = next((each.log for each in checks if str(each.id) == wanted), "")
+    return (200, log) if log else (404, "BlobNotFound")
+
+
+def _annotations(call: Call) -> Reply:
+    wanted = int(call.names["id"])
+    found = next((each for each in call.repository.checks if each.id == wanted), None)
+    if found is None:
+        raise Refused(404, "Not Found")
+    return Reply(
+        body=[call.shapes.annotation(call.repository, each) for each in found.annotations], pages=True
+    )
+
+
+def _status(call: Call) -> Reply:
+    commit = _commit_of(call)
+    told = [each for each in call.repository.statuses if each.commit == commit]
+    if call.hub.has(Behaviour.LATEST_STATUS):
+        told = list({each.context: each for each in told}.values())
+    return Reply(body=call.shapes.statuses(call.repository, commit, told), pages=True, key="statuses")
+
+
+def _branch(call: Call) -> Reply:
+    name = call.names["ref"]
+    heads = gitside.heads(call.repository.folder)
+    if name not in heads:
+        raise Refused(404, "Branch not found")
+    return Reply(body=call.shapes.branch(call.repository, name, heads[name]))
 
 
 def _ref(call: Call) -> Reply:
@@ -564,9 +606,9 @@ def _rules_for_branch(call: Call) -> Reply:
             "ruleset_id": rule.id,
             "parameters": {
                 "required_approving_review_count": rule.approvals,
-                "dismiss_stale_reviews_on_push": True,
+                "dismiss_stale_reviews_on_push": not rule.outlived,
                 "require_code_owner_review": False,
-                "require_last_push_approval": True,
+                "require_last_push_approval": False,
                 "required_review_thread_resolution": False,
             },
         }
@@ -649,7 +691,10 @@ ROUTES: Final = tuple(
         ("POST", "/pulls/{number}/comments/{id}/replies", "pull_requests:write", _reply),
         ("POST", "/pulls/{number}/requested_reviewers", "pull_requests:write", _ask_review),
         ("GET", "/commits/{ref}/check-runs", "checks:read", _check_runs),
+        ("GET", "/commits/{ref}/status", "statuses:read", _status),
+        ("GET", "/check-runs/{id}/annotations", "checks:read", _annotations),
         ("GET", "/actions/jobs/{id}/logs", "actions:read", _job_log),
+        ("GET", "/branches/{ref}", "contents:read", _branch),
         ("GET", "/rules/branches/{ref}", "metadata:read", _rules_for_branch),
         ("GET", "/rulesets/{id}", "metadata:read", _ruleset),
         ("GET", "/git/ref/{ref}", "contents:read", _ref),

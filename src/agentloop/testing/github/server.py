@@ -22,7 +22,7 @@ from agentloop.testing.github.faults import WRITES, Fault, Faults, Kind
 from agentloop.testing.github.hooks import Deliveries
 from agentloop.testing.github.hub import Hub
 from agentloop.testing.github.refusals import Refused
-from agentloop.testing.github.rest import ROUTES, Call, Reply
+from agentloop.testing.github.rest import ELSEWHERE, ROUTES, Call, Reply, text_elsewhere
 from agentloop.testing.github.shapes import Shapes
 from agentloop.testing.github.values import Repository, Token
 
@@ -194,6 +194,8 @@ class Api:
     def _told(self, asked: Asked, token: Token, reply: Reply, *, lagging: bool) -> Answer:
         if reply.status == 204:  # noqa: PLR2004 - HTTP's own number
             return Answer(status=204, headers={}, body=b"")
+        if reply.headers:
+            return Answer(status=reply.status, headers=dict(reply.headers), body=b"")
         body, links = self._page(asked, reply)
         text = body if isinstance(body, str) else json.dumps(body)
         if asked.method != "GET":
@@ -269,6 +271,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if parts.path.endswith(_GITS):
             return self._git(parts.path, parts.query, body)
+        if parts.path.startswith(ELSEWHERE):
+            told = {key.lower(): value for key, value in self.headers.items()}
+            status, text = text_elsewhere(self.server.api.hub, parts.path, told)
+            return self._send(status, {"Content-Type": "text/plain"}, text.encode())
         path = parts.path.removeprefix(_ENTERPRISE)
         if self.command == "GET" and not self.headers.get("Authorization") and not path.startswith("/repos/"):
             return self._send(
@@ -288,8 +294,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         headers = dict(answer.headers)
-        if old := headers.get("Location"):
-            headers["Location"] = self.path.replace(old, self.server.api.hub.renamed[old])
+        if new := self.server.api.hub.renamed.get(old := headers.get("Location", "")):
+            headers["Location"] = self.path.replace(old, new)
         return self._send(answer.status, headers, answer.body)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that http.server looks for

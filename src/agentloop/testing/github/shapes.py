@@ -22,6 +22,7 @@ from agentloop.testing.github.values import (
     Repository,
     Review,
     ReviewComment,
+    Status,
     Thread,
 )
 
@@ -80,7 +81,7 @@ class Shapes:
     def __init__(self, hub: Hub, root: str, site: str) -> None:
         self._hub = hub
         self.root = root
-        self._site = site
+        self.site = site
 
     def account(self, account: Account) -> Json:
         """Return a simple user."""
@@ -94,10 +95,10 @@ class Shapes:
             "login": account.login if account.kind != "Bot" else f"{account.login}[bot]",
             "id": account.id,
             "node_id": node_id("U", account.id),
-            "avatar_url": f"{self._site}/avatars/{account.id}",
+            "avatar_url": f"{self.site}/avatars/{account.id}",
             "gravatar_id": "",
             "url": url,
-            "html_url": f"{self._site}/{account.login}",
+            "html_url": f"{self.site}/{account.login}",
             **{
                 ("organizations_url" if name == "orgs" else f"{name}_url"): f"{url}/{link}"
                 for link, name in names.items()
@@ -344,8 +345,8 @@ class Shapes:
             "external_id": "",
             "head_sha": check.commit,
             "url": url,
-            "html_url": f"{self._site}/{repository.path}/runs/{check.id}",
-            "details_url": f"{self._site}/{repository.path}/actions/runs/1/job/{check.id}",
+            "html_url": f"{self.site}/{repository.path}/runs/{check.id}",
+            "details_url": f"{self.site}/{repository.path}/actions/runs/1/job/{check.id}",
             "status": check.status,
             "conclusion": check.conclusion or None,
             "started_at": when(check.started_at),
@@ -354,19 +355,91 @@ class Shapes:
                 "title": check.title or None,
                 "summary": check.summary or None,
                 "text": None,
-                "annotations_count": 0,
+                "annotations_count": len(check.annotations),
                 "annotations_url": f"{url}/annotations",
             },
             "name": check.name,
             "check_suite": {"id": 1},
-            "app": None,
+            "app": self._actions() if check.log else None,
             "pull_requests": [],
+        }
+
+    def _actions(self) -> Json:
+        """The app that GitHub's own builds report by."""
+        return {
+            "id": 15368,
+            "slug": "github-actions",
+            "node_id": node_id("A", 15368),
+            "owner": self.account(Account(id=9919, login="github", kind="Organization")),
+            "name": "GitHub Actions",
+            "description": None,
+            "external_url": self.site,
+            "html_url": f"{self.site}/apps/github-actions",
+            "created_at": _LONG_AGO,
+            "updated_at": _LONG_AGO,
+            "permissions": {"checks": "write"},
+            "events": ["check_run"],
+        }
+
+    def annotation(self, repository: Repository, told: tuple[str, int, str]) -> Json:
+        """Return one annotation of a check run."""
+        path, line, message = told
+        return {
+            "path": path,
+            "start_line": line,
+            "end_line": line,
+            "start_column": None,
+            "end_column": None,
+            "annotation_level": "failure",
+            "title": None,
+            "message": message,
+            "raw_details": None,
+            "blob_href": f"{self._repo(repository)}/git/blobs/{path}",
+        }
+
+    def statuses(self, repository: Repository, commit: str, told: list[Status]) -> Json:
+        """Return the combined status of a commit: pending when nobody has reported any."""
+        url = f"{self._repo(repository)}/commits/{commit}"
+        states = {each.state for each in told}
+        failed, under_way = states & {"error", "failure"}, not told or "pending" in states
+        return {
+            "state": "failure" if failed else "pending" if under_way else "success",
+            "statuses": [self._status(repository, each) for each in told],
+            "sha": commit,
+            "total_count": len(told),
+            "repository": self.repository(repository),
+            "commit_url": url,
+            "url": f"{url}/status",
+        }
+
+    def _status(self, repository: Repository, status: Status) -> Json:
+        return {
+            "url": f"{self._repo(repository)}/statuses/{status.commit}",
+            "avatar_url": None,
+            "id": status.id,
+            "node_id": node_id("SC", status.id),
+            "state": status.state,
+            "description": status.description or None,
+            "target_url": None,
+            "context": status.context,
+            "created_at": when(status.at),
+            "updated_at": when(status.at),
+        }
+
+    def branch(self, repository: Repository, name: str, commit: str) -> Json:
+        """Return a branch, and whether it is protected in the older way."""
+        url = f"{self._repo(repository)}/branches/{name}"
+        return {
+            "name": name,
+            "commit": {"sha": commit, "url": f"{self._repo(repository)}/commits/{commit}"},
+            "protected": name in repository.protected,
+            "protection_url": f"{url}/protection",
         }
 
     def repository(self, repository: Repository, viewer: Account | None = None) -> Json:
         """Return a repository; what `viewer` may do there is said only when one asks."""
         url = self._repo(repository)
-        page = f"{self._site}/{repository.path}"
+        page = f"{self.site}/{repository.path}"
         shape: Json = {
             "id": repository.id,
             "node_id": node_id("R", repository.id),
@@ -412,7 +485,7 @@ class Shapes:
     def page(self, repository: Repository, thread: Thread) -> str:
         """Return where a person reads the thread."""
         kind = "pull" if thread.pull else "issues"
-        return f"{self._site}/{repository.path}/{kind}/{thread.number}"
+        return f"{self.site}/{repository.path}/{kind}/{thread.number}"
 
     def _repo(self, repository: Repository) -> str:
         return f"{self.root}/repos/{repository.path}"

@@ -173,8 +173,22 @@ class Check:
     title: str = ""
     summary: str = ""
     log: str = ""
+    annotations: list[tuple[str, int, str]] = field(default_factory=list)
+    """Path, line and message of each."""
     started_at: datetime | None = None
     completed_at: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Status:
+    """A commit's status in one context, as a build server reports it; a later one takes its place."""
+
+    id: int
+    commit: str
+    context: str
+    state: Literal["error", "failure", "pending", "success"]
+    description: str
+    at: datetime
 
 
 @dataclass(slots=True, kw_only=True)
@@ -189,6 +203,8 @@ class Rule:
     approvals: int = 1
     bypass: set[str] = field(default_factory=set)
     active: bool = True
+    outlived: bool = False
+    """Whether an approval holds for what is pushed after it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -229,6 +245,11 @@ class Repository:
     threads: dict[int, Thread] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+    protected: set[str] = field(default_factory=set)
+    """Branches that are protected in the older way; here it binds nobody, and is only told."""
+    deletes_merged: bool = False
+    """Whether a branch is deleted by itself when its pull request is merged."""
     rules: list[Rule] | None = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)
     numbers: int = 0
