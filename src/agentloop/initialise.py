@@ -78,17 +78,20 @@ class Plan:
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
     has_targets: bool = False
+    on_github: bool = False
+    """A target of it has its issues on GitHub."""
 
 
-def plan(root: Path, targets: Sequence[str] = ()) -> Plan:
+def plan(root: Path, targets: Sequence[str] = (), github: Sequence[str] = ()) -> Plan:
     """Return what is missing for `root` to be a home that works for `targets` (paths or URLs).
 
+    `github` names repositories whose issues are on GitHub: `OWNER/NAME`, or the address of one elsewhere.
     Changes nothing. Raises HomeError when no home can be there, TargetError when a target cannot be used.
     """
     home = Home(_real_root(root))
     _refuse_bad_places(home)
     repository = _repository(home.root)
-    named = _named(home, targets)
+    named = _named(home, targets, github)
     folders = [folder for folder in _folders(home) if not folder.path.is_dir()]
     files = [file for file in _files(home, named) if not file.path.exists()]
     steps: list[Step] = [*folders, *files, *_ignoring(home)]
@@ -108,6 +111,7 @@ def plan(root: Path, targets: Sequence[str] = ()) -> Plan:
         steps=tuple(steps),
         notes=tuple(notes),
         has_targets=bool(named) or home.settings_file.exists(),
+        on_github=bool(github),
     )
 
 
@@ -289,20 +293,40 @@ def _left_out(home: Home, named: Sequence[reference.Named]) -> Iterator[str]:
             yield (
                 "agentloop.toml is there already and not changed; to add the target, put this at its end:\n"
                 f"    [[target]]\n    name = {reference.literal(target.name)}\n"
-                f"    repository = {reference.literal(target.repository)}"
+                f"    repository = {reference.literal(target.repository)}{_tracked(target)}"
             )
 
 
-def _named(home: Home, targets: Sequence[str]) -> tuple[reference.Named, ...]:
+def _tracked(target: reference.Named) -> str:
+    if target.tracker != "github":
+        return ""
+    return (
+        '\n    tracker = "github"\n'
+        f"and the token's file, where there is none yet, as token_file of [github] ({reference.TOKEN_FILE})"
+    )
+
+
+def _named(home: Home, targets: Sequence[str], github: Sequence[str]) -> tuple[reference.Named, ...]:
     found: list[reference.Named] = []
-    for target in targets:
-        repository = target if rules.is_url(target) else _local(home, target)
+    here = [(target if rules.is_url(target) else _local(home, target), "built-in") for target in targets]
+    for repository, tracker in [*here, *((_on_github(one), "github") for one in github)]:
         refusal = rules.repository(repository)
         if refusal:
             raise TargetError(refusal.what, fix=refusal.fix)
         taken = {each.name for each in found}
-        found.append(reference.Named(name=_name(home, repository, taken), repository=repository))
+        name = _name(home, repository, taken)
+        found.append(reference.Named(name=name, repository=repository, tracker=tracker))
     return tuple(found)
+
+
+def _on_github(told: str) -> str:
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", told):
+        return f"https://github.com/{told.removesuffix('.git')}"
+    if re.fullmatch(r"https?://[^/\s]+/[\w.-]+/[\w.-]+/?", told):
+        return told.rstrip("/").removesuffix(".git")
+    raise TargetError(
+        f"{told!r} names no repository on a GitHub", fix="write OWNER/NAME, or https://HOST/OWNER/NAME"
+    )
 
 
 def _local(home: Home, target: str) -> str:

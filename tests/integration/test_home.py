@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,30 @@ def test_a_secret_that_stands_there_already_is_not_committed(tmp_path: Path) -> 
     agentloop("init", "home", "--yes", cwd=tmp_path)
 
     assert git(tmp_path / "home", "ls-files").split() == [".gitignore", "memories/consensus.md"]
+
+
+def test_a_home_for_a_repository_on_github_is_ready_but_for_the_token(tmp_path: Path) -> None:
+    """The settings hold; what is missing, and how it is put there, is said."""
+    made = agentloop("init", "loop", "--github", "octocat/calc", "--yes", cwd=tmp_path)
+    text = (tmp_path / "loop/agentloop.toml").read_text()
+    known = tomllib.loads(text)
+    assert {**known["target"][0], **known["github"]} == {
+        "name": "calc",
+        "repository": "https://github.com/octocat/calc",
+        "tracker": "github",
+        "token_file": "~/.config/agentloop/github-token",
+    }
+    assert "install -D -m 600 /dev/stdin ~/.config/agentloop/github-token" in made.stdout
+    checked = agentloop("config", "check", cwd=tmp_path / "loop")
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_what_is_no_repository_on_github_is_refused(tmp_path: Path) -> None:
+    """A name alone could be anybody's."""
+    refused = agentloop("init", "loop", "--github", "calc", cwd=tmp_path)
+    assert refused.returncode != 0
+    assert "write OWNER/NAME" in refused.stderr
+    assert not (tmp_path / "loop").exists()
 
 
 def test_a_second_target_is_shown_and_not_written(home: Home, tmp_path: Path) -> None:

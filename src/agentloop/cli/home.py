@@ -30,6 +30,14 @@ def init(
         list[str] | None,
         typer.Option("--target", help="Path or URL of a repository to work for; may be repeated."),
     ] = None,
+    github: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--github",
+            metavar="OWNER/NAME",
+            help="A repository whose issues and pull requests are on GitHub (or its address elsewhere).",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be made; change nothing.")
     ] = False,
@@ -40,7 +48,7 @@ def init(
 
     targets = list(target or ())
     folder = home or folder
-    made = initialise.plan(folder, targets)
+    made = initialise.plan(folder, targets, github or ())
     if not made.has_targets and not no_input and not dry_run and sys.stdin.isatty():
         answer = typer.prompt(
             "Repository to work for (path or URL, empty = later)", default="", show_default=False
@@ -75,8 +83,17 @@ def _tell(made: Plan, *, dry_run: bool) -> None:
 def _next(made: Plan) -> list[str]:
     go = f"cd {shlex.quote(str(made.home.root))}"
     look = ("agentloop doctor", "is everything there that is needed?")
+    from agentloop.settings.reference import TOKEN_FILE
+
     if not made.has_targets:
         rows = [("$EDITOR agentloop.toml", "name a [[target]] repository"), look]
+    elif made.on_github:
+        rows = [
+            ("$EDITOR agentloop.toml", 'verify = ["…"]: what every change must pass'),
+            (f"install -D -m 600 /dev/stdin {TOKEN_FILE}", "paste the bot's token, then ^D; docs/github.md"),
+            look,
+            ("agentloop run", "file an issue on GitHub; this works on it"),
+        ]
     else:
         rows = [
             look,

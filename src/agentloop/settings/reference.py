@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from agentloop.domain.settings import Settings, Target
@@ -22,6 +22,11 @@ class Named:
     name: str
     repository: str
     verify: tuple[str, ...] = ()
+    tracker: str = "built-in"
+
+
+TOKEN_FILE: Final = "~/.config/agentloop/github-token"  # noqa: S105 - a path
+"""Where a new home expects GitHub's token, which is never in the home."""
 
 
 def new_file(targets: Sequence[Named]) -> str:
@@ -33,9 +38,12 @@ def new_file(targets: Sequence[Named]) -> str:
         "# The whole reference: `agentloop config docs`. Never put a key or another secret in here.",
     ]
     lines += _targets(targets)
+    on_github = any(target.tracker == "github" for target in targets)
     for section in SECTIONS:
         if section not in {"target", "prices"}:
-            lines += _commented(section)
+            lines += _commented(
+                section, {"token_file": TOKEN_FILE} if on_github and section == "github" else {}
+            )
     lines += [
         "",
         "# Prices of models that agentloop does not know, in dollars for a million tokens.",
@@ -57,13 +65,20 @@ def _targets(targets: Sequence[Named]) -> Iterator[str]:
         yield f"{mark}[[target]]"
         yield f"{mark}name = {literal(target.name)}"
         yield f"{mark}repository = {literal(target.repository)}"
-        rest = [field for field in dataclasses.fields(Target) if field.default is not dataclasses.MISSING]
-        if at:
+        yield from _rest(target, mark, whole=not at)
+
+
+def _rest(target: Named, mark: str, *, whole: bool) -> Iterator[str]:
+    """The fields that have a default: with `whole` those too which stand at it, as comments."""
+    set_here = {"verify": target.verify, "tracker": target.tracker}
+    for field in dataclasses.fields(Target):
+        if field.default is dataclasses.MISSING:
             continue
-        for field in rest:
-            value = target.verify if field.name == "verify" and target.verify else field.default
-            said = "" if value is not field.default and not mark else "#"
-            yield from _field(field, value, said)
+        value = set_here.get(field.name, field.default)
+        if value != field.default:
+            yield from _field(field, value, mark)
+        elif whole:
+            yield from _field(field, field.default, "#")
 
 
 def _field(field: dataclasses.Field[Any], value: object, mark: str) -> Iterator[str]:
@@ -78,11 +93,12 @@ def _field(field: dataclasses.Field[Any], value: object, mark: str) -> Iterator[
     )
 
 
-def _commented(section: str) -> Iterator[str]:
+def _commented(section: str, set_here: Mapping[str, str]) -> Iterator[str]:
     kind = get_type_hints(Settings)[section]
     yield from ("", f"# {_first_paragraph(kind)}", f"[{section}]")
     for field in dataclasses.fields(kind):
-        yield from _field(field, field.default, "#")
+        known = field.name in set_here
+        yield from _field(field, set_here.get(field.name, field.default), "" if known else "#")
 
 
 def _first_paragraph(kind: type) -> str:
