@@ -341,17 +341,24 @@ class Actor:
         effects: list[tuple[str, e.Effect]] = []
         if order.on == "label":
             effects.append((unlabelling(order.id), e.Label(issue=order.about, remove=(order.of,))))
-        if obeyed.says:
-            effects.append((e.operation("answer-order", order.id), self._answering(now, order, obeyed.says)))
+        if answer := self._answering(now, order, obeyed):
+            effects.append((e.operation("answer-order", order.id), answer))
         self.record(now, obeyed, *(f.EffectIntended(op=op, effect=effect) for op, effect in effects))
         for op, effect in effects:
             self.perform(now, op, effect)
 
-    def _answering(self, now: datetime, order: Order, says: str) -> e.Effect:
-        if order.on == "review":
-            return e.SayOnPull(pull=order.about, body=says)
+    def _answering(self, now: datetime, order: Order, obeyed: f.Obeyed) -> e.Effect | None:
+        if not obeyed.says and order.on == "comment":
+            return e.React(issue=order.about, comment=order.of, content="+1")
+        if not obeyed.says and order.on in ("label", "box"):
+            return None  # it is off again: that says enough
+        body = obeyed.says or f"Done: `/agentloop {order.verb}`."
+        if order.on == "line":
+            return e.ReplyInThread(pull=order.about, thread=order.of, body=body)
+        if order.pull:
+            return e.SayOnPull(pull=order.about, body=body)
         known = order.about in self.world.issues
-        return self._say(now, order.about, says) if known else e.Say(issue=order.about, body=says)
+        return self._say(now, order.about, body) if known else e.Say(issue=order.about, body=body)
 
     def _say(self, now: datetime, issue: str, body: str, *own: f.Fact) -> e.Say:
         told = self._carry(now, *marks.of_issue(self.world, issue, *own))

@@ -177,7 +177,7 @@ class Admin:
         found = scene.observed.issue(issue)
         return (
             issue_text(found, scene.world.issues.get(issue), 20_000, marks=self._mark)
-            if found
+            if found and found.trusted
             else f"there is no issue {issue!r} to read"
         )
 

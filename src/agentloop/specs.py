@@ -98,7 +98,7 @@ def gate_spec(outside: Outside, settings: Settings, world: World, effect: e.Star
 
 def _issue_text(outside: Outside, issue: str) -> str:
     found = next((one for one in outside.tracker.observe(frozenset({issue})) if one.id == issue), None)
-    return "" if found is None else wording.issue_words(found)
+    return "" if found is None or not found.trusted else wording.issue_words(found)
 
 
 def _notes(outside: Outside, settings: Settings, world: World, task: Task) -> str:

@@ -166,3 +166,18 @@ def test_an_order_is_obeyed_once_whatever_call_a_cycle_is_killed_at(verb: str) -
             continue
         return
     pytest.fail("never came to its end")
+
+
+def test_an_order_in_a_thread_on_lines_is_answered_in_it() -> None:
+    """It is no word against the change; words beside it are."""
+    house = planned()
+    for _ in range(3):
+        house.work()
+        house.cycle()
+    pull = house.world.tasks["1.1"].pull
+    house.forge.line(pull, "src/calc.py", "/agentloop pause 2d", author="ana")
+    house.cycle()
+    (thread,) = house.forge.get(pull).threads
+    assert thread.said[-1].ours
+    assert thread.said[-1].body.startswith("**Paused:** it is paused by ana until ")
+    assert isinstance(house.state("1.1"), s.InReview)

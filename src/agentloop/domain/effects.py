@@ -7,7 +7,7 @@ nothing of the first try, names it alike.
 from __future__ import annotations
 
 import hashlib
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from agentloop.domain.valueclass import dataclass
 
@@ -53,10 +53,14 @@ class Keep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class React:
-    """Eyes: a person sees that we have seen it. `comment` is the comment's id, "" = the issue itself."""
+    """A reaction of ours on words of a person's: eyes = seen, +1 = done.
+
+    `issue` may be a pull request's id too; `comment` is the comment's, "" = the issue itself.
+    """
 
     issue: str
     comment: str = ""
+    content: Literal["eyes", "+1"] = "eyes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,8 +105,7 @@ def subject(order: Order, scene: Scene) -> Subject | str:
     if order.about == EVERYTHING:
         return Subject()
     world = scene.world
-    pull = scene.observed.pull(order.about)
-    if pull is not None and order.on == "review":
+    if order.pull:
         view = next((one for one in world.live_tasks() if one.pull == order.about), None)
         return Subject(issue=view.task.issue, task=view.task.id) if view else "its task is over"
     known = world.issues.get(order.about)

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agentloop.domain.effects import operation
-from agentloop.domain.valueclass import dataclass
+from agentloop.domain.valueclass import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from agentloop.domain.observed import Observed
     from agentloop.domain.world import World
 
-Place: TypeAlias = Literal["comment", "review", "label", "box"]
+Place: TypeAlias = Literal["comment", "review", "line", "label", "box"]
+"""Where it was given: a comment on a thread, a review, a thread on lines, a label, a box that was ticked."""
 
 BY_LABEL: Final = ("start", "pause", "resume", "retry", "stop")
 LABEL: Final = "agentloop:"
@@ -46,10 +47,10 @@ _BLOCK: Final = re.compile(r" {0,3}<(?P<tag>pre|code|blockquote|script|style|tex
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order. `about` is the issue or pull request that it was given on ("" = everything).
+    """One order. `about` is the issue or pull request (`pull`) that it was given on ("" = everything).
 
-    `of` is the comment, review or label that holds it, `first` names all commands there as they stand: what
-    was obeyed once is known by both. `changed`: the comment was edited since it was written.
+    `of` is the comment, review, thread on lines or label that holds it, `first` names all commands there as
+    they stand: what was obeyed once is known by both. `changed`: the comment was edited since it was written.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Order:
     about: str
     at: datetime
     on: Place = "comment"
+    pull: bool = False
     of: str = ""
     first: str = ""
     changed: bool = False
@@ -132,10 +134,20 @@ def unlabelling(order: str) -> str:
 
 def orders_on_pull(pull: Pull) -> tuple[Order, ...]:
     """Return what trusted people ordered in the reviews and comments of a pull request of ours."""
-    return tuple(order for one in pull.reviews for order in _said(pull.id, one, "review"))
+    found = [
+        order
+        # What was said on its thread outside of a review is of no commit.
+        for one in pull.reviews
+        for order in _said(pull.id, one, "review" if one.commit else "comment", pull=True)
+    ]
+    lines = [(thread.id, one) for thread in pull.threads for one in thread.said]
+    found += [
+        replace(order, of=thread) for thread, one in lines for order in _said(pull.id, one, "line", pull=True)
+    ]
+    return tuple(found)
 
 
-def _said(about: str, said: Comment | Review, on: Place) -> Iterator[Order]:
+def _said(about: str, said: Comment | Review, on: Place, *, pull: bool = False) -> Iterator[Order]:
     if said.ours or not said.trusted or "/agentloop" not in said.body.lower():
         return
     commands = commands_in(said.body)
@@ -150,6 +162,7 @@ def _said(about: str, said: Comment | Review, on: Place) -> Iterator[Order]:
             about=about,
             at=said.at,
             on=on,
+            pull=pull,
             of=said.id,
             first=first,
             changed=said.edited,
@@ -173,7 +186,7 @@ def given(world: World, observed: Observed) -> tuple[Order, ...]:
     found += [order for one in pulls if one.state == "open" for order in orders_on_pull(one)]
     new = {
         # Of a comment that was changed, one is enough to say so.
-        (one.about, one.of) if is_changed(world, one) else (one.id, ""): one
+        one.id.rpartition(":")[0] if is_changed(world, one) else one.id: one
         for one in reversed(found)
         if not (is_heeded(world, one.about, one.id) or _is_told(world, one) or (lost and one.at <= lost))
     }
@@ -197,7 +210,7 @@ def _heeded(world: World, about: str) -> tuple[Heeded, ...]:
 
 def _told_in(world: World, order: Order) -> list[str]:
     """Return the names of the commands in its comment as they stood when any of them was answered."""
-    place = f"{order.about}:{order.of}:"
+    place = f"{order.id.rpartition(':')[0]}:"
     return [one.first for one in _heeded(world, order.about) if one.order.startswith(place)]
 
 

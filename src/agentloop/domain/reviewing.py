@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from agentloop.domain.orders import beside_commands
 from agentloop.domain.states import InReview, TaskView
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.work import Finding
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from agentloop.domain.issue import Comment, LineThread, Pull, PullCheck, Review
     from agentloop.domain.scene import Scene
 
-ORDER: Final = "/agentloop"
-"""How an order begins: it is carried out, and no word about the change."""
 AT_ONCE: Final = 15
 """Words that one attempt is sent back with; the others come next."""
 _NOD: Final = re.compile(
@@ -142,21 +141,26 @@ def _said(view: TaskView, pull: Pull) -> list[tuple[Words, bool]]:
 
 
 def _counts(pull: Pull, review: Review) -> bool:
-    if not review.trusted or review.ours or review.body.lstrip().startswith(ORDER):
+    if not review.trusted or review.ours or _is_order(review.body):
         return False
     if review.verdict == "changes_requested":
         later = pull.reviews[pull.reviews.index(review) + 1 :]
         return not any(one.author == review.author and one.verdict == "approved" for one in later)
-    return not is_nod(review.body)
+    return not is_nod(beside_commands(review.body))
+
+
+def _is_order(text: str) -> bool:
+    """Whether a text holds nothing but orders."""
+    return bool(text.strip()) and not beside_commands(text)
 
 
 def _of_review(review: Review) -> Words:
-    return Words(id=review.id, about=review.author, says=review.body or "(see the lines)")
+    return Words(id=review.id, about=review.author, says=beside_commands(review.body) or "(see the lines)")
 
 
 def _has_last_word(thread: LineThread) -> bool:
     """Return whether a trusted person spoke in a thread after our last word in it, and wants something."""
-    return not all(is_nod(one.body) or one.body.lstrip().startswith(ORDER) for one in _new(thread))
+    return not all(is_nod(beside_commands(one.body)) for one in _new(thread))
 
 
 def _new(thread: LineThread) -> list[Comment]:
@@ -167,5 +171,5 @@ def _new(thread: LineThread) -> list[Comment]:
 def _of_thread(thread: LineThread) -> Words:
     new = _new(thread)
     where = f"{thread.path}:{thread.line}" if thread.line else thread.path
-    says = "\n\n".join(one.body for one in new)
+    says = "\n\n".join(words for one in new if (words := beside_commands(one.body)))
     return Words(id=f"line:{new[-1].id}", about=f"{new[-1].author} on {where}", says=says, thread=thread.id)

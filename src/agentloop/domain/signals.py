@@ -46,12 +46,24 @@ def digest(*parts: str) -> str:
 def evidence_of(issue: Issue) -> str:
     """Return the name of the issue's words as trusted people wrote them.
 
-    Labels, our own comments, and lines that are orders aside.
+    Labels, our own comments, and lines that are orders aside. A comment counts by its id alone: one that is
+    changed later is no new word, and one that holds nothing but orders is none.
     """
     if issue.words:
         return issue.words
-    heard = [(one.id, beside_commands(one.body)) for one in issue.comments if one.trusted and not one.ours]
-    return digest(issue.title, issue.body, *(part for said in heard if said[1] for part in said))
+    heard = [one for one in issue.comments if one.trusted and not one.ours]
+    return digest(issue.title, issue.body, *(one.id for one in heard if beside_commands(one.body)))
+
+
+def is_known(evidence: str, issue: Issue) -> bool:
+    """Whether the issue's words are those that `evidence` names."""
+    return evidence in (evidence_of(issue), _evidence_before(issue))
+
+
+def _evidence_before(issue: Issue) -> str:
+    """Return the name of the same words in journals of older versions: by what each comment says as well."""
+    heard = [part for one in issue.comments if one.trusted and not one.ours for part in (one.id, one.body)]
+    return digest(issue.title, issue.body, *heard)
 
 
 def evidence_for(view: TaskView, queued: Queued) -> str:
@@ -146,7 +158,7 @@ def _issue_news(world: World, issue: Issue) -> list[facts.Fact]:
     if not issue.trusted or _shown_as_before(known, issue):
         return []
     found: list[facts.Fact] = []
-    evidence = evidence_of(issue)
+    evidence = known.evidence if known and is_known(known.evidence, issue) else evidence_of(issue)
     now = (issue.title, issue.target, issue.priority, evidence)
     if known is None or now != (known.title, known.target, known.priority, known.evidence):
         found.append(
@@ -351,7 +363,7 @@ def said_matter(task: str, words: tuple[Words, ...]) -> str:
 
 def _issues(world: World, observed: Observed) -> tuple[list[Matter], list[Matter]]:
     """Return the critical ones, and the others, each in the order of their urgency."""
-    here = {one.id for one in observed.issues}
+    here = {one.id for one in observed.issues if one.trusted}
     waiting = [one for one in world.open_issues() if one.evidence != one.handled and one.id in here]
     waiting.sort(key=lambda one: urgency(one.priority, one.id))
     critical = [_of_issue(one) for one in waiting if one.priority == PRIORITIES[0]]

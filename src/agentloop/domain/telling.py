@@ -263,8 +263,9 @@ def effect_words(effect: e.Effect) -> str:  # noqa: C901, PLR0912 -- one line an
             return f"close issue {issue} with a comment"
         case e.Keep(issue=issue):
             return f"bring the kept comment of issue {issue} up to date"
-        case e.React(issue=issue, comment=comment):
-            return f"show that {f'comment {comment} of ' * bool(comment)}issue {issue} was seen"
+        case e.React(issue=issue, comment=comment, content=content):
+            what = "seen" if content == "eyes" else "done"
+            return f"show that {f'comment {comment} of ' * bool(comment)}issue {issue} was {what}"
         case e.Label(issue=issue, add=add, remove=remove):
             return f"label issue {issue}: +{', '.join(add) or 'nothing'} -{', '.join(remove) or 'nothing'}"
         case e.Unsay(issue=issue, comment=comment):

@@ -11,7 +11,7 @@ from agentloop.domain.holds import hold_words
 from agentloop.domain.limits import anew_words, too_narrow
 from agentloop.domain.order import held_back, needed_first
 from agentloop.domain.report import need_of_issue, need_of_task
-from agentloop.domain.signals import evidence_of, issue_matter, worn_out
+from agentloop.domain.signals import is_known, issue_matter, worn_out
 from agentloop.domain.telling import standing
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.wording import count, one_line
@@ -103,7 +103,7 @@ def _of_issue(scene: Scene, issue: IssueView, made: Waiting) -> bool:
     if is_closed:
         made.commands.append(reopen)
         return False
-    if seen is not None and issue.evidence and evidence_of(seen) != issue.evidence:
+    if seen is not None and issue.evidence and not is_known(issue.evidence, seen):
         made.cycle("you changed its words, or wrote a comment: the next cycle reads that")
         return True
     _of_words(scene, issue, made)

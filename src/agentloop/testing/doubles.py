@@ -106,8 +106,8 @@ class MemoryTracker:
                 return effect.issue
             case Keep():
                 made = self._keep(effect.issue, effect.body)
-            case React(issue=issue, comment=comment):
-                made = f"eyes-{comment or issue}"
+            case React(issue=issue, comment=comment, content=content):
+                made = f"{content}-{comment or issue}"
             case Unsay(comment=comment):
                 return comment
             case _:

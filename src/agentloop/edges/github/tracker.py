@@ -67,8 +67,8 @@ class GitHubTracker:
                 kept = self._kept(number)
                 words = self._site.fit(effect.body).rstrip()
                 return kept[0] if kept and (kept[1].op, kept[1].words) == (op, words) else None
-            case React(comment=comment):
-                return self._eyes(number, comment)
+            case React(comment=comment, content=content):
+                return self._reaction(number, comment, content)
             case Unsay(comment=comment):
                 return None if self._stands(comment) else comment
             case _:
@@ -90,8 +90,8 @@ class GitHubTracker:
                 return made
             case Keep():
                 return self._keep(number, op, effect)
-            case React(comment=comment):
-                return self._site.writer.react(self._site.repository, number, comment)
+            case React(comment=comment, content=content):
+                return self._site.writer.react(self._site.repository, number, comment, content)
             case Label():
                 self._make_labels(effect.add)
                 self._site.writer.label(self._site.repository, number, effect.add, effect.remove)
@@ -175,11 +175,11 @@ class GitHubTracker:
         site.writer.edit_comment(site.repository, number, kept[0], words)
         return kept[0]
 
-    def _eyes(self, number: int, comment: str) -> str | None:
+    def _reaction(self, number: int, comment: str, content: str) -> str | None:
         thread = f"comments/{comment}" if comment else str(number)
         path = f"/repos/{self._site.repository}/issues/{thread}/reactions"
         try:
-            found = [one for one in self._site.client.each(path) if one["content"] == "eyes"]
+            found = [one for one in self._site.client.each(path) if one["content"] == content]
         except NotFoundError:
             return None
         ours = self._site.our_id() if found else 0

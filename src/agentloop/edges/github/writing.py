@@ -56,12 +56,12 @@ class Writer:
         with self._writing(repository, f"the comment {comment} on the thread {number}") as repo:
             repo.get_issue(number).get_comment(int(comment)).edit(body)
 
-    def react(self, repository: str, number: int, comment: str = "") -> str:
-        """Leave eyes on a thread, or on a comment of it, and return the reaction's id."""
+    def react(self, repository: str, number: int, comment: str = "", content: str = "eyes") -> str:
+        """Leave a reaction on a thread, or on a comment of it, and return the reaction's id."""
         with self._writing(repository, f"the thread {number}") as repo:
             thread = repo.get_issue(number)
             on = thread.get_comment(int(comment)) if comment else thread
-            return str(on.create_reaction("eyes").id)
+            return str(on.create_reaction(content).id)
 
     def make_label(self, repository: str, name: str, colour: str, description: str) -> None:
         """Give the repository a label; one that it has by now is left as it is."""
