@@ -21,7 +21,7 @@ from agentloop.domain.estimating import estimate_for
 from agentloop.domain.orders import unlabelling
 from agentloop.domain.planning import branch_of, covers_issue, tasks_of
 from agentloop.domain.progress import unfinished
-from agentloop.domain.reviewing import answered_by, objections, words_on_pull
+from agentloop.domain.reviewing import answered_by, objections, stays_draft, words_on_pull
 from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.valueclass import replace
 from agentloop.domain.work import RETRY, Delivered, End, Finding
@@ -651,7 +651,7 @@ class Actor:
         title = wording.one_line(publish.title or view.task.title, 100)
         try:
             self.perform(now, e.operation("push", view.task.id, state.commit), push)
-            pull = self._show_pull(now, view, one, state, title)
+            pull = self._show_pull(scene, view, one, state, title)
         except ConflictError as error:
             # The forge will say so again: a person has to look.
             self._park(now, decided, view.task.id, f"its result cannot be published: {error.what}")
@@ -664,8 +664,8 @@ class Actor:
         self.record(now, decided, published, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
-    def _show_pull(self, now: datetime, view: TaskView, one: Try, state: s.Accepted, title: str) -> str:
-        body = self._pull_body(view, one, state)
+    def _show_pull(self, scene: Scene, view: TaskView, one: Try, state: s.Accepted, title: str) -> str:
+        now, body = scene.now, self._pull_body(scene, view, one, state)
         told = self._carry(now, *marks.of_pull(self.world, view, says=state.says))
         if view.pull:
             edit = e.EditPull(pull=view.pull, title=title, body=body, carries=told)
@@ -695,7 +695,7 @@ class Actor:
         say = e.SayOnPull(pull=view.pull, body=body)
         self.perform(now, e.operation("answer-review", view.task.id, state.commit), say)
 
-    def _pull_body(self, view: TaskView, one: Try, state: s.Accepted) -> str:
+    def _pull_body(self, scene: Scene, view: TaskView, one: Try, state: s.Accepted) -> str:
         outcome = one.outcome
         return wording.pull_body(
             view,
@@ -705,7 +705,10 @@ class Actor:
             closes=view.task.issue if covers_issue(self.world, view) else "",
             says=state.says,
             receipt=receipt.of_pull(self.world, view, one),
-            gate=self._settings.layers.gate,
+            standing=(
+                *(() if self._settings.layers.gate else (wording.NO_GATE,)),
+                *((wording.DRAFT,) if stays_draft(scene, view) else ()),
+            ),
         )
 
     # Money.

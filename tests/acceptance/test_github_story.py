@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agentloop.testing.github import Hub, serving
+from agentloop.testing.github import Hub, gitside, serving
 from agentloop.testing.github.values import Rule, Thread
 
 if TYPE_CHECKING:
@@ -48,14 +48,36 @@ def on_github(loop: Loop) -> Iterator[tuple[Server, Repository]]:
             token_file=f'"{token}"',
             write_seconds="0.0",
             backoff_seconds="1",
+            autonomy='"propose"',
             verify=f'["{VERIFY}"]',
         )
         yield server, repository
 
 
+FAILED = "README needs a title"
+AFTER_THE_CHECK = f"""
+[[step]]
+name = "worker: what the failed check said"
+when.system = "worker agent"
+when.has = ["Document add", "{FAILED}"]
+[[step.call]]
+tool = "edit"
+input = {{ command = "create", path = "README.md", file_text = "# calc\\n\\nadd(2, 3) is 5\\n" }}
+[[step.call]]
+tool = "done"
+input = {{ summary = "The README has a title.", not_done = "" }}
+"""
+LOG = (
+    "2026-11-20T12:00:00.0000000Z ##[group]Run make docs\n"
+    f"2026-11-20T12:00:01.0000000Z \x1b[31m{FAILED}\x1b[0m\n"
+    "2026-11-20T12:00:01.0000000Z ##[error]Process completed with exit code 2.\n"
+    "2026-11-20T12:00:02.0000000Z Post job cleanup.\n"
+)
+
+
 def story(loop: Loop) -> str:
     """Return the script of the story, with the names that issues have on GitHub."""
-    text = loop.script("story") + loop.script("accept")
+    text = AFTER_THE_CHECK + loop.script("story") + loop.script("accept")
     for old, new in (
         ('issue = "1"', 'issue = "calc-1"'),
         ("issue 1 has", "issue calc-1 has"),
@@ -72,7 +94,10 @@ def said(thread: Thread) -> list[str]:
 
 
 def test_an_issue_on_github_becomes_merged_pull_requests_and_is_closed(bare: Loop) -> None:
-    """Question, answer, plan, red gate, review, two merges in order; then idleness leaves no trace."""
+    """Question, answer, plan, red gate, a request on a line, a failed check, two merges, branches gone.
+
+    Then idleness leaves no trace.
+    """
     loop = bare
     with on_github(loop) as (server, repository):
         hub, person = server.hub, server.hub.account(PERSON)
@@ -86,41 +111,64 @@ def test_an_issue_on_github_becomes_merged_pull_requests_and_is_closed(bare: Loo
         hub.comment(repository, person, issue, "1")
         loop.settle()
         (first,) = [one for one in repository.threads.values() if one.pull]
-        assert (first.title, first.part.draft, first.author.login) == ("Make add add", True, BOT)
+        # Opened as a draft; made ready, and whoever filed the issue asked, once it is known to merge.
+        assert (first.title, first.part.draft, first.author.login) == ("Make add add", False, BOT)
+        assert first.part.reviewers == [person]
 
-        hub.set_draft(repository, person, first, draft=False)
         before = first.part.head
-        hub.review(
-            repository, person, first, "CHANGES_REQUESTED", "Please call the parameters left and right."
+        asked = hub.review(repository, person, first, "CHANGES_REQUESTED", "One thing.")
+        line = hub.review_comment(
+            repository,
+            person,
+            first,
+            "Please call the parameters left and right.",
+            path="calc.py",
+            review=asked.id,
         )
         loop.settle()
         hub.look_at_git(repository, person)
         assert first.part.head != before
+        in_thread = [one for one in first.part.comments if one.reply_to == line.id]
+        assert [(one.author.login, first.part.head[:10] in one.body) for one in in_thread] == [(BOT, True)]
+        assert ["> One thing." in one for one in said(first)] == [True]
 
-        hub.review(repository, person, first, "APPROVED")
+        hub.review(repository, person, first, "APPROVED", "Thanks!")
         hub.merge(repository, person, first)
         loop.settle()
         second = repository.threads[max(repository.threads)]
-        assert (second.part.base, second.state) == ("main", "open")
-        hub.set_draft(repository, person, second, draft=False)
+        assert (second.part.base, second.state, second.part.draft) == ("main", "open", False)
+
+        before = second.part.head
+        hub.check(repository, before, "docs", "failure", title="docs failed", log=LOG)
+        loop.settle()
+        hub.look_at_git(repository, person)
+        assert second.part.head != before
+        (answer,) = said(second)
+        assert FAILED in answer
+        hub.check(repository, second.part.head, "docs", "success")
         hub.review(repository, person, second, "APPROVED")
         hub.merge(repository, person, second)
         loop.settle()
+        assert list(gitside.heads(repository.folder)) == ["main"]
         assert issue.state == "closed"
         assert said(issue)[-1].startswith("**Done.** make calc better")
         assert model.errors == []
         assert server.api.unknown == []
 
-        # Two cycles read what the loop itself has changed; from then on nothing is written, and nothing
-        # counts against the hour's requests.
+        assert_idle(loop, server)
+
+
+def assert_idle(loop: Loop, server: Server) -> None:
+    """From now on nothing is written, and nothing counts against the hour's requests."""
+    # Two cycles read what the loop itself has changed.
+    loop.cycle()
+    loop.cycle()
+    before_idle = len(server.api.calls)
+    for _ in range(3):
         loop.cycle()
-        loop.cycle()
-        before_idle = len(server.api.calls)
-        for _ in range(3):
-            loop.cycle()
-        idle = server.api.calls[before_idle:]
-        assert [one for one in idle if one.method != "GET"] == []
-        assert sum(one.cost for one in idle) == 0
+    idle = server.api.calls[before_idle:]
+    assert [one for one in idle if one.method != "GET"] == []
+    assert sum(one.cost for one in idle) == 0
 
 
 def test_with_journal_and_runtime_folder_gone_nothing_is_done_twice(bare: Loop) -> None:

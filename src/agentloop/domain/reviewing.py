@@ -87,12 +87,21 @@ def may_propose(scene: Scene, view: TaskView) -> bool:
     return scene.settings.github.autonomy == "propose" and bool(target and target.tracker == "github")
 
 
+def stays_draft(scene: Scene, view: TaskView) -> bool:
+    """Return whether the task's pull request is opened as a draft that only a person makes ready."""
+    target = scene.settings.target(view.task.target)
+    return bool(target and target.tracker == "github") and not may_propose(scene, view)
+
+
 def unweighed(scene: Scene, view: TaskView) -> bool:
-    """Return whether a pull request waits only for the forge to find out whether it merges."""
-    pull = scene.observed.pull(view.pull) if isinstance(view.state, InReview) else None
-    if pull is None or pull.state != "open" or not pull.draft or pull.mergeable is not None:
+    """Return whether a draft waits only for the forge to find out whether it merges."""
+    state, pull = view.state, scene.observed.pull(view.pull)
+    if not isinstance(state, InReview) or state.theirs or view.proposed or not may_propose(scene, view):
         return False
-    return not view.proposed and may_propose(scene, view)
+    if pull is None:
+        return True  # it was opened behind this look
+    behind = pull.mergeable is None or pull.head != state.commit
+    return pull.state == "open" and pull.draft and behind
 
 
 def nothing_stands_against(pull: Pull, commit: str) -> bool:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from agentloop.domain.world import IssueView
 
 OUTPUT_LINES = 12
+NO_GATE = "**No gate:** the settings switch it off; only the contract's own checks were run."
+DRAFT = "**A draft:** whether it is ready for review is for you to say."
+CHECKS_SHOWN = 6
+"""Checks that a pull request's description shows unfolded."""
 PROVIDERS_LIMIT = "the provider's limit"
 """How a wait for it begins, wherever it is told: what is told already is not said twice."""
 
@@ -143,7 +147,7 @@ def _first_kind(one: Try) -> str:
 
 def thread_reply(commit: str, summary: str) -> str:
     """Return the reply in a thread on lines that a new commit answers."""
-    return f"Done in {commit[:10]}. In the worker's words: {one_line(summary, 500)}"
+    return f"Done in {commit[:10]}. In the worker's words: {_plain(one_line(summary, 500))}"
 
 
 def nobody_asked_comment(refused: list[str]) -> str:
@@ -173,36 +177,56 @@ def pull_body(
     closes: str,
     says: str,
     receipt: str,
-    gate: bool = True,
+    standing: tuple[str, ...] = (),
 ) -> str:
     """Return a pull request's description, made from the diff and the evidence, not from the model's claims.
 
-    `closes` is the issue's id when this completes all that was planned for it, else "".
+    `closes` is the issue's id when this completes all that was planned for it, else ""; `standing` is what
+    the settings open or leave to a person. What a reviewer needs fits on a phone; what models said, what the
+    checks said and how to run them again is folded.
     """
     task = view.task
+    cost, _, costs = receipt.partition("; ")
     parts = [
-        _warnings(one, verdict, gate=gate),
-        task.contract.goal.strip(),
-        _bullets("Acceptance criteria", [one_line(text) for text in task.contract.criteria]),
+        _warnings(one, verdict, standing),
+        _plain(task.contract.goal.strip()),
+        _bullets("Acceptance criteria", [_plain(one_line(text)) for text in task.contract.criteria]),
         _evidence(verdict),
-        _bullets("Not done", [one_line(delivered.not_done, 1000)] if delivered.not_done.strip() else []),
-        f"**In the worker's words:** {one_line(delivered.summary, 1500)}",
-        f"**Review by the admin agent:** {one_line(says, 1500)}" if says.strip() else "",
-        _reproduce(verdict),
-        receipt,
+        _bullets(
+            "Not done", [_plain(one_line(delivered.not_done, 500))] if delivered.not_done.strip() else []
+        ),
+        folded("What the checks said, and how to run them again", _again(verdict)),
+        folded("In the words of the models", _models(delivered, says)),
+        cost,
+        folded("What it cost", costs) if costs else "",
         f"Closes #{closes}" if closes else f"Part of issue {task.issue}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(one: Try, verdict: Verdict, *, gate: bool) -> str:
+def folded(title: str, text: str) -> str:
+    """Return `text` folded away under a title; a phone shows the title alone."""
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
+def _models(delivered: Delivered, says: str) -> str:
+    review = f"**Review by the admin agent:** {_plain(one_line(says, 1500))}" if says.strip() else ""
+    words = f"**In the worker's words:** {_plain(one_line(delivered.summary, 1500))}"
+    return "\n\n".join(filter(None, (words, review)))
+
+
+def _plain(text: str) -> str:
+    """A model's words, which open no HTML: nothing behind them is folded away, or looks like ours."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "<\N{WORD JOINER}", text)
+
+
+def _warnings(one: Try, verdict: Verdict, standing: tuple[str, ...]) -> str:
     lines = []
     if not (one.sandboxed and verdict.sandboxed):
         lines.append(
             '> **No sandbox:** the settings say `sandbox = "none"`: worked on and checked without one.'
         )
-    if not gate:
-        lines.append("> **No gate:** the settings switch it off; only the contract's own checks were run.")
+    lines += [f"> {one_line(words)}" for words in standing]
     lines += [f"> **Look first:** {one_line(note)}" for note in verdict.notes]
     return "\n>\n".join(lines)
 
@@ -213,25 +237,41 @@ def _bullets(title: str, items: list[str]) -> str:
 
 def _evidence(verdict: Verdict) -> str:
     size = f"{count(verdict.files, 'file')}, +{verdict.added} -{verdict.removed}"
-    head = [f"**Evidence** on `{verdict.commit[:10]}` ({size}; evidence `{verdict.evidence[:12]}`)", ""]
+    head = [f"**Evidence** on `{verdict.commit[:10]}` ({size})", ""]
     if not verdict.checks:
         return "\n".join([*head, "No checks were run."])
-    rows = [_row(check) for check in verdict.checks]
-    table = ["| check | result | before | tests | it says | time |", "|---|---|---|---|---|---|", *rows]
-    return "\n".join([*head, *table, *_worth(verdict)])
+    rows = [_row(check) for check in verdict.checks[:CHECKS_SHOWN]]
+    more = len(verdict.checks) - len(rows)
+    left = [f"- and {count(more, 'more check')}, below"] if more > 0 else []
+    return "\n".join([*head, *rows, *left, *_worth(verdict)])
 
 
 def _row(check: CheckResult) -> str:
-    result = "passed" if check.passed else "failed"
     before = _before(check)
+    result = "passed" if check.passed else "**failed**"
     if check.passed and before == "failed":
-        result, before = "**passes now**", "**failed**"
-    tests = "" if check.tests is None else str(check.tests)
-    if tests and check.tests_before is not None and check.tests_before != check.tests:
-        tests += f" (before: {check.tests_before})"
-    said = _cell(last_words(check.output))
-    cells = [f"`{_cell(check.command)}`", result, before, tests, f"`{said}`" if said else ""]
-    return f"| {' | '.join(cells)} | {check.seconds:.1f} s |"
+        result = "**passes now, failed before**"
+    elif before:
+        result += f", {before} before"
+    return f"- {result}{_tests(check)}: `{_code(check.command)}`"
+
+
+def _tests(check: CheckResult) -> str:
+    if check.tests is None:
+        return ""
+    grown = check.tests_before is not None and check.tests_before != check.tests
+    return f" ({count(check.tests, 'test')}{f', {check.tests_before} before' if grown else ''})"
+
+
+def _again(verdict: Verdict) -> str:
+    said = [
+        f"- `{_code(check.command)}` in {check.seconds:.1f} s{f': `{words}`' if words else ''}"
+        for check in verdict.checks
+        if (words := _code(last_words(check.output))) or check.seconds
+    ]
+    return "\n\n".join(
+        filter(None, (f"Evidence `{verdict.evidence[:12]}`", "\n".join(said), _reproduce(verdict)))
+    )
 
 
 def _before(check: CheckResult) -> str:
@@ -264,13 +304,12 @@ def last_words(output: str) -> str:
 
 def _reproduce(verdict: Verdict) -> str:
     commands = [f"git checkout {verdict.commit[:12]}", *(check.command for check in verdict.checks)]
-    return "\n".join(
-        ["**To reproduce**", "", "```sh", *(line.replace("```", "` ` `") for line in commands), "```"]
-    )
+    return "\n".join(["```sh", *(line.replace("```", "` ` `") for line in commands), "```"])
 
 
-def _cell(text: str) -> str:
-    return one_line(text, 160).replace("|", "\\|").replace("`", "'")
+def _code(text: str) -> str:
+    """A command or an output between backticks, which it cannot leave."""
+    return one_line(text, 160).replace("`", "'")
 
 
 def one_line(text: str, limit: int = 300) -> str:
