@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentloop.testing.github import Hub, gitside, serving
 from agentloop.testing.github.values import Rule, Thread
+from tests.contract.openapi import Described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,8 @@ def on_github(loop: Loop) -> Iterator[tuple[Server, Repository]]:
     token = loop.root / "token"
     token.write_text(f"{TOKEN}\n")
     token.chmod(0o600)
-    with serving(hub) as server:
+    described = Described()
+    with serving(hub, watch=described.hold) as server:
         address = f"{server.site}/{PERSON}/calc"
         loop.run(
             *AGENTLOOP,
@@ -52,6 +54,7 @@ def on_github(loop: Loop) -> Iterator[tuple[Server, Repository]]:
             verify=f'["{VERIFY}"]',
         )
         yield server, repository
+    assert described.broken == []
 
 
 FAILED = "README needs a title"

@@ -14,6 +14,7 @@ from agentloop.home import Home
 from agentloop.testing import gitrepo
 from agentloop.testing.github import Hub, Refused, serving
 from agentloop.testing.github.values import Rule
+from tests.contract.openapi import Described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from agentloop.testing.github.values import Account, PullPart, Thread
 
 BOT, TOKEN = "loop-bot", "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def fits(described: Described) -> None:
+    """Whatever was asked and answered is as GitHub describes it."""
+    assert described.broken == []
 
 
 class OnGitHub:
@@ -38,11 +44,13 @@ class OnGitHub:
         autonomy: str = "propose",
     ) -> None:
         self.hub = Hub(folder / "hub") if now is None else Hub(folder / "hub", now=now)
+        described = Described()
+        stack.callback(fits, described)
         self.hub.token(BOT, TOKEN)
         self.repository = self.hub.repository("octocat/web", {"app.py": "one\n"})
         self.repository.roles[BOT] = "write"
         self.repository.rules = [Rule(id=self.hub.new_id(), branch="main")]
-        self.server = stack.enter_context(serving(self.hub))
+        self.server = stack.enter_context(serving(self.hub, watch=described.hold))
         token = folder / "token"
         token.write_text(TOKEN, encoding="utf-8")
         token.chmod(0o600)

@@ -36,7 +36,7 @@ from agentloop.edges.github.marks import Signed, claims, sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.origin import BRANCHES
 from agentloop.edges.tracker import cut_words
-from agentloop.errors import ConflictError, NotFoundError, UnsafeError
+from agentloop.errors import ConflictError, NotFoundError, TargetError, UnsafeError
 
 if TYPE_CHECKING:
     from agentloop.domain.effects import ForgeEffect
@@ -132,17 +132,7 @@ class GitHubForge:
             case Push():
                 return self._push(effect)
             case OpenPull():
-                if found := self.find(op, effect):
-                    return found
-                body = sign(marks, self._opened(effect.branch), op, self._posted(effect.body), effect.carries)
-                number = self._site.writer.open_pull(
-                    repository,
-                    title=_title(effect.title) or effect.branch,
-                    body=body,
-                    branch=effect.branch,
-                    base=effect.base,
-                )
-                return self._id(number)
+                return self.find(op, effect) or self._open(op, effect)
             case EditPull():
                 return self._edit(effect)
             case SayOnPull():
@@ -199,6 +189,25 @@ class GitHubForge:
                 raise ConflictError(f"#{one['number']} still needs {delete.branch}: it stays", fix="nothing")
         self._origin.delete(delete.branch, expected=delete.expected)
         return delete.expected
+
+    def _open(self, op: str, opened: OpenPull) -> str:
+        place, words = self._opened(opened.branch), self._posted(opened.body)
+        try:
+            number = self._site.writer.open_pull(
+                self._site.repository,
+                title=_title(opened.title) or opened.branch,
+                body=sign(self._site.marks, place, op, words, opened.carries),
+                branch=opened.branch,
+                base=opened.base,
+            )
+        except ConflictError as error:
+            if "already exists" in error.what and not self._of_branch(opened.branch):
+                raise TargetError(
+                    f"GitHub says that {opened.branch} is proposed already, its list does not show it yet",
+                    fix="nothing: the next cycle looks again",
+                ) from error
+            raise
+        return self._id(number)
 
     def _edit(self, edit: EditPull) -> str:
         shape = self._site.client.one(self._path(number_of(edit.pull)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +55,10 @@ class Answer:
     body: bytes
 
 
+Watch: TypeAlias = Callable[[Asked, Answer], None]
+"""Is shown each call with its answer, before a fault has its say about what goes back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logged:
     """One call, as tests count them. `cost` is what it took of the hourly limit."""
@@ -74,6 +78,7 @@ class Api:
     shapes: Shapes
     meter: Meter = field(default_factory=Meter)
     faults: Faults = field(default_factory=Faults)
+    watch: Watch | None = None
     calls: list[Logged] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     _old: dict[str, bytes] = field(default_factory=dict)
@@ -86,6 +91,8 @@ class Api:
             fault.then()
         early = self._before(fault)
         answer = early or self._carried_out(asked, lagging=bool(fault and fault.kind is Kind.LAG))
+        if self.watch and not early:
+            self.watch(asked, answer)
         cost = 0 if early or answer.status == 304 else 1  # noqa: PLR2004 - HTTP's own number
         logged = Logged(
             method=asked.method, path=asked.path, status=answer.status, cost=cost, bytes=len(answer.body)
@@ -362,12 +369,14 @@ class Server:
 
 
 @contextmanager
-def serving(hub: Hub, *, port: int = 0, meter: Meter | None = None) -> Iterator[Server]:
+def serving(
+    hub: Hub, *, port: int = 0, meter: Meter | None = None, watch: Watch | None = None
+) -> Iterator[Server]:
     """Let `hub` be a server on loopback until the block ends."""
     listening = _Listening(("127.0.0.1", port), _Handler)
     site = f"http://127.0.0.1:{listening.server_port}"
     shapes = Shapes(hub, f"{site}{_ENTERPRISE}", site)
-    listening.api = Api(hub, shapes, meter=meter or Meter())
+    listening.api = Api(hub, shapes, meter=meter or Meter(), watch=watch)
     deliveries = Deliveries(hub, shapes)
     deliveries.start()
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
