@@ -85,6 +85,11 @@ def changed(folder: Path, commit: str, base: str) -> dict[str, tuple[str, int, i
     return found
 
 
+def difference(folder: Path, commit: str, base: str) -> str:
+    """Return what `commit` changes since it left `base`, as a unified diff."""
+    return gitrepo.git(folder, "diff", "--no-renames", f"{base}...{commit}")
+
+
 def closing_numbers(body: str) -> list[int]:
     """Return the issues that a pull request's body says it closes."""
     return [int(number) for number in _CLOSING.findall(body)]

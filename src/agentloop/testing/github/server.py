@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from agentloop.testing.github import githttp, graphql, pages
+from agentloop.testing.github import desk, githttp, graphql, pages
 from agentloop.testing.github.admission import Meter, let_in, permit, too_fast
 from agentloop.testing.github.behaviours import Behaviour
 from agentloop.testing.github.faults import WRITES, Fault, Faults, Kind
@@ -256,6 +256,8 @@ class Api:
         return f"{self.shapes.root}{asked.path}?{urlencode({**asked.query, 'page': str(page)})}"
 
 
+_FORM: Final = "application/x-www-form-urlencoded"
+_HTML: Final = {"Content-Type": "text/html; charset=utf-8"}
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 
 
@@ -283,10 +285,11 @@ class _Handler(BaseHTTPRequestHandler):
             status, text = text_elsewhere(self.server.api.hub, parts.path, told)
             return self._send(status, {"Content-Type": "text/plain"}, text.encode())
         path = parts.path.removeprefix(_ENTERPRISE)
-        if self.command == "GET" and not self.headers.get("Authorization") and not path.startswith("/repos/"):
-            return self._send(
-                200, {"Content-Type": "text/html; charset=utf-8"}, pages.page(self.server.api.hub, path)
-            )
+        if not self.headers.get("Authorization") and not path.startswith("/repos/"):
+            if self.command == "GET":
+                return self._send(200, _HTML, pages.page(self.server.api.hub, path))
+            if self.headers.get("Content-Type") == _FORM and self._is_from_here():
+                return self._do(path, dict(parse_qsl(body.decode("utf-8", "replace"))))
         answer = self.server.api.answer(
             Asked(
                 method=self.command,
@@ -306,6 +309,17 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(answer.status, headers, answer.body)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that http.server looks for
+
+    def _is_from_here(self) -> bool:
+        # Else any page that a person has open could order things here.
+        return self.headers.get("Origin") in (None, f"http://{self.headers.get('Host')}")
+
+    def _do(self, path: str, form: dict[str, str]) -> None:
+        try:
+            following = desk.carry_out(self.server.api.hub, path, form)
+        except Refused as refused:
+            return self._send(refused.status, _HTML, pages.refused(refused, path))
+        return self._send(303, {"Location": following}, b"")
 
     def _git(self, path: str, query: str, body: bytes) -> None:
         api = self.server.api
