@@ -9,6 +9,7 @@ AgentloopError          what is wrong, how to mend it, where to read on
 │   ├── GoneError       it can, and the commit is not in it any more: what hangs on it is done anew
 │   └── ForbiddenError  it can, and this one thing in it may not be seen or done
 ├── NotFoundError       the thing named does not exist
+│   └── DeletedError    it did, and somebody took it away for good
 ├── ConflictError       what was asked does not fit the state of things
 ├── UnsafeError         something needed to run safely is missing: fail closed
 └── JournalError        the journal cannot be read or written: the cycle ends, tried again later
@@ -75,6 +76,10 @@ class ForbiddenError(TargetError):
 
 class NotFoundError(AgentloopError):
     """The thing named does not exist."""
+
+
+class DeletedError(NotFoundError):
+    """The thing named was there, and is gone for good: deleted, or moved to where it has another name."""
 
 
 class ConflictError(AgentloopError):

@@ -239,7 +239,7 @@ def run_cycle(root: Path) -> str:
         beside = (*left_out, *([tape.trouble] if tape.trouble else []))
         number = journal.last_number()
         _tell_probe(home, settings, sites, remote.place)
-        ended = replace(ended, problems=(*ended.problems, *filter(None, [remote.problem])))
+        ended = with_problems(ended, (*unread(ports), *filter(None, [remote.problem])))
         _tell_supervisor(home, ended, {**saw, **_own_relay(home)}, beside, number)
         if lightstatus.snapshot(str(root)) is None:
             seen = looking.Sight(home=home, settings=settings, complaint=complaint, now=datetime.now(UTC))
@@ -362,6 +362,19 @@ def _of_tracker(home: Home, saw: dict[str, runtime.Stamp]) -> dict[str, runtime.
     # Issues that a person closes leave this folder, and nothing more is asked about them.
     folder = str(home.issues.relative_to(home.root))
     return {path: stamp for path, stamp in saw.items() if path.startswith(f"{folder}/")}
+
+
+def unread(ports: Outside) -> tuple[str, ...]:
+    """Return what could not be read of several places, of which the others could."""
+    places = (ports.tracker, ports.forge)
+    return tuple(one for place in places for one in getattr(place, "unread", tuple)())
+
+
+def with_problems(ended: Ended, more: tuple[str, ...]) -> Ended:
+    """Return how it ended, with `more` problems, of which the first is said with the reason of the sleep."""
+    said = ended.nap.reason if ended.problems or not more else f"{ended.nap.reason}; problem: {more[0]}"
+    nap = replace(ended.nap, reason=said)
+    return replace(ended, nap=nap, problems=(*ended.problems, *more))
 
 
 def _left_out(ports: Outside) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ BOT, TOKEN = "loop-bot", "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 
 def fits(described: Described) -> None:
     """Whatever was asked and answered is as GitHub describes it."""
-    assert described.broken == []
+    assert described.broken == [], described.broken
 
 
 class OnGitHub:

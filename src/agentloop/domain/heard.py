@@ -18,6 +18,7 @@ INSIDERS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _IMAGE: Final = re.compile(r"!\[([^\]]*)\]\(([^)\s]*)[^)]*\)")
 _KEPT: Final = "\n\t"
+_WITHOUT_KEPT: Final = dict.fromkeys(map(ord, _KEPT))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,11 @@ def legible(text: str) -> str:
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     plain, comments = _COMMENT.subn("", plain)
     plain = _IMAGE.sub(r"[image \2, described as: \1]", plain)
-    shown = "".join(char for char in plain if char in _KEPT or not _is_shapeless(char))
+    shown = plain
+    if not (
+        plain.isascii() and plain.translate(_WITHOUT_KEPT).isprintable()
+    ):  # most text is, and it is quick
+        shown = "".join(char for char in plain if char in _KEPT or not _is_shapeless(char))
     hidden = len(plain) - len(shown)
     notes = [f"{comments} hidden HTML comment{'s' * (comments > 1)}"] if comments else []
     notes += [f"{hidden} invisible character{'s' * (hidden > 1)}"] if hidden else []

@@ -18,7 +18,8 @@ from agentloop.domain.effects import (
     SayOnPull,
 )
 from agentloop.domain.issue import target_of
-from agentloop.errors import AgentloopError, TargetError
+from agentloop.domain.valueclass import dataclass
+from agentloop.errors import AgentloopError, LimitedError, TargetError
 from agentloop.ports import Marked
 
 if TYPE_CHECKING:
@@ -32,22 +33,34 @@ _Place = TypeVar("_Place")
 _Shown = TypeVar("_Shown")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unread:
+    """What a look could not read: at a limit, which passes by itself, and for what a person mends."""
+
+    limited: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+
+
 class JoinedTracker:
     """The built-in tracker (under ""), and one for each target that has its issues elsewhere."""
 
     def __init__(self, trackers: Mapping[str, Tracker]) -> None:
         self._trackers = trackers
-        self._trouble: tuple[str, ...] = ()
+        self._unread = _Unread()
 
     def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
         """Return what all of them show."""
         looks = {name: tracker.observe for name, tracker in self._trackers.items()}
-        found, self._trouble = _looked("issues", looks, known)
+        found, self._unread = _looked("issues", looks, known)
         return found
 
     def left_out(self) -> tuple[str, ...]:
         """Return what the last `observe` could not read, or did not take for what it looked for, and why."""
-        return (*self._trouble, *_left_out(self._trackers))
+        return (*self._unread.limited, *_left_out(self._trackers))
+
+    def unread(self) -> tuple[str, ...]:
+        """Return what the last `observe` could not read though it should, why, and what mends it."""
+        return self._unread.broken
 
     def find(self, op: str, effect: TrackerEffect) -> str | None:
         """Return what the issue's own tracker finds."""
@@ -66,17 +79,21 @@ class JoinedForge:
 
     def __init__(self, forges: Mapping[str, Forge]) -> None:
         self._forges = forges
-        self._trouble: tuple[str, ...] = ()
+        self._unread = _Unread()
 
     def observe(self, known: frozenset[str]) -> tuple[Pull, ...]:
         """Return what all of them show."""
         looks = {name: forge.observe for name, forge in self._forges.items()}
-        found, self._trouble = _looked("pull requests", looks, known)
+        found, self._unread = _looked("pull requests", looks, known)
         return found
 
     def left_out(self) -> tuple[str, ...]:
         """Return what the last `observe` could not read, or did not take for what it looked for, and why."""
-        return (*self._trouble, *_left_out(self._forges))
+        return (*self._unread.limited, *_left_out(self._forges))
+
+    def unread(self) -> tuple[str, ...]:
+        """Return what the last `observe` could not read though it should, why, and what mends it."""
+        return self._unread.broken
 
     def find(self, op: str, effect: ForgeEffect) -> str | None:
         """Return what the target's own forge finds."""
@@ -101,16 +118,19 @@ class JoinedForge:
 
 def _looked(
     what: str, looks: Mapping[str, Callable[[frozenset[str]], tuple[_Shown, ...]]], known: frozenset[str]
-) -> tuple[tuple[_Shown, ...], tuple[str, ...]]:
+) -> tuple[tuple[_Shown, ...], _Unread]:
     """Return what all places show, each asked for those of `known` that are its own; and what went wrong."""
     found: list[_Shown] = []
-    trouble: list[str] = []
+    limited: list[str] = []
+    broken: list[str] = []
     for name, look in looks.items():
         try:
             found += look(frozenset(one for one in known if target_of(one) == name))
         except (AgentloopError, OSError) as error:
-            trouble.append(f"the {what} of {name or 'this home'} could not be read: {error}")
-    return tuple(found), tuple(trouble)
+            why = "; ".join(str(error).splitlines())
+            told = f"the {what} of {name or 'this home'} could not be read: {why}"
+            (limited if isinstance(error, LimitedError) else broken).append(told)
+    return tuple(found), _Unread(limited=tuple(limited), broken=tuple(broken))
 
 
 def _left_out(places: Mapping[str, object]) -> Iterator[str]:

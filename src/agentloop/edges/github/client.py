@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 from agentloop.domain.valueclass import dataclass
-from agentloop.errors import ForbiddenError, LimitedError, NotFoundError, TargetError
+from agentloop.errors import DeletedError, ForbiddenError, LimitedError, NotFoundError, TargetError
 
 Json: TypeAlias = Any
 
@@ -26,6 +26,7 @@ A_PAGE: Final = 100
 VERSION: Final = "2022-11-28"
 SECONDARY_WAIT: Final = timedelta(minutes=1)
 """What to wait after a secondary limit that names no time: "Rate limits", "at least one minute"."""
+_AN_ISSUE: Final = re.compile(r"/issues/\d+$")
 _NEXT: Final = re.compile(r'<([^>]+)>;\s*rel="next"')
 _OK, _UNCHANGED, _MOVED = 200, 304, frozenset({301, 302, 307, 308})
 _UNAUTHORIZED, _FORBIDDEN, _MISSING, _GONE, _TOO_MANY = 401, 403, 404, 410, 429
@@ -49,6 +50,12 @@ class Memory(Protocol):
     def keep(self, address: str, answer: Kept) -> None:
         """Keep an answer."""
 
+    def limited(self, what: str) -> datetime | None:
+        """Return until when `what` ("reads", "writes") may not be asked for, as far as was heard."""
+
+    def limit(self, what: str, until: datetime) -> None:
+        """Keep it: the next process is not to ask either."""
+
 
 class Forgetful:
     """A memory that keeps nothing, for who asks only whether something changed."""
@@ -59,6 +66,14 @@ class Forgetful:
         return None
 
     def keep(self, address: str, answer: Kept) -> None:
+        """Keep nothing."""
+
+    def limited(self, what: str) -> datetime | None:
+        """Return None."""
+        del what
+        return None
+
+    def limit(self, what: str, until: datetime) -> None:
         """Keep nothing."""
 
 
@@ -178,8 +193,9 @@ class Client:
         raise self._refusal(address, answer)
 
     def _sent(self, address: str, etag: str) -> _Answer:
-        if self._limited_until and self._now() < self._limited_until:
-            raise _limited(self._limited_until)
+        until = self._limited_until or self._memory.limited("reads")
+        if until and self._now() < until:
+            raise _limited(until)
         headers = {
             "Accept": "application/vnd.github+json",
             "Authorization": f"Bearer {self._token()}",
@@ -223,6 +239,8 @@ class Client:
             answer.status, answer.headers, self._now(), body=answer.body, reserve=self._reserve
         )
         self._limited_until = until
+        if until:
+            self._memory.limit("reads", until)
         if until and answer.status not in (_OK, _UNCHANGED):
             raise _limited(until)
 
@@ -258,7 +276,12 @@ def refusal(path: str, status: int, message: str, moved_to: str = "") -> NotFoun
             f"GitHub refuses the token ({message})",
             fix="it has expired or was revoked: make a new one and put it where github.token_file says",
         )
-    if status in (_MISSING, _GONE):
+    if status == _GONE or (status in _MOVED and _AN_ISSUE.search(path)):
+        return DeletedError(
+            f"{path} is on GitHub no longer ({message})",
+            fix="nothing: it was deleted or went elsewhere, so it counts as closed",
+        )
+    if status == _MISSING:
         return NotFoundError(
             f"GitHub knows no {path}, or the token may not see it ({message})",
             fix="look whether it was deleted or renamed, and whether the token covers the repository",

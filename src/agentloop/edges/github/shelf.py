@@ -9,6 +9,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -55,6 +56,17 @@ class Shelf:
         """Keep an answer."""
         row = (self._key(address), answer.etag, answer.body, answer.following)
         self._write("insert or replace into answer values (?, ?, ?, ?)", [row])
+
+    # Limits (`client.Memory`).
+
+    def limited(self, what: str) -> datetime | None:
+        """Return until when `what` may not be asked for with this token."""
+        at = self.cursor(self._key(what), "limited")
+        return datetime.fromisoformat(at) if at else None
+
+    def limit(self, what: str, until: datetime) -> None:
+        """Keep until when, for the processes to come."""
+        self.move(self._key(what), "limited", until.isoformat())
 
     def _key(self, address: str) -> str:
         return f"{self._whose()} {address}"
@@ -103,6 +115,13 @@ class Shelf:
         for number, state, shape in rows:
             if numbers is None or state == "open" or number in numbers:
                 yield json.loads(shape)
+
+    def let_go(self, repository: str, number: int) -> None:
+        """Keep a thread that is gone as a closed one."""
+        found = self._thread(repository, number)
+        if found and found["state"] != "closed":
+            row = ("closed", json.dumps({**found, "state": "closed"}), repository, number)
+            self._write("update thread set state = ?, shape = ? where repository = ? and number = ?", [row])
 
     def put_comments(self, repository: str, shapes: list[Json]) -> None:
         """Keep comments as the API told them."""

@@ -17,7 +17,7 @@ from agentloop.domain.labels import LOOKS
 from agentloop.edges.github.marks import sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
-from agentloop.errors import ConflictError, NotFoundError
+from agentloop.errors import ConflictError, DeletedError, NotFoundError
 
 if TYPE_CHECKING:
     from agentloop.domain.effects import TrackerEffect
@@ -35,6 +35,7 @@ class GitHubTracker:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._looked = False
 
     def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
         """Return every open issue of a person who is listened to, and those of `known` in any state."""
@@ -43,6 +44,7 @@ class GitHubTracker:
         self._site.client.one(path, **query)
         self._take_in_threads()
         self._take_in_comments()
+        self._looked = True
         numbers = frozenset(map(number_of, known))
         shapes = {one["number"]: one for one in self._site.shelf.threads(self._site.repository, numbers)}
         for number in numbers - shapes.keys():
@@ -150,6 +152,12 @@ class GitHubTracker:
     def _fresh(self, number: int) -> Json | None:
         try:
             return self._site.client.one(f"/repos/{self._site.repository}/issues/{number}")
+        except DeletedError:
+            # Lists never tell that one was deleted, or transferred: whoever asks for it alone hears it. A
+            # repository with another name moves its issues too, but then its lists could not be read.
+            if self._looked:
+                self._site.shelf.let_go(self._site.repository, number)
+            return None
         except NotFoundError:
             return None
 

@@ -12,13 +12,15 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from agentloop.edges.github.client import refusal, wait_until
+from agentloop.edges.github.client import Forgetful, refusal, wait_until
 from agentloop.errors import ConflictError, LimitedError, NotFoundError, TargetError
 
 if TYPE_CHECKING:
     from github import Github
     from github.GithubException import GithubException
     from github.Repository import Repository
+
+    from agentloop.edges.github.client import Memory
 
 SECONDS: Final = 20
 _INVALID: Final = 422
@@ -37,13 +39,16 @@ class Writer:
         *,
         gap_seconds: float = 1.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        memory: Memory | None = None,
     ) -> None:
+        """`memory` keeps until when nothing may be written, for the processes to come."""
         self._base_url = base_url
         self._token = token
         self._gap_seconds = gap_seconds
         self._now = now
         self._last = 0.0
         self._github: Github | None = None
+        self._memory = memory or Forgetful()
         self._limited_until: datetime | None = None
 
     def comment(self, repository: str, number: int, body: str) -> str:
@@ -127,8 +132,9 @@ class Writer:
                 "nothing can be written to GitHub: PyGithub is not installed",
                 fix="pip install 'agentloopd[github]', into the environment that agentloop runs in",
             ) from error
-        if self._limited_until and self._now() < self._limited_until:
-            raise self._limited(self._limited_until)
+        until = self._limited_until or self._memory.limited("writes")
+        if until and self._now() < until:
+            raise self._limited(until)
         time.sleep(max(0.0, self._last + self._gap_seconds - time.monotonic()))
         try:
             yield self._connected().get_repo(repository)
@@ -166,6 +172,7 @@ class Writer:
         until = wait_until(status, headers, self._now(), body=words)
         if status in _LIMITING and until:
             self._limited_until = until
+            self._memory.limit("writes", until)
             return self._limited(until)
         if status == _INVALID or (status == _FORBIDDEN and "locked" in words):
             return ConflictError(f"GitHub refuses {about} of {repository}: {words}", fix=_fix(words))

@@ -431,9 +431,29 @@ class Shapes:
         url = f"{self._repo(repository)}/branches/{name}"
         return {
             "name": name,
-            "commit": {"sha": commit, "url": f"{self._repo(repository)}/commits/{commit}"},
+            "commit": self._commit(repository, commit),
+            "_links": {"self": url, "html": f"{self.site}/{repository.path}/tree/{name}"},
             "protected": name in repository.protected,
+            "protection": {"enabled": name in repository.protected},
             "protection_url": f"{url}/protection",
+        }
+
+    def _commit(self, repository: Repository, commit: str) -> Json:
+        """Return a commit, but for what git alone knows of it: nobody asks this for that."""
+        url = f"{self._repo(repository)}/commits/{commit}"
+        who = {"name": repository.owner.login, "email": "", "date": _LONG_AGO}
+        tree = {"sha": commit, "url": f"{self._repo(repository)}/git/trees/{commit}"}
+        told = {"author": who, "committer": who, "comment_count": 0, "message": "", "tree": tree, "url": url}
+        return {
+            "sha": commit,
+            "node_id": "",
+            "url": url,
+            "html_url": f"{self.site}/{repository.path}/commit/{commit}",
+            "comments_url": f"{url}/comments",
+            "commit": told,
+            "author": None,
+            "committer": None,
+            "parents": [],
         }
 
     def repository(self, repository: Repository, viewer: Account | None = None) -> Json:

@@ -170,7 +170,8 @@ class House:
         }
         before = len(self.server.api.calls)
         try:
-            ended = cycle.run(self._parts(wiring.outside(self.home, self.settings, sites)))
+            ports = wiring.outside(self.home, self.settings, sites)
+            ended = wiring.with_problems(cycle.run(self._parts(ports)), wiring.unread(ports))
         finally:
             for site in sites.values():
                 site.close()
@@ -227,6 +228,16 @@ class House:
     def file(self, title: str, body: str = "It ends with a traceback.") -> Thread:
         """File an issue as Alice."""
         return self.server.hub.open_issue(self.repository, self.person(), title, body)
+
+    def neighbour(self, name: str) -> Repository:
+        """Give the home another target of that name, `octocat/<name>`, and return its repository."""
+        made = self.server.hub.repository(f"octocat/{name}", {"app.py": "one\n"})
+        made.roles[BOT] = made.roles["alice"] = "write"
+        made.rules = [Rule(id=self.server.hub.new_id(), branch="main")]
+        address = f"{self.server.site}/octocat/{name}"
+        other = replace(self.settings.targets[0], name=name, repository=address)
+        self.settings = replace(self.settings, targets=(*self.settings.targets, other))
+        return made
 
     def work(self) -> None:
         """Let every attempt deliver, and every gate be green."""
