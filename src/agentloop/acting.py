@@ -12,10 +12,10 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
+from agentloop.domain import autonomy, marks, receipt, wording
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
 from agentloop.domain import facts as f
-from agentloop.domain import marks, receipt, wording
 from agentloop.domain import states as s
 from agentloop.domain.estimating import estimate_for
 from agentloop.domain.orders import unlabelling
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from agentloop.domain.settings import Settings
     from agentloop.domain.showing import Showing
     from agentloop.domain.states import TaskView, Try
-    from agentloop.domain.work import Outcome
+    from agentloop.domain.work import Outcome, Task
     from agentloop.domain.world import World
     from agentloop.ports import Journal, Outside
 
@@ -181,13 +181,14 @@ class Actor:
         decided = f.Decided(by=by, decision=decision)
         match decision:
             case d.Plan() | d.Ask() | d.Answer() | d.ParkIssue() | d.Conclude():
-                self._do_to_issue(scene.now, decided, decision)
+                self._do_to_issue(scene, decided, decision)
             case d.PauseWork() | d.ResumeWork() | d.BeginWork() | d.StopWork():
                 self._do_as_wished(scene.now, decided, decision)
-            case d.Assign(task=task, guidance=guidance):
-                self._start(scene, decided, task, guidance)
-            case d.Start(task=task):
-                self._start(scene, decided, task, "")
+            case d.ApprovePlan() | d.RejectPlan() | d.Permit() | d.SetBudget():
+                self._allow(scene, decided, decision)
+            case d.Assign() | d.Start():
+                guidance = decision.guidance if isinstance(decision, d.Assign) else ""
+                self._start(scene, decided, decision.task, guidance)
             case d.Take(attempt=attempt):
                 self._take(scene.now, decided, attempt)
             case d.Keep(attempt=attempt):
@@ -205,13 +206,14 @@ class Actor:
 
     def _do_to_issue(
         self,
-        now: datetime,
+        scene: Scene,
         decided: f.Decided,
         decision: d.Plan | d.Ask | d.Answer | d.ParkIssue | d.Conclude,
     ) -> None:
+        now = scene.now
         match decision:
             case d.Plan():
-                self._plan(now, decided, decision)
+                self._plan(scene, decided, decision)
             case d.Ask():
                 self._ask(now, decided, decision)
             case d.Answer():
@@ -278,18 +280,76 @@ class Actor:
 
     # Issues.
 
-    def _plan(self, now: datetime, decided: f.Decided, plan: d.Plan) -> None:
-        view = self.world.issues[plan.issue]
+    def _allow(
+        self,
+        scene: Scene,
+        decided: f.Decided,
+        order: d.ApprovePlan | d.RejectPlan | d.Permit | d.SetBudget,
+    ) -> None:
+        view = self.world.issues[order.issue]
+        suggested = autonomy.only_suggested(self._settings, view)
+        permitted = [f.Permitted(issue=view.id, by=order.by)] if suggested else []
+        match order:
+            case d.ApprovePlan(by=by, evidence=evidence):
+                held = (one for one in view.approvals if not one.by)
+                said = [f.PlanApproved(issue=view.id, plan=one.plan, by=by) for one in held]
+                heard = [f.Heard(issue=view.id, evidence=evidence)] if evidence else []
+                self.record(scene.now, decided, *said, *permitted, *heard)
+            case d.RejectPlan():
+                self._reject(scene, decided, order)
+            case d.Permit():
+                self.record(scene.now, decided, *permitted)
+            case d.SetBudget(micros=micros, by=by):
+                self.record(scene.now, decided, f.Budgeted(issue=view.id, micros=micros, by=by))
+            case _:
+                assert_never(order)
+
+    def _reject(self, scene: Scene, decided: f.Decided, order: d.RejectPlan) -> None:
+        view = self.world.issues[order.issue]
+        tasks = [one.task.id for one in autonomy.asked_plan(scene, view)]
+        why = wording.rejected_words(order.by, order.rationale)
+        dropped = [f.Cancelled(task=task, reason=why) for task in tasks]
+        others = [one for one in self.world.tasks_of(view.id) if one.task.id not in tasks]
+        if any(not s.over(one.state) for one in others):
+            heard = [f.Heard(issue=view.id, evidence=view.evidence)] if order.evidence else []
+            self.record(scene.now, decided, *dropped, *heard)  # the rest of the issue's work goes on
+            return
+        self.record(scene.now, decided, *dropped)
+        self._park_issue(scene.now, decided, view.id, why)
+
+    def _plan(self, scene: Scene, decided: f.Decided, plan: d.Plan) -> None:
+        now, view = scene.now, self.world.issues[plan.issue]
+        # Nobody is asked about a plan any more when another one takes its place.
+        self.record(
+            now,
+            *(
+                f.Cancelled(task=one.task.id, reason="another plan takes its place")
+                for one in autonomy.asked_plan(scene, view)
+                if not one.tries
+            ),
+        )
         target = the_target(self._settings, view.target)
         first = view.planned_tasks + 1
         tasks = tasks_of(plan, first, target.name)
         op = self._operation("plan", plan.issue)
         expected = receipt.expected_words(self.world, self._settings, tasks)
         planned = f.Planned(issue=plan.issue, tasks=tasks, evidence=view.evidence)
-        say = self._say(now, plan.issue, wording.plan_comment(plan, tasks, expected), planned)
+        held = self._held(scene, plan.issue, tasks)
+        waits = wording.plan_waits(
+            [why for one in held for why in one.why], autonomy.only_suggested(self._settings, view)
+        )
+        body = wording.plan_comment(plan, tasks, expected, waits)
+        say = self._say(now, plan.issue, body, planned, *held)
         # Facts and intent are one line: a kill between plan and comment cannot lose the comment.
-        self.record(now, decided, planned, f.EffectIntended(op=op, effect=say))
+        self.record(now, decided, planned, *held, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
+
+    def _held(self, scene: Scene, issue: str, tasks: tuple[Task, ...]) -> tuple[f.PlanHeld, ...]:
+        why = autonomy.risks(scene, tasks)
+        if not why:
+            return ()
+        names = tuple(one.id for one in tasks)
+        return (f.PlanHeld(issue=issue, plan=autonomy.plan_name(tasks), tasks=names, why=why),)
 
     def _ask(self, now: datetime, decided: f.Decided, ask: d.Ask) -> None:
         evidence = self.world.issues[ask.issue].evidence

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor
-from agentloop.domain import alerts, orders, showing, signals
+from agentloop.domain import alerts, autonomy, orders, showing, signals
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain.admission import refusal
@@ -375,6 +375,9 @@ def _brief(value: object) -> object:
 
 def _hear_people(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
     """Carry out what persons asked for, once each; a request is taken away when the journal has it."""
+    _note_labels(parts, actor, scene, course)
+    for answer in autonomy.answers(scene):
+        _admit_and_act(parts, actor, scene, answer, "person", course)
     for one in scene.observed.retries:
         view = actor.world.tasks.get(one.task)
         if view is None or one.heard not in view.heard:
@@ -414,6 +417,14 @@ def _obey(parts: Parts, actor: Actor, scene: Scene, told: tuple[orders.Order, ..
             f"answering {order.verb} on {order.about}",
             partial(actor.heed, scene.now, order, obeyed),
         )
+
+
+def _note_labels(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
+    for issue in scene.observed.issues:
+        view = actor.world.issues.get(issue.id)
+        labels = autonomy.label_news(parts.settings, view, issue) if view and issue.state == "open" else None
+        if labels is not None:
+            _record(parts, actor, course, scene.now, f.Labelled(issue=issue.id, labels=labels))
 
 
 def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import preflight
+from agentloop.domain.autonomy import asked_plan, only_suggested
 from agentloop.domain.holds import EVERYTHING, hold_on, hold_words
 from agentloop.domain.order import held_back
 from agentloop.domain.reviewing import words_on_pull
+from agentloop.domain.settings import micros
 from agentloop.domain.signals import evidence_for, time_of, used_up
 from agentloop.domain.states import (
     Accepted,
@@ -55,6 +57,7 @@ _OfTask: TypeAlias = (
 
 CHOICES = range(2, 5)
 TEXT_CHARACTERS = 4000
+CENT = 10_000
 
 
 def refusal(decision: d.Decision, scene: Scene) -> str | None:
@@ -76,6 +79,8 @@ def refusal(decision: d.Decision, scene: Scene) -> str | None:
             return None
         case d.PauseWork() | d.ResumeWork() | d.BeginWork() | d.StopWork():
             return _wish(decision, scene)
+        case d.ApprovePlan() | d.RejectPlan() | d.Permit() | d.SetBudget():
+            return _order(decision, scene)
         case _:
             return _task_refusal(decision, scene)
 
@@ -109,6 +114,32 @@ def _hibernate(decision: d.Hibernate, scene: Scene) -> str | None:
         if moment is not None and moment <= scene.now:
             return f"{wake.which} is over: it is {scene.now:%Y-%m-%dT%H:%M:%SZ} now"
     return None
+
+
+def _order(decision: d.ApprovePlan | d.RejectPlan | d.Permit | d.SetBudget, scene: Scene) -> str | None:
+    closed = _open_issue(decision.issue, scene)
+    if closed:
+        return closed
+    view = scene.world.issues[decision.issue]
+    match decision:
+        case d.ApprovePlan() | d.RejectPlan():
+            return None if asked_plan(scene, view) else f"no plan of issue {view.id} waits for a word"
+        case d.Permit():
+            suggested = only_suggested(scene.settings, view)
+            return None if suggested else f"issue {view.id} is built anyway: it is not under suggest"
+        case d.SetBudget(micros=amount):
+            return _budget(amount, scene)
+        case _:
+            assert_never(decision)
+
+
+def _budget(amount: int, scene: Scene) -> str | None:
+    if amount < CENT:
+        return "a budget is a cent at least; to stop the work: /agentloop pause, or stop"
+    most = scene.settings.limits.total_usd
+    return (
+        f"a budget of more than limits.total_usd = {most:g} says nothing" if amount > micros(most) else None
+    )
 
 
 def _task_refusal(decision: _OfTask, scene: Scene) -> str | None:
@@ -273,6 +304,8 @@ def _publish(decision: d.Publish, scene: Scene) -> str | None:
     view = _view(decision.task, scene)
     if view is None or not isinstance(view.state, Accepted):
         return f"task {decision.task!r} has no accepted result"
+    if suggested := only_suggested(scene.settings, scene.world.issues[view.task.issue]):
+        return suggested
     verdict = scene.world.verdicts.get(view.state.attempt)
     if verdict is None or not verdict.green or verdict.commit != view.state.commit:
         return f"there is no green verdict on commit {view.state.commit[:10]}"

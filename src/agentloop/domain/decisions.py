@@ -362,6 +362,52 @@ class StopWork:
     order: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovePlan:
+    """A person approves the plan that waits on an issue; under `suggest` that has it built, as drafts.
+
+    `evidence` names the issue's words when saying so was all that was new in them: they need no answer then.
+    """
+
+    issue: str
+    by: str
+    rationale: str
+    request: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectPlan:
+    """A person will not have the plan that waits on an issue: its tasks are dropped. `evidence` as above."""
+
+    issue: str
+    by: str
+    rationale: str
+    request: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """A person has an issue that is under `suggest` built, as drafts (`/agentloop start`)."""
+
+    issue: str
+    by: str
+    rationale: str
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBudget:
+    """A person says what an issue may spend, in micro-dollars (`/agentloop budget 5`)."""
+
+    issue: str
+    micros: int
+    by: str
+    rationale: str
+    request: str = ""
+
+
 RuleDecision: TypeAlias = (
     Start
     | Take
@@ -379,6 +425,16 @@ RuleDecision: TypeAlias = (
     | Conclude
 )
 
-PersonDecision: TypeAlias = TryAgain | PauseWork | ResumeWork | BeginWork | StopWork
+PersonDecision: TypeAlias = (
+    TryAgain
+    | PauseWork
+    | ResumeWork
+    | BeginWork
+    | StopWork
+    | ApprovePlan
+    | RejectPlan
+    | Permit
+    | SetBudget
+)
 
 Decision: TypeAlias = AdminDecision | RuleDecision | PersonDecision

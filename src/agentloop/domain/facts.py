@@ -61,6 +61,52 @@ class IssueSeen:
     target: str
     priority: str
     evidence: str
+    author: str = ""
+    """Who wrote it: whoever asks for what is done for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """The labels of an issue that settings tie to an autonomy, when they changed."""
+
+    issue: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permitted:
+    """A person had something built for an issue that is under `suggest`: this one is under `draft` now."""
+
+    issue: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgeted:
+    """A person said what an issue may spend; it stands in the place of limits.issue_usd."""
+
+    issue: str
+    micros: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanHeld:
+    """The plan of these tasks waits for a person's word; `plan` names it, `why` what is risky about it."""
+
+    issue: str
+    plan: str
+    tasks: tuple[str, ...]
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanApproved:
+    """A person approved that very plan."""
+
+    issue: str
+    plan: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,6 +430,14 @@ class EffectIntended:
 
     op: str
     effect: Effect
+    by: str = ""
+    """Who decided it: admin, rules, person; "" in old journals."""
+    decision: str = ""
+    """The name of the decision it belongs to; "" = a duty of the cycle's own, such as telling of a limit."""
+    asked: str = ""
+    """Whose wish it serves: the issue's author, or the person whose order it carries out."""
+    rule: str = ""
+    """Under which rule it was allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -551,6 +605,11 @@ Fact: TypeAlias = (
     | CycleEnded
     | HeldBack
     | IssueSeen
+    | Labelled
+    | Permitted
+    | Budgeted
+    | PlanHeld
+    | PlanApproved
     | Planned
     | Asked
     | Answered

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agentloop.domain.settings import Limits, Settings
     from agentloop.domain.states import TaskView
-    from agentloop.domain.world import World
+    from agentloop.domain.world import IssueView, World
 
 WITHOUT_END = 2**62
 """More micro-dollars, or tokens, than any limit allows."""
@@ -37,6 +37,8 @@ An attempt started under one that pays for no call would end with nothing spent,
 """
 AN_HOURS = "limits.hour"
 """How the names of an hour's limits begin."""
+BUDGET = "the budget"
+"""How the name of a limit begins that a person set for one issue."""
 Role: TypeAlias = Literal["admin", "worker"]
 
 
@@ -141,10 +143,30 @@ def _of_issue(world: World, limits: Limits, issue: str) -> tuple[Rest, ...]:
     admin = in_all(view.admin if view else ())
     taken = _taken(world, world.tasks_of(issue))
     own = (
-        _usd("issue_usd", limits.issue_usd, taken.micros + admin.most_micros, aside=taken.aside),
+        _for_issue(view, limits, taken.micros + admin.most_micros, taken.aside),
         _count("issue_tokens", limits.issue_tokens, taken.tokens + admin.tokens, aside=taken.tokens_aside),
     )
     return tuple(rest for rest in own if rest is not None)
+
+
+def budget_words(world: World, limits: Limits, issue: str) -> str:
+    """Return what an issue may spend, who said so, and what is left of it; "" for one that nobody knows."""
+    view = world.issues.get(issue)
+    rest = next((one for one in of_issue(world, limits, issue) if not one.tokens), None)
+    if view is None:
+        return ""
+    if rest is None:
+        return "Nothing bounds what this issue may spend but the limits of the house (limits.issue_usd = 0)."
+    said = f"{view.budget_by} said so" if view.budget_micros is not None else "limits.issue_usd"
+    aside = f", {dollars(rest.aside)} is set aside for work under way" if rest.aside else ""
+    spent = f"{dollars(rest.spent)} is spent{aside}, {dollars(rest.left)} is left"
+    return f"This issue may spend {dollars(rest.most)} ({said}): {spent}."
+
+
+def _for_issue(view: IssueView | None, limits: Limits, used: int, aside: int) -> Rest | None:
+    if view is None or view.budget_micros is None:
+        return _usd("issue_usd", limits.issue_usd, used, aside=aside)
+    return Rest(name=f"{BUDGET} of issue {view.id}", most=view.budget_micros, used=used, aside=aside)
 
 
 def tokens_given(limits: Limits) -> int:
@@ -278,6 +300,8 @@ def gone_words(rest: Rest) -> str:
 
 def anew_words(rest: Rest) -> str:
     """Return when the limit starts anew, to be put behind a sentence."""
+    if rest.until is None and rest.name.startswith(BUDGET):
+        return ": raise it to go on (/agentloop budget, with dollars)"
     if rest.until is None:
         return ": raise it to go on"
     if rest.name.startswith(AN_HOURS):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agentloop.domain.relay.values import Facts
     from agentloop.domain.states import TaskView
     from agentloop.domain.work import Verdict
-    from agentloop.domain.world import World
+    from agentloop.domain.world import IssueView, World
 
 FORMAT: Final = 1
 LIMIT_BYTES: Final = 4_000_000
@@ -85,10 +85,16 @@ def of_issue(world: World, issue: str, *own: f.Fact) -> tuple[f.Fact, ...]:
     """Return what a mark on an issue carries: the issue, its `own` facts, and how its tasks ended."""
     view = world.issues[issue]
     seen = f.IssueSeen(
-        issue=issue, title=view.title, target=view.target, priority=view.priority, evidence=view.evidence
+        issue=issue,
+        title=view.title,
+        target=view.target,
+        priority=view.priority,
+        evidence=view.evidence,
+        author=view.author,
     )
     ends = (_ended(one) for one in world.tasks_of(issue))
-    return (seen, *own, *(one for one in ends if one is not None), *_pauses(world, issue))
+    told = (*_words_of_people(view), *(one for one in ends if one is not None), *_pauses(world, issue))
+    return (seen, *own, *told)
 
 
 def _pauses(world: World, issue: str) -> Iterable[f.Fact]:
@@ -96,6 +102,20 @@ def _pauses(world: World, issue: str) -> Iterable[f.Fact]:
     for about, hold in world.holds.items():
         if about == issue or about.startswith(f"{issue}."):
             yield f.Paused(about=about, until=hold.until, by=hold.by, reason=hold.reason)
+
+
+def _words_of_people(view: IssueView) -> tuple[f.Fact, ...]:
+    """What people allowed: asked for anew, they would have to say it twice."""
+    approved = (one for one in view.approvals if one.by)
+    return (
+        *(f.Permitted(issue=view.id, by=one) for one in (view.permitted,) if one),
+        *(f.PlanApproved(issue=view.id, plan=one.plan, by=one.by) for one in approved),
+        *(
+            f.Budgeted(issue=view.id, micros=one, by=view.budget_by)
+            for one in (view.budget_micros,)
+            if one is not None
+        ),
+    )
 
 
 def of_pull(world: World, view: TaskView, *, says: str) -> tuple[f.Fact, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentloop.domain.autonomy import only_suggested, waits_for_word
 from agentloop.domain.holds import hold_words
 from agentloop.domain.issue import urgency
 from agentloop.domain.limits import left_words, too_narrow
@@ -80,6 +81,7 @@ def own_reasons(scene: Scene, view: TaskView) -> tuple[str, ...]:
     if not isinstance(state, Queued):
         return ()
     reasons = [_needs(scene, task) for task in view.task.needs]
+    reasons.append(waits_for_word(scene.world, view))
     # A clock that was set back behind the moment the wait began says nothing about its end.
     if state.not_before is not None and view.since <= scene.now < state.not_before:
         reasons.append(f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.why}")
@@ -161,7 +163,9 @@ def _house_reasons(scene: Scene, view: TaskView, common: Common) -> list[str]:
     money = _money_reasons(scene, view, common)
     barred = next((one.why for one in scene.observed.barred if one.target == view.task.target), "")
     pushed = f"nothing may be pushed to target {view.task.target}: {barred}" if barred else ""
-    reasons = ("" if known else gone, pushed, off, busy, review, limited, *money, disk, fruitless)
+    suggested = only_suggested(scene.settings, scene.world.issues[view.task.issue]) if known else ""
+    first = ("" if known else gone, suggested, pushed)
+    reasons = (*first, off, busy, review, limited, *money, disk, fruitless)
     return [reason for reason in reasons if reason]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import states as s
+from agentloop.domain.autonomy import only_suggested
 from agentloop.domain.holds import hold_on
 from agentloop.domain.limits import house
 from agentloop.domain.observed import Running
@@ -96,9 +97,7 @@ def _of_task(scene: Scene, view: s.TaskView) -> list[_Followed]:
         case s.Green():
             return _undecided(scene, view)
         case s.Accepted():
-            why = "its result was accepted and its gate is green"
-            paused = hold_on(scene.world, scene.now, view.task.id) is not None
-            return [] if paused else [d.Publish(task=view.task.id, rationale=why)]
+            return _accepted(scene, view)
         case s.InReview():
             return _in_review(scene, view, state)
         case s.Queued():
@@ -284,6 +283,13 @@ def _queued(scene: Scene, view: s.TaskView, state: s.Queued) -> list[_Followed]:
     if nothing_new(scene.world, view, state):
         return [d.Park(task=view.task.id, rationale="no progress: nothing new since the last attempt")]
     return []
+
+
+def _accepted(scene: Scene, view: s.TaskView) -> list[_Followed]:
+    paused = hold_on(scene.world, scene.now, view.task.id) is not None
+    if paused or only_suggested(scene.settings, scene.world.issues[view.task.issue]):
+        return []
+    return [d.Publish(task=view.task.id, rationale="its result was accepted and its gate is green")]
 
 
 def _in_review(scene: Scene, view: s.TaskView, state: s.InReview) -> list[_Followed]:

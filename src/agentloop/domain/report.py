@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from agentloop.domain import alerts
+from agentloop.domain import alerts, autonomy
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.issue import PRIORITIES
-from agentloop.domain.limits import left_words, slow_call_stalls, too_narrow
+from agentloop.domain.limits import BUDGET, left_words, slow_call_stalls, too_narrow
 from agentloop.domain.observed import Observed
 from agentloop.domain.order import fruitless_words, held_back, in_order
 from agentloop.domain.runway import runway, runway_lines
@@ -23,7 +23,7 @@ from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
 from agentloop.domain.telling import finding_words, standing
 from agentloop.domain.valueclass import dataclass, shape
-from agentloop.domain.wording import PROVIDERS_LIMIT, count, dollars, one_line
+from agentloop.domain.wording import PLAN_CHOICES, PROVIDERS_LIMIT, count, dollars, one_line
 from agentloop.domain.world import LOST_PURSE
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ T = TypeVar("T")
 class Need:
     """Something that waits for a person. `do` are commands, the most likely one first."""
 
-    kind: Literal["review", "yours", "question", "parked", "money", "progress"]
+    kind: Literal["review", "yours", "question", "approval", "parked", "money", "progress"]
     about: str
     title: str
     says: str
@@ -258,7 +258,7 @@ def _listed(
 def _needs(scene: Scene) -> tuple[Need, ...]:
     world = scene.world
     found = [(view.task.issue, need) for view in world.live_tasks() if (need := need_of_task(view))]
-    found += [(issue.id, need) for issue in world.open_issues() if (need := need_of_issue(issue))]
+    found += [(issue.id, need) for issue in world.open_issues() if (need := need_of_issue(world, issue))]
     ordered = sorted(found, key=lambda pair: [*PRIORITIES].index(_priority(world, pair[0])))
     return (*_progress_needed(scene), *_money_needed(scene), *(need for _, need in ordered))
 
@@ -298,10 +298,11 @@ def need_of_task(view: s.TaskView) -> Need | None:
             return None
 
 
-def need_of_issue(issue: IssueView) -> Need | None:
+def need_of_issue(world: World, issue: IssueView) -> Need | None:
     """Return what a person is asked for on `issue`, or None; words not yet read are an answer."""
     if issue.evidence != issue.handled:
         return None
+    held = autonomy.held_plan(world, issue)
     match issue.state:
         case w.Waiting(question=question, choices=choices, since=since):
             return Need(
@@ -312,6 +313,16 @@ def need_of_issue(issue: IssueView) -> Need | None:
                 since=since,
                 do=(f'agentloop issue comment {issue.id} "1"',),
                 choices=tuple(one_line(choice, 100) for choice in choices),
+            )
+        case w.InWork() | w.Settled() if held is not None:
+            return Need(
+                kind="approval",
+                about=f"issue {issue.id}",
+                title=one_line(issue.title, 100),
+                says=f"its plan waits for your approval: {one_line('; '.join(held.why))}",
+                since=held.since,
+                do=(f"agentloop explain {issue.id}", f'agentloop issue comment {issue.id} "1"'),
+                choices=PLAN_CHOICES,
             )
         case w.Stuck(reason=reason):
             return Need(
@@ -355,7 +366,7 @@ def _raise(name: str, says: str) -> Need:
     return Need(
         kind="money",
         about=name,
-        title="raise it in agentloop.toml",
+        title="raise it with /agentloop budget" if name.startswith(BUDGET) else "raise it in agentloop.toml",
         says=says,
         since=None,
         do=("agentloop cost",),

@@ -45,6 +45,18 @@ class Target:
         "built-in",
         "where its issues and pull requests live: in this home, or on the GitHub that `repository` names",
     )
+    autonomy: Literal["", "suggest", "draft", "propose"] = setting(
+        "",
+        "how far the loop goes by itself: 'suggest' plans, asks and comments, and builds nothing; 'draft' "
+        "opens drafts; 'propose' opens pull requests ready for review; empty = github.autonomy where its "
+        "tracker is GitHub, else 'draft'",
+    )
+    suggest_labels: tuple[str, ...] = setting(
+        (),
+        "labels whose issues are under 'suggest', whatever `autonomy` says; of several the most careful wins",
+    )
+    draft_labels: tuple[str, ...] = setting((), "labels whose issues are under 'draft'")
+    propose_labels: tuple[str, ...] = setting((), "labels whose issues are under 'propose', e.g. ['docs']")
     branch: str = setting(
         "", "branch that pull requests go into; empty = the repository's default branch", kind="branch"
     )
@@ -257,6 +269,21 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """Which plans wait for a person's word before anything is built; the others start at once."""
+
+    paths: tuple[str, ...] = setting(
+        (".github/**", "**/migrations/**", "**/*.tf", "deploy/**"),
+        "path globs that a change touches only when its plan named them and was approved: its gate holds it",
+        kind="glob",
+    )
+    tasks: int = setting(4, "more changes than these in one plan wait; 0 = any number", least=0, most=50)
+    cost_usd: float = setting(
+        5.0, "dollars expected, by our own estimate, above which a plan waits; 0 = any", least=0, most=100_000
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GitHub:
     """How targets with `tracker = "github"` are reached, and what the loop may do there."""
 
@@ -269,9 +296,8 @@ class GitHub:
     trusted: tuple[int, ...] = setting(
         (), "numbers of accounts that are listened to besides owners, members and collaborators"
     )
-    autonomy: Literal["draft", "propose"] = setting(
-        "draft",
-        "'draft' opens drafts; 'propose' makes them ready for review once nothing stands against a merge",
+    autonomy: Literal["suggest", "draft", "propose"] = setting(
+        "draft", "`autonomy` of those targets that do not name their own"
     )
     reviewers: tuple[str, ...] = setting(
         (), "logins that are asked for a review; empty = whoever filed the issue"
@@ -357,6 +383,7 @@ class Settings:
     limits: Limits = Limits()
     models: Models = Models()
     worker: Worker = Worker()
+    approval: Approval = Approval()
     github: GitHub = GitHub()
     webhook: Webhook = Webhook()
     relay: RelayRemote = RelayRemote()

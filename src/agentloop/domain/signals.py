@@ -168,6 +168,7 @@ def _issue_news(world: World, issue: Issue) -> list[facts.Fact]:
                 target=issue.target,
                 priority=issue.priority,
                 evidence=evidence,
+                author=issue.author,
             )
         )
     if known is not None and isinstance(known.state, Closed):

@@ -209,6 +209,14 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one l
             return f"begin {about} before all others"
         case d.StopWork(about=about):
             return f"give up {about}"
+        case d.ApprovePlan(issue=issue, by=by):
+            return f"have the plan of issue {issue} built: {by} approved it"
+        case d.RejectPlan(issue=issue, by=by):
+            return f"drop the plan of issue {issue}: {by} will not have it"
+        case d.Permit(issue=issue, by=by):
+            return f"have issue {issue} built, as drafts: {by} said so"
+        case d.SetBudget(issue=issue, micros=micros, by=by):
+            return f"let issue {issue} spend {dollars(micros)}: {by} said so"
         case d.Publish(task=task):
             return f"publish task {task}"
         case d.Answer(issue=issue, text=text):
@@ -303,6 +311,8 @@ def decision_about(decision: d.Decision, issue: str) -> str | None:
             return "" if decision.issue == issue else None
         case d.PauseWork() | d.ResumeWork() | d.BeginWork() | d.StopWork():
             return "" if decision.about == issue else _task_in(issue, decision.about)
+        case d.ApprovePlan() | d.RejectPlan() | d.Permit() | d.SetBudget():
+            return "" if decision.issue == issue else None
         case d.Review() | d.Take() | d.Keep() | d.Judge() | d.Halt():
             return _task_in(issue, decision.attempt.rpartition(".")[0])
         case d.Sleep() | d.Hibernate():

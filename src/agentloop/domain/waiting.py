@@ -111,7 +111,7 @@ def _of_issue(scene: Scene, issue: IssueView, made: Waiting) -> bool:
 
 
 def _of_words(scene: Scene, issue: IssueView, made: Waiting) -> None:
-    asked = need_of_issue(issue)
+    asked = need_of_issue(scene.world, issue)
     if asked is not None:
         made.person(asked.says, asked.do)
     elif issue.evidence != issue.handled or not issue.evidence:

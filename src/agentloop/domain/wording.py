@@ -9,6 +9,8 @@ from agentloop.domain.states import Cancelled, Merged, Noted, TaskView, Try
 from agentloop.domain.work import Delivered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentloop.domain import decisions as d
     from agentloop.domain.issue import Issue
     from agentloop.domain.work import CheckResult, Finding, Task, Verdict
@@ -38,8 +40,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def plan_comment(plan: d.Plan, tasks: tuple[Task, ...], expected: str = "") -> str:
-    """Return the comment that shows a plan on its issue; `expected` says what it will cost."""
+def plan_comment(plan: d.Plan, tasks: tuple[Task, ...], expected: str = "", waits: str = "") -> str:
+    """Return the comment that shows a plan on its issue.
+
+    `expected` says what it will cost, `waits` that it waits for a person's word and how to give it.
+    """
     lines = ["**Plan**", ""]
     for task in tasks:
         needs = f" (after {', '.join(task.needs)})" if task.needs else ""
@@ -47,7 +52,32 @@ def plan_comment(plan: d.Plan, tasks: tuple[Task, ...], expected: str = "") -> s
         lines += [f"  - {one_line(criterion)}" for criterion in task.contract.criteria]
     cost = ["", expected] if expected else []
     why = f"Why so: {one_line(plan.rationale)}"
-    return "\n".join([*lines, *cost, "", why, "", "Comment here to change it."])
+    return "\n".join([*lines, *cost, "", why, "", waits or "Comment here to change it."])
+
+
+PLAN_CHOICES = ("Build it as planned", "Drop it")
+"""What a person is asked about a plan that waits; a comment that says `1` or `2` chooses."""
+
+
+def plan_waits(why: Sequence[str], suggested: str) -> str:
+    """Return what a person is asked about a plan; "" when it starts by itself.
+
+    `why` are the reasons for which it waits for approval, `suggested` that nothing is built without a word.
+    """
+    if not why and not suggested:
+        return ""
+    says = f"**This plan waits for your word:** {'; '.join(map(one_line, why))}."
+    if suggested:
+        risky = f" It is more than a small one: {'; '.join(map(one_line, why))}." if why else ""
+        says = f"**A suggestion:** nothing is built for this issue without your word.{risky}"
+    choices = [f"{number}. {choice}" for number, choice in enumerate(PLAN_CHOICES, 1)]
+    return "\n".join([says, "", *choices, "", "Answer with a number, or say what should be different."])
+
+
+def rejected_words(by: str, why: str) -> str:
+    """Return that a person will not have a plan; a bare number, or sign, is no reason."""
+    said = one_line(why, 300)
+    return f"{by} will not have the plan" + (f": {said}" if len(said) > 2 else "")  # noqa: PLR2004 - `2.`
 
 
 def question_comment(ask: d.Ask) -> str:

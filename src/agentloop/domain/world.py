@@ -96,6 +96,17 @@ IssueState: TypeAlias = Fresh | Waiting | InWork | Settled | Stuck | Closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A plan that needed a person's word: why, since when, and what was said (`by` = "": nobody has yet)."""
+
+    plan: str
+    tasks: tuple[str, ...]
+    why: tuple[str, ...]
+    since: datetime
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssueView:
     """An issue and where it stands.
 
@@ -119,6 +130,17 @@ class IssueView:
     """How often a person had it begun anew: what is said on the same words is said anew, too."""
     heeded: tuple[Heeded, ...] = ()
     """Orders on it that were answered."""
+    author: str = ""
+    """Who wrote it; "" in old journals."""
+    labels: tuple[str, ...] = ()
+    """Those of its labels that settings tie to an autonomy."""
+    permitted: str = ""
+    """The person who had it built although it is under `suggest`."""
+    approvals: tuple[Approval, ...] = ()
+    """Its plans that needed a person's word, oldest first."""
+    budget_micros: int | None = None
+    """What a person said that it may spend; None: limits.issue_usd."""
+    budget_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,8 +430,40 @@ def _issue_seen(world: World, fact: facts.IssueSeen, entry: facts.Entry) -> None
         known = IssueView(id=fact.issue, title="", target="", priority="", state=Fresh(), since=entry.at)
     _place(
         world,
-        replace(known, title=fact.title, target=fact.target, priority=fact.priority, evidence=fact.evidence),
+        replace(
+            known,
+            title=fact.title,
+            target=fact.target,
+            priority=fact.priority,
+            evidence=fact.evidence,
+            author=fact.author or known.author,
+        ),
     )
+
+
+def _labelled(world: World, fact: facts.Labelled, _entry: facts.Entry) -> None:
+    _place(world, replace(world.issues[fact.issue], labels=fact.labels))
+
+
+def _permitted(world: World, fact: facts.Permitted, _entry: facts.Entry) -> None:
+    _place(world, replace(world.issues[fact.issue], permitted=fact.by))
+
+
+def _budgeted(world: World, fact: facts.Budgeted, _entry: facts.Entry) -> None:
+    view = world.issues[fact.issue]
+    _place(world, replace(view, budget_micros=fact.micros, budget_by=fact.by))
+
+
+def _plan_held(world: World, fact: facts.PlanHeld, entry: facts.Entry) -> None:
+    view = world.issues[fact.issue]
+    held = Approval(plan=fact.plan, tasks=fact.tasks, why=fact.why, since=entry.at)
+    _place(world, replace(view, approvals=(*view.approvals, held)))
+
+
+def _plan_approved(world: World, fact: facts.PlanApproved, _entry: facts.Entry) -> None:
+    view = world.issues[fact.issue]
+    said = (replace(one, by=fact.by) if one.plan == fact.plan else one for one in view.approvals)
+    _place(world, replace(view, approvals=tuple(said)))
 
 
 def _planned(world: World, fact: facts.Planned, entry: facts.Entry) -> None:
@@ -877,6 +931,11 @@ _WORDS = (facts.CycleBegan, facts.HeldBack, facts.Shown, facts.RelayWritten, fac
 
 _APPLY: dict[type, Callable[[World, Any, facts.Entry], None]] = {
     facts.IssueSeen: _issue_seen,
+    facts.Labelled: _labelled,
+    facts.Permitted: _permitted,
+    facts.Budgeted: _budgeted,
+    facts.PlanHeld: _plan_held,
+    facts.PlanApproved: _plan_approved,
     facts.Planned: _planned,
     facts.Asked: _asked,
     facts.Answered: _answered,

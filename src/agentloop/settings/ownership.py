@@ -23,8 +23,12 @@ GUARDED: Final[tuple[Key, ...]] = (
     ("models", "key_file"),
     ("github",),
     ("webhook",),
+    ("approval",),
 )
-"""What a worker must not change by way of a pull request: money, sandbox, and where the key goes."""
+"""What a worker must not change by way of a pull request.
+
+Money, sandbox, what waits for a person, and where the key goes.
+"""
 
 
 def problems(home: Home, settings: Settings, home_file: Mapping[str, Any]) -> list[Problem]:

@@ -146,8 +146,8 @@ Settings come from five places; the first that names a setting wins:
 added to it.
 
 When a target is the home's own repository, workers can change `agentloop.toml` by way of a pull request. Then
-`[limits]`, `[worker]`, `[prices]`, `[github]`, `[webhook]`, `models.base_url` and `models.key_file` are
-refused there: set them in the user's file or in the environment.
+`[limits]`, `[worker]`, `[prices]`, `[github]`, `[webhook]`, `[approval]`, `models.base_url` and
+`models.key_file` are refused there: set them in the user's file or in the environment.
 
 No settings file may hold a secret: the API key comes from `ANTHROPIC_API_KEY`, from the file that
 `models.key_file` names, or from a systemd credential; GitHub's token from the file that `github.token_file`

@@ -27,6 +27,7 @@ SECTIONS: Final = (
     "limits",
     "models",
     "worker",
+    "approval",
     "github",
     "webhook",
     "relay",
