@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentloop.domain import states as s
 from agentloop.domain import wording
+from agentloop.domain.autonomy import approved
 from agentloop.domain.scene import gate_minutes
 from agentloop.domain.valueclass import replace
 from agentloop.domain.work import AttemptSpec, Finding, GateSpec, Task
@@ -93,6 +94,7 @@ def gate_spec(outside: Outside, settings: Settings, world: World, effect: e.Star
         worker=settings.worker,
         target=target,
         scan=settings.layers.gate,
+        unapproved=() if approved(world, view) else settings.approval.paths,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentloop.domain.globs import matches
+from agentloop.domain.globs import matches, may_meet
 from agentloop.domain.settings import Target
 
 YES = [
@@ -114,3 +114,30 @@ def test_a_long_list_of_globs_is_answered_quickly() -> None:
     began = time.process_time()
     assert not any(matches(f"src/pkg{n % 50}/mod{n}/deep/file{n}.py", globs) for n in range(5000))
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("src/a.py", "src/a.py", True),
+        ("src/a.py", "src/b.py", False),
+        ("src/a/**", "src/b/**", False),
+        ("src/**", "src/a.py", True),
+        ("src", "src/a/b.py", True),
+        ("**/*.py", "docs/*.md", True),  # two patterns are not solved against each other: it could be
+        ("src/*.py", "docs/readme.md", False),
+        ("src/{a,b}.py", "src/b.py", True),
+        (".", "anything", True),
+    ],
+)
+def test_two_globs_that_could_name_one_path_meet(one: str, other: str, *, meet: bool) -> None:
+    """Either way round."""
+    assert (may_meet(one, (other,)), may_meet(other, (one,))) == (meet, meet)
+
+
+@given(st.sampled_from(YES), st.sampled_from(YES))
+def test_globs_that_match_the_same_path_always_meet(one: tuple[str, str], other: tuple[str, str]) -> None:
+    """The answer may be a false yes, never a false no."""
+    path, glob = one
+    if matches(path, (other[1],)):
+        assert may_meet(glob, (other[1],))

@@ -31,6 +31,31 @@ def matches(path: str, globs: Iterable[str]) -> bool:
     return any(_fits(parts, pattern) for pattern in wanted.others)
 
 
+def may_meet(one: str, globs: Iterable[str]) -> bool:
+    """Return whether a path could match both `one` and one of `globs`; when nobody can tell, it could."""
+    mine = _patterns(one)
+    return any(_meet(a, b) for glob in globs for a in mine for b in _patterns(glob))
+
+
+@lru_cache(maxsize=4096)
+def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two patterns have a path in common; components with signs in both are taken to agree."""
+    if not one or not other:
+        return all(part == "**" for part in (*one, *other))
+    first, second = one[0], other[0]
+    if first == "**":
+        return _meet(one[1:], other) or _meet(one, other[1:])
+    if second == "**":
+        return _meet(one, other[1:]) or _meet(one[1:], other)
+    return _agree(first, second) and _meet(one[1:], other[1:])
+
+
+def _agree(one: str, other: str) -> bool:
+    if _SIGNS.search(one) and _SIGNS.search(other):
+        return True
+    return fnmatchcase(one, other) or fnmatchcase(other, one)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
     """Globs made ready: most of a long list are of two kinds that need no table.

@@ -13,6 +13,7 @@ from agentloop.domain.autonomy import only_suggested, waits_for_word
 from agentloop.domain.holds import hold_words
 from agentloop.domain.issue import urgency
 from agentloop.domain.limits import left_words, too_narrow
+from agentloop.domain.overlap import in_the_way
 from agentloop.domain.signals import evidence_for, used_up
 from agentloop.domain.states import Cancelled, Parked, Queued, TaskView, finished
 from agentloop.domain.wording import PROVIDERS_LIMIT
@@ -81,7 +82,7 @@ def own_reasons(scene: Scene, view: TaskView) -> tuple[str, ...]:
     if not isinstance(state, Queued):
         return ()
     reasons = [_needs(scene, task) for task in view.task.needs]
-    reasons.append(waits_for_word(scene.world, view))
+    reasons += [waits_for_word(scene.world, view), *in_the_way(scene.world, view)]
     # A clock that was set back behind the moment the wait began says nothing about its end.
     if state.not_before is not None and view.since <= scene.now < state.not_before:
         reasons.append(f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.why}")

@@ -273,7 +273,7 @@ class Approval:
     """Which plans wait for a person's word before anything is built; the others start at once."""
 
     paths: tuple[str, ...] = setting(
-        (".github/**", "**/migrations/**", "**/*.tf", "deploy/**"),
+        ("**/migrations/**", "**/*.tf", "deploy/**"),
         "path globs that a change touches only when its plan named them and was approved: its gate holds it",
         kind="glob",
     )

@@ -242,6 +242,8 @@ class GateSpec:
     target: Target
     scan: bool = True
     """False when the gate layer is switched off: only the contract's checks are run."""
+    unapproved: tuple[str, ...] = ()
+    """Path globs that only an approved plan may touch; () for one that was approved."""
     v: Literal[1] = 1
 
 
@@ -288,6 +290,8 @@ class Verdict:
     removed: int = 0
     notes: tuple[str, ...] = ()
     """What a person should look at first (tests that went, much that was removed); held against nobody."""
+    paths: tuple[str, ...] = ()
+    """What the commit changes against its base, the first 200 of them; () in older verdicts."""
     v: Literal[1] = 1
 
     @property

@@ -14,7 +14,7 @@ from agentloop.gate.checkout import make_checkout, read_diff, watch
 from agentloop.gate.commands import run_command, sandbox_of, seconds_left
 from agentloop.gate.evidence import lost_tests, may_lose, name_of, suspicion
 from agentloop.gate.notes import notes_on
-from agentloop.gate.policy import scan
+from agentloop.gate.policy import beyond_approval, scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SETUP: Final = "setup"
 _SAID: Final = 600
+PATHS: Final = 200
+"""Changed paths that a verdict names."""
 _UNRUNNABLE: Final = frozenset({"empty", "hostile", "mode"})
 
 
@@ -73,6 +75,7 @@ class _Judging:
         self.notes += notes_on(diff)
         if spec.scan or not diff.changes:
             self.findings += scan(diff, spec.task.contract, spec.target, spec.limits)
+            self.findings += beyond_approval(diff, spec.unapproved)
         if not any(finding.kind in _UNRUNNABLE for finding in self.findings):
             self._run_checks(diff)
         added, removed = diff.lines
@@ -86,6 +89,7 @@ class _Judging:
             sandboxed=spec.worker.sandbox != "none",
             evidence=name_of(spec.commit, spec.base, self.results, self.findings),
             files=len(diff.changes),
+            paths=tuple(sorted({change.path for change in diff.changes}))[:PATHS],
             added=added,
             removed=removed,
             notes=tuple(self.notes),

@@ -83,6 +83,15 @@ def scan(diff: Diff, contract: Contract, target: Target, limits: Limits) -> tupl
     return tuple(_bounded(found))
 
 
+def beyond_approval(diff: Diff, unapproved: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Return what is held against a change whose plan nobody approved: paths that ask for a person's word."""
+    says = (
+        "only an approved plan may touch this path (approval.paths): a plan that names it waits for a person"
+    )
+    touched = (change.path for change in diff.changes if unapproved and matches(change.path, unapproved))
+    return tuple(_bounded([_finding("protected", path, says) for path in touched]))
+
+
 def restored(changes: Iterable[Change], contract: Contract, target: Target) -> tuple[Change, ...]:
     """Return those changes that are undone before checks are run: configuration, existing tests, steering."""
     return tuple(change for change in changes if _is_restored(change, contract, target))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentloop.domain import states as s
 from agentloop.domain import world as w
+from agentloop.domain.autonomy import held_plan
 from agentloop.domain.observed import RetryRequest
 from agentloop.domain.settings import Layers
 from agentloop.errors import AgentloopError
@@ -111,6 +112,10 @@ class People:
             if isinstance(view.state, w.Waiting | w.Stuck | w.Settled):
                 state = f"{type(view.state).__name__} {view.evidence} {view.since}"
                 self._plan_to(f"issue {view.id} {state}", partial(self._answer, view.id))
+            if (held := held_plan(self._house.world, view)) and not isinstance(
+                view.state, w.Stuck | w.Closed
+            ):
+                self._plan_to(f"plan {held.plan} {view.evidence}", partial(self._approve, view.id))
         for task in self._house.world.live_tasks():
             if isinstance(task.state, s.Parked) or (isinstance(task.state, s.InReview) and task.state.theirs):
                 self._plan_to(f"task {task.task.id} {task.since}", partial(self._help, task.task.issue))
@@ -161,6 +166,12 @@ class People:
             self._house.tracker.comment(issue, f"Take this one ({self._chance.number(1, 999)}).", author=ANA)
         elif isinstance(view.state, w.Settled | w.Stuck):
             self._house.tracker.close(issue, reason="", author=ANA)
+        return "fact"
+
+    def _approve(self, issue: str) -> str:
+        view = self._house.world.issues[issue]
+        if held_plan(self._house.world, view) and self._house.tracker.get(issue).state == "open":
+            self._house.tracker.comment(issue, "1", author=ANA)
         return "fact"
 
     def _help(self, issue: str) -> str:
