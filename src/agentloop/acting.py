@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
-from agentloop.domain import autonomy, marks, receipt, wording
+from agentloop.domain import approval, autonomy, marks, receipt, wording
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
 from agentloop.domain import facts as f
@@ -306,7 +306,7 @@ class Actor:
 
     def _reject(self, scene: Scene, decided: f.Decided, order: d.RejectPlan) -> None:
         view = self.world.issues[order.issue]
-        tasks = [one.task.id for one in autonomy.asked_plan(scene, view)]
+        tasks = [one.task.id for one in approval.asked_plan(scene, view)]
         why = wording.rejected_words(order.by, order.rationale)
         dropped = [f.Cancelled(task=task, reason=why) for task in tasks]
         others = [one for one in self.world.tasks_of(view.id) if one.task.id not in tasks]
@@ -324,7 +324,7 @@ class Actor:
             now,
             *(
                 f.Cancelled(task=one.task.id, reason="another plan takes its place")
-                for one in autonomy.asked_plan(scene, view)
+                for one in approval.asked_plan(scene, view)
                 if not one.tries
             ),
         )
@@ -345,11 +345,11 @@ class Actor:
         self.perform(now, op, say)
 
     def _held(self, scene: Scene, issue: str, tasks: tuple[Task, ...]) -> tuple[f.PlanHeld, ...]:
-        why = autonomy.risks(scene, tasks)
+        why = approval.risks(scene, tasks)
         if not why:
             return ()
         names = tuple(one.id for one in tasks)
-        return (f.PlanHeld(issue=issue, plan=autonomy.plan_name(tasks), tasks=names, why=why),)
+        return (f.PlanHeld(issue=issue, plan=approval.plan_name(tasks), tasks=names, why=why),)
 
     def _ask(self, now: datetime, decided: f.Decided, ask: d.Ask) -> None:
         evidence = self.world.issues[ask.issue].evidence

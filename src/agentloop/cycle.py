@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor
-from agentloop.domain import alerts, autonomy, orders, showing, signals
+from agentloop.domain import alerts, approval, autonomy, orders, showing, signals
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain.admission import refusal
@@ -376,7 +376,7 @@ def _brief(value: object) -> object:
 def _hear_people(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
     """Carry out what persons asked for, once each; a request is taken away when the journal has it."""
     _note_labels(parts, actor, scene, course)
-    for answer in autonomy.answers(scene):
+    for answer in approval.answers(scene):
         _admit_and_act(parts, actor, scene, answer, "person", course)
     for one in scene.observed.retries:
         view = actor.world.tasks.get(one.task)

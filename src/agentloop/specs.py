@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentloop.domain import states as s
 from agentloop.domain import wording
-from agentloop.domain.autonomy import approved
+from agentloop.domain.approval import approved
 from agentloop.domain.scene import gate_minutes
 from agentloop.domain.valueclass import replace
 from agentloop.domain.work import AttemptSpec, Finding, GateSpec, Task

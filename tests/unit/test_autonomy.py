@@ -10,19 +10,22 @@ import pytest
 
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
+from agentloop.domain import obeying
 from agentloop.domain.admission import refusal
-from agentloop.domain.autonomy import allowed, answers, label_news, plan_name, risks, rule_words
+from agentloop.domain.approval import answers, plan_name, risks, rule_words
+from agentloop.domain.autonomy import allowed, label_news
 from agentloop.domain.issue import Comment
 from agentloop.domain.limits import budget_words, of_issue
 from agentloop.domain.marks import of_issue as carried
 from agentloop.domain.observed import Ground
 from agentloop.domain.order import held_back
+from agentloop.domain.orders import Order
 from agentloop.domain.reconcile import reconcile
 from agentloop.domain.report import stand
 from agentloop.domain.settings import Approval, GitHub, Limits, Settings, Target
 from agentloop.domain.signals import evidence_of
 from agentloop.domain.work import Contract, Task
-from agentloop.testing.samples import SETTINGS, TARGET, Told, issue, task
+from agentloop.testing.samples import BEGAN, SETTINGS, TARGET, Told, issue, task
 
 if TYPE_CHECKING:
     from agentloop.domain.autonomy import Level
@@ -241,7 +244,6 @@ def test_one_character_approves_the_plan(word: str) -> None:
         issue="7",
         by="bob",
         rationale=word.strip().casefold(),
-        request="c0",
         evidence=evidence_of(scene.observed.issues[0]),
     )
 
@@ -266,9 +268,9 @@ def test_a_character_written_before_the_plan_was_shown_approves_nothing() -> Non
     assert answers(said(waiting(), "1", minutes=-1)) == ()
 
 
-@pytest.mark.parametrize("changes", [{"trusted": False}, {"ours": True}])
+@pytest.mark.parametrize("changes", [{"trusted": False}, {"ours": True}, {"edited": True}])
 def test_only_trusted_people_approve(changes: dict[str, bool]) -> None:
-    """Neither an outsider nor the loop itself."""
+    """Neither an outsider nor the loop itself, and not in words that were changed since."""
     assert answers(said(waiting(), "1", **changes)) == ()
 
 
@@ -332,3 +334,64 @@ def test_what_people_allowed_is_carried_by_the_marks() -> None:
     told.add(f.Permitted(issue="7", by="bob"), f.Budgeted(issue="7", micros=5, by="bob"))
     kinds = [type(one).__name__ for one in carried(told.world, "7")]
     assert kinds == ["IssueSeen", "Permitted", "PlanApproved", "Budgeted"]
+
+
+# --- the same by commands -----------------------------------------------------------------------------------
+
+
+def order(verb: str, words: str = "") -> Order:
+    """Bob's command on issue 7."""
+    return Order(id="7:c9:1", verb=verb, words=words, by="bob", about="7", at=BEGAN, of="c9")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("approve", d.ApprovePlan),
+        ("1", d.ApprovePlan),
+        ("reject too large", d.RejectPlan),
+        ("no", d.RejectPlan),
+    ],
+)
+def test_a_command_says_yes_or_no_to_the_plan(words: str, kind: type) -> None:
+    """And is admitted as long as one waits."""
+    scene = waiting().scene()
+    (found,) = obeying.meaning(order("plan", words), scene).decisions
+    assert (type(found), refusal(found, scene)) == (kind, None)
+
+
+def test_other_words_behind_plan_are_words_of_the_issue() -> None:
+    """They are read by the admin agent, and approve nothing; `approve` with a condition is no approval."""
+    scene = waiting().scene()
+    assert obeying.meaning(order("plan", "in one task, please"), scene) == obeying.Meant()
+    assert "as it stands" in obeying.meaning(order("plan", "approve but smaller"), scene).refused
+    plain = issue(comments=(Comment(id="c9", author="bob", body="in one task", at=BEGAN),))
+    wish = issue(comments=(Comment(id="c9", author="bob", body="/agentloop plan in one task", at=BEGAN),))
+    yes = issue(comments=(Comment(id="c9", author="bob", body="/agentloop plan approve", at=BEGAN),))
+    assert (evidence_of(wish), evidence_of(yes)) == (evidence_of(plain), evidence_of(issue()))
+
+
+def test_start_permits_what_is_only_suggested() -> None:
+    """And puts it first in line, as ever."""
+    scene = Told().issue().planned("7.1").scene(SUGGEST)
+    kinds = [type(one).__name__ for one in obeying.meaning(order("start"), scene).decisions]
+    assert kinds == ["Permit", "BeginWork"]
+
+
+@pytest.mark.parametrize(
+    ("words", "micros"), [("5", 5_000_000), ("$7.50", 7_500_000), ("much", None), ("-3", None), ("", None)]
+)
+def test_a_budget_is_said_in_dollars(words: str, micros: int | None) -> None:
+    """Without any it is told; what is no amount is refused."""
+    meant = obeying.meaning(order("budget", words), Told().issue().scene())
+    assert [one.micros for one in meant.decisions if isinstance(one, d.SetBudget)] == (
+        [] if micros is None else [micros]
+    )
+    assert bool(meant.refused) == (words in ("much", "-3"))
+
+
+def test_what_a_command_is_answered_with() -> None:
+    """What the plan waits for, with its choices; what the issue may spend."""
+    scene = waiting().scene()
+    assert obeying.answer_words(order("plan"), scene).startswith("**This plan waits for your word:** touches")
+    assert obeying.answer_words(order("budget"), scene).startswith("This issue may spend $30.00")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from agentloop.domain import decisions as d
 from agentloop.domain import preflight
-from agentloop.domain.autonomy import asked_plan, only_suggested
+from agentloop.domain.approval import asked_plan
+from agentloop.domain.autonomy import only_suggested
 from agentloop.domain.holds import EVERYTHING, hold_on, hold_words
 from agentloop.domain.order import held_back
 from agentloop.domain.reviewing import words_on_pull

@@ -372,7 +372,7 @@ class ApprovePlan:
     issue: str
     by: str
     rationale: str
-    request: str = ""
+    order: str = ""
     evidence: str = ""
 
 
@@ -383,7 +383,7 @@ class RejectPlan:
     issue: str
     by: str
     rationale: str
-    request: str = ""
+    order: str = ""
     evidence: str = ""
 
 
@@ -394,7 +394,7 @@ class Permit:
     issue: str
     by: str
     rationale: str
-    request: str = ""
+    order: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,7 +405,7 @@ class SetBudget:
     micros: int
     by: str
     rationale: str
-    request: str = ""
+    order: str = ""
 
 
 RuleDecision: TypeAlias = (
@@ -426,15 +426,7 @@ RuleDecision: TypeAlias = (
 )
 
 PersonDecision: TypeAlias = (
-    TryAgain
-    | PauseWork
-    | ResumeWork
-    | BeginWork
-    | StopWork
-    | ApprovePlan
-    | RejectPlan
-    | Permit
-    | SetBudget
+    TryAgain | PauseWork | ResumeWork | BeginWork | StopWork | ApprovePlan | RejectPlan | Permit | SetBudget
 )
 
 Decision: TypeAlias = AdminDecision | RuleDecision | PersonDecision

@@ -15,16 +15,20 @@ from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import world as w
+from agentloop.domain.approval import asked_plan, held_plan
+from agentloop.domain.autonomy import only_suggested
 from agentloop.domain.holds import EVERYTHING, PAUSE_DAYS, PAUSE_DAYS_MOST, hold_on, hold_words
+from agentloop.domain.limits import budget_words
 from agentloop.domain.limits import of_issue as limits_of_issue
 from agentloop.domain.order import held_back
-from agentloop.domain.orders import CHANGED, is_changed, nearest
+from agentloop.domain.orders import APPROVE, CHANGED, REJECT, is_changed, nearest
 from agentloop.domain.receipt import of_issue as receipt_of_issue
 from agentloop.domain.report import need_of_issue
+from agentloop.domain.settings import micros
 from agentloop.domain.telling import issue_state, standing, task_state
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.waiting import waiting
-from agentloop.domain.wording import count, dollars, one_line, refused_comment
+from agentloop.domain.wording import count, dollars, one_line, plan_waits, refused_comment
 from agentloop.domain.work import RETRY
 
 if TYPE_CHECKING:
@@ -33,10 +37,12 @@ if TYPE_CHECKING:
     from agentloop.domain.orders import Order
     from agentloop.domain.scene import Scene
     from agentloop.domain.states import TaskView
+    from agentloop.domain.world import IssueView
 
 TASKS_TOLD: Final = 8
 """Tasks that an answer names: it is read on a phone."""
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DOLLARS: Final = re.compile(r"\$? ?(\d{1,7}(?:\.\d{1,2})?) ?\$?")
 _SPAN: Final = re.compile(r"(\d{1,6}) ?(m|min|minutes?|h|hours?|d|days?|w|weeks?)\b", re.IGNORECASE)
 
 
@@ -147,6 +153,10 @@ def answer_words(order: Order, scene: Scene) -> str:
             return f"**Paused:** {held}. What runs goes on to its end."
         case "start":
             return _start_words(about, scene)
+        case "budget":
+            return budget_words(scene.world, scene.settings.limits, about.issue)
+        case "plan" if not order.words:
+            return _plan_words(about, scene)
         case _:
             return ""
 
@@ -172,12 +182,19 @@ def _start(order: Order, about: Subject, scene: Scene) -> Meant:
     waits = parked or any(isinstance(one.state, s.Queued) for one in views)
     unread = isinstance(issue.state, w.Stuck) or issue.evidence != issue.handled
     if not (waits or hold or (unread and not about.task)):
-        need = need_of_issue(issue)
+        need = need_of_issue(scene.world, issue)
         state = "; ".join(f"{one.task.id}: {standing(one.state)}" for one in views) or issue_state(issue)
         return Meant(refused=f"nothing waits to be begun: {need.says if need and not views else state}")
     ends = _lifted(order, about, scene)
     begin = d.BeginWork(about=about.about, by=order.by, rationale=_because(order), order=order.id)
-    return Meant(decisions=(*ends, begin, *_tried_again(order, parked)))
+    permits = _permits(order, issue, scene)
+    return Meant(decisions=(*ends, *permits, begin, *_tried_again(order, parked)))
+
+
+def _permits(order: Order, issue: IssueView, scene: Scene) -> tuple[d.Permit, ...]:
+    if not only_suggested(scene.settings, issue):
+        return ()
+    return (d.Permit(issue=issue.id, by=order.by, rationale=_because(order), order=order.id),)
 
 
 def _lifted(order: Order, about: Subject, scene: Scene) -> tuple[d.ResumeWork, ...]:
@@ -248,6 +265,38 @@ def _stop(order: Order, about: Subject, scene: Scene) -> Meant:
     return Meant(decisions=(d.StopWork(about=about.issue, by=order.by, rationale=why, order=order.id),))
 
 
+def _plan(order: Order, about: Subject, scene: Scene) -> Meant:
+    if about.issue == EVERYTHING or about.task:
+        return Meant(refused="say it on the issue that the plan is of")
+    issue = scene.world.issues[about.issue]
+    first, _, rest = order.words.partition(" ")
+    word = first.rstrip(":,.").lower()
+    if word not in APPROVE | REJECT:
+        return Meant()  # to be shown; or words, which the admin agent reads as part of the issue
+    if word in APPROVE and rest.strip():
+        return Meant(refused="a plan is approved as it stands: say other words without `approve`")
+    if word in APPROVE:
+        yes = d.ApprovePlan(issue=issue.id, by=order.by, rationale=_because(order), order=order.id)
+        return Meant(decisions=(yes,))
+    no = d.RejectPlan(issue=issue.id, by=order.by, rationale=rest.strip() or word, order=order.id)
+    return Meant(decisions=(no,))
+
+
+def _budget(order: Order, about: Subject, _scene: Scene) -> Meant:
+    if about.issue == EVERYTHING:
+        return Meant(refused="say it on an issue; the house's limits stand in its settings")
+    if not order.words:
+        return Meant()
+    found = _DOLLARS.fullmatch(order.words)
+    if found is None:
+        return Meant(refused="say how many dollars: `/agentloop budget 5`")
+    amount = micros(float(found[1]))
+    budget = d.SetBudget(
+        issue=about.issue, micros=amount, by=order.by, rationale=_because(order), order=order.id
+    )
+    return Meant(decisions=(budget,))
+
+
 def _tell(_order: Order, _about: Subject, _scene: Scene) -> Meant:
     return Meant()
 
@@ -260,6 +309,8 @@ MEANINGS: Mapping[str, Meaning] = {
     "stop": _stop,
     "status": _tell,
     "explain": _tell,
+    "plan": _plan,
+    "budget": _budget,
 }
 
 
@@ -278,6 +329,14 @@ def _start_words(about: Subject, scene: Scene) -> str:
         return ""
     view, why = held[0]
     return f"It is first in line, and waits: task {view.task.id} {one_line('; '.join(why), 300)}"
+
+
+def _plan_words(about: Subject, scene: Scene) -> str:
+    """Return whether the issue's plan waits for a word, and for which."""
+    issue = scene.world.issues[about.issue]
+    held = held_plan(scene.world, issue)
+    suggested = only_suggested(scene.settings, issue) if asked_plan(scene, issue) else ""
+    return plan_waits(held.why if held else (), suggested) or "No plan waits for a word of yours here."
 
 
 def status_words(about: Subject, scene: Scene) -> str:

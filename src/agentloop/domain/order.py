@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentloop.domain.autonomy import only_suggested, waits_for_word
+from agentloop.domain.approval import waits_for_word
+from agentloop.domain.autonomy import only_suggested
 from agentloop.domain.holds import hold_words
 from agentloop.domain.issue import urgency
 from agentloop.domain.limits import left_words, too_narrow

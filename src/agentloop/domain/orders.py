@@ -38,6 +38,10 @@ CHANGED: Final = "changed "
 FOR_SHORT: Final = 500
 """Characters of an order's words that are kept."""
 
+APPROVE: Final = frozenset({"approve", "approved", "yes", "1"})
+REJECT: Final = frozenset({"reject", "rejected", "no", "2"})
+"""What may stand first behind `/agentloop plan`; other words there are words for the admin agent."""
+
 _LINE: Final = re.compile(r" {0,3}/agentloop(?:[ \t]+(?P<verb>\S+)(?P<words>.*))?[ \t]*", re.IGNORECASE)
 _HIDDEN: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _FENCE: Final = re.compile(r" {0,3}(?P<fence>`{3,}(?=[^`]*$)|~{3,})")
@@ -85,10 +89,26 @@ def commands_in(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def beside_commands(text: str) -> str:
-    """Return a text without its command lines: "" when it holds nothing else."""
+    """Return a text without its command lines: "" when it holds nothing else.
+
+    Of `/agentloop plan do it in one` the wish stays: it is for the admin agent to read.
+    """
     if "/agentloop" not in text.lower():
         return text
-    return "\n".join(line for line, own in _lines(text) if not (own and _LINE.fullmatch(line))).strip()
+    return "\n".join(
+        said for line, own in _lines(text) if (said := _beside(line, own=own)) is not None
+    ).strip()
+
+
+def _beside(line: str, *, own: bool) -> str | None:
+    """Return what of a line is words and no order: what a plan should be instead is said to the admin."""
+    order = _LINE.fullmatch(line) if own else None
+    if order is None:
+        return line
+    words = (order["words"] or "").strip()
+    first = words.partition(" ")[0].rstrip(":,.").lower()
+    is_wish = (order["verb"] or "").lower() == "plan" and first not in APPROVE | REJECT
+    return words if is_wish and words else None
 
 
 def orders_on_issue(world: World, issue: Issue, now: datetime) -> tuple[Order, ...]:

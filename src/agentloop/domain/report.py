@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from agentloop.domain import alerts, autonomy
+from agentloop.domain import alerts, approval
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.issue import PRIORITIES
@@ -302,7 +302,7 @@ def need_of_issue(world: World, issue: IssueView) -> Need | None:
     """Return what a person is asked for on `issue`, or None; words not yet read are an answer."""
     if issue.evidence != issue.handled:
         return None
-    held = autonomy.held_plan(world, issue)
+    held = approval.held_plan(world, issue)
     match issue.state:
         case w.Waiting(question=question, choices=choices, since=since):
             return Need(

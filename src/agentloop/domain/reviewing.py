@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from agentloop.domain.autonomy import allowed
 from agentloop.domain.orders import beside_commands
 from agentloop.domain.states import InReview, TaskView
 from agentloop.domain.valueclass import dataclass
@@ -84,7 +85,8 @@ def failing(pull: Pull) -> list[PullCheck]:
 def may_propose(scene: Scene, view: TaskView) -> bool:
     """Return whether the loop may make the task's pull request ready for review."""
     target = scene.settings.target(view.task.target)
-    return scene.settings.github.autonomy == "propose" and bool(target and target.tracker == "github")
+    level = allowed(scene.settings, scene.world.issues[view.task.issue]).level
+    return level == "propose" and bool(target and target.tracker == "github")
 
 
 def stays_draft(scene: Scene, view: TaskView) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from agentloop.domain import labels
 from agentloop.domain import states as s
 from agentloop.domain import world as w
+from agentloop.domain.approval import held_plan
 from agentloop.domain.effects import Keep, Label, React, operation
 from agentloop.domain.facts import IssueSeen
 from agentloop.domain.issue import target_of
@@ -142,6 +143,8 @@ def state_label(world: World, view: IssueView) -> str:
         case w.Fresh():
             return labels.QUEUED
         case w.Waiting() | w.Stuck() | w.Settled():
+            return labels.WAITING
+        case w.InWork() if held_plan(world, view) is not None:
             return labels.WAITING
         case w.InWork():
             return _label_of_work([one.state for one in world.tasks_of(view.id)])

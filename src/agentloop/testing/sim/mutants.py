@@ -235,7 +235,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="nobody looks for a comment before making it",
-        seen=Storm(seed=4),
+        seen=Storm(seed=0),
         breaks=("no effect takes place twice", "no comment twice"),
         changes=(_blind(doubles.MemoryTracker, e.Say),),
     ),
@@ -259,7 +259,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="attempts that run are not counted",
-        seen=Storm(seed=5, weeks=0.6, kinds=()),
+        seen=Storm(seed=6, weeks=0.6, kinds=()),
         breaks=("attempts at once",),
         changes=((scene.Scene, "working", _always(0)),),
     ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentloop.domain import states as s
 from agentloop.domain import world as w
-from agentloop.domain.autonomy import held_plan
+from agentloop.domain.approval import held_plan
 from agentloop.domain.observed import RetryRequest
 from agentloop.domain.settings import Layers
 from agentloop.errors import AgentloopError
