@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor
-from agentloop.domain import alerts, approval, autonomy, orders, showing, signals
+from agentloop.domain import alerts, approval, autonomy, orders, showing, signals, triage
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain.admission import refusal
@@ -677,7 +677,13 @@ def _idle(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> Ended:
         fingerprint=fingerprint,
         world=actor.world,
         problems=tuple(course.problems),
+        notices=_unheard(scene),
     )
+
+
+def _unheard(scene: Scene) -> tuple[str, ...]:
+    """Return how many issues are there that nobody reads: the number, and never a word of them."""
+    return tuple(f"{one.about}: {one.reason}" for one in triage.outsiders(scene.observed))
 
 
 def _hibernation(world: World) -> d.Hibernate | None:
@@ -713,7 +719,7 @@ def _end(parts: Parts, actor: Actor, scene: Scene, course: _Course, wakes: tuple
         world=actor.world,
         failed=course.failed,
         problems=tuple(course.problems),
-        notices=tuple(course.notices),
+        notices=(*course.notices, *_unheard(scene)),
     )
 
 

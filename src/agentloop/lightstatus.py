@@ -101,6 +101,7 @@ def assemble(standing: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
             *standing["fallbacks"],
             *(one["fallback"] for one in now["progress"] if one["fallback"]),
         ],
+        "triage": standing.get("triage", ""),
         "open_issues": standing["open_issues"],
         "merged": standing["merged"],
     }

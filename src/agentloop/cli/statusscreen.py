@@ -32,6 +32,7 @@ STYLES = {
     "review": "bold green",
     "yours": "green",
     "question": "bold magenta",
+    "approval": "bold magenta",
     "parked": "yellow",
     "money": "bold red",
     "progress": "bold red",
@@ -216,6 +217,14 @@ def _troubles(standing: Standing, live: Live, width: int) -> list[Text]:
     fallbacks = (*standing.fallbacks, *(one.fallback for one in live.progress if one.fallback))
     lines += [_mark("!", f"fallback model: {one}", "yellow") for one in fallbacks]
     lines += [_mark("!", one, "yellow") for one in standing.warnings]
+    if standing.triage:
+        lines.append(
+            _mark(
+                "!",
+                f"beyond the loop: {standing.triage}; each with its reason: agentloop tasks --parked",
+                "yellow",
+            )
+        )
     return [line for one in lines for line in folded(one, width, hang=2)]
 
 

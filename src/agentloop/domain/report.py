@@ -22,6 +22,7 @@ from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
 from agentloop.domain.telling import finding_words, standing
+from agentloop.domain.triage import triage, triage_words
 from agentloop.domain.valueclass import dataclass, shape
 from agentloop.domain.wording import PLAN_CHOICES, PROVIDERS_LIMIT, count, dollars, one_line
 from agentloop.domain.world import LOST_PURSE
@@ -135,6 +136,8 @@ class Standing:
     warnings: tuple[str, ...]
     grace_seconds: int = 0
     """How long attempts go on without a supervisor."""
+    triage: str = ""
+    """How much of what there is the loop cannot handle by itself, by kind; "" = nothing."""
     alerts: tuple[str, ...] = ()
     """What was told about limits in the periods that last."""
     runway: tuple[str, ...] = ()
@@ -221,6 +224,7 @@ def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, 
         fallbacks=fallbacks(world, settings),
         warnings=(*warnings, *_losses(world, now), *_warnings(settings)),
         grace_seconds=settings.worker.grace_seconds,
+        triage=triage_words(triage(world)),
         alerts=alerts.standing(scene),
         runway=runway_lines(runway(scene)),
     )
