@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
-from agentloop.domain import approval, autonomy, marks, receipt, wording
+from agentloop.domain import approval, audit, autonomy, marks, receipt, wording
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
 from agentloop.domain import facts as f
@@ -65,16 +65,35 @@ class Actor:
         self._out = outside
         self._journal = journal
         self._settings = settings
+        self._deciding: f.Decided | None = None
+        self._asking = ""
+        """Who gave the order that is answered now."""
         self.written = 0
         """Entries that this cycle has added to the journal."""
 
     def record(self, now: datetime, *facts: f.Fact) -> None:
         """Write facts that are true together into the journal, and fold them in. Raises JournalError."""
         if facts:
-            entry = f.Entry(at=now, cycle=self.cycle, facts=facts)
+            told = tuple(self._attributed(one) if isinstance(one, f.EffectIntended) else one for one in facts)
+            entry = f.Entry(at=now, cycle=self.cycle, facts=told)
             self._journal.append(entry)
             self.world.apply(entry)
             self.written += 1
+
+    def _attributed(self, intended: f.EffectIntended) -> f.EffectIntended:
+        """Return it with who decided it, who asked for it, and the rule that allowed it."""
+        on = self._deciding
+        issue, task = audit.concerns(self.world, intended.effect)
+        view = self.world.issues.get(issue)
+        person = str(getattr(on.decision, "by", "")) if on is not None and on.by == "person" else self._asking
+        return replace(
+            intended,
+            by=on.by if on is not None else "rules",
+            decision=type(on.decision).__name__ if on is not None else "",
+            asked=person or (view.author if view is not None else ""),
+            rule=approval.rule_words(self.world, self._settings, issue, task),
+            issue=issue,
+        )
 
     def perform(self, now: datetime, op: str, effect: e.Effect) -> str:
         """Do the effect exactly once and return the id of what it made.
@@ -174,11 +193,16 @@ class Actor:
     def _is_closed(self, view: TaskView) -> bool:
         return isinstance(self.world.issues[view.task.issue].state, Closed)
 
-    def carry_out(  # noqa: C901 - a line for each kind
-        self, scene: Scene, decision: d.Decision, by: Literal["admin", "rules", "person"]
-    ) -> None:
+    def carry_out(self, scene: Scene, decision: d.Decision, by: Literal["admin", "rules", "person"]) -> None:
         """Do an admitted decision. Raises what a port raises; then the rules will propose it again."""
         decided = f.Decided(by=by, decision=decision)
+        self._deciding = decided
+        try:
+            self._carry_out(scene, decided, decision)
+        finally:
+            self._deciding = None
+
+    def _carry_out(self, scene: Scene, decided: f.Decided, decision: d.Decision) -> None:
         match decision:
             case d.Plan() | d.Ask() | d.Answer() | d.ParkIssue() | d.Conclude():
                 self._do_to_issue(scene, decided, decision)
@@ -189,10 +213,9 @@ class Actor:
             case d.Assign() | d.Start():
                 guidance = decision.guidance if isinstance(decision, d.Assign) else ""
                 self._start(scene, decided, decision.task, guidance)
-            case d.Take(attempt=attempt):
-                self._take(scene.now, decided, attempt)
-            case d.Keep(attempt=attempt):
-                self._keep(scene.now, decided, attempt)
+            case d.Take() | d.Keep():
+                take = self._take if isinstance(decision, d.Take) else self._keep
+                take(scene.now, decided, decision.attempt)
             case d.Judge(attempt=attempt, commit=commit):
                 self._judge(scene.now, decided, attempt, commit)
             case d.Halt(attempt=attempt, rationale=why):
@@ -403,9 +426,13 @@ class Actor:
             effects.append((unlabelling(order.id), e.Label(issue=order.about, remove=(order.of,))))
         if answer := self._answering(now, order, obeyed):
             effects.append((e.operation("answer-order", order.id), answer))
-        self.record(now, obeyed, *(f.EffectIntended(op=op, effect=effect) for op, effect in effects))
-        for op, effect in effects:
-            self.perform(now, op, effect)
+        self._asking = order.by
+        try:
+            self.record(now, obeyed, *(f.EffectIntended(op=op, effect=effect) for op, effect in effects))
+            for op, effect in effects:
+                self.perform(now, op, effect)
+        finally:
+            self._asking = ""
 
     def _answering(self, now: datetime, order: Order, obeyed: f.Obeyed) -> e.Effect | None:
         if not obeyed.says and order.on == "comment":
@@ -653,7 +680,9 @@ class Actor:
             path = self._out.notes.keep(view.task.id, outcome.note)
             self.record(now, decided, f.NoteTaken(attempt=attempt, task=view.task.id, path=path))
             return
-        message = wording.commit_message(view.task, one, outcome.summary)
+        allowed = approval.rule_words(self.world, self._settings, view.task.issue, view)
+        asked = wording.asked_by(self.world.issues[view.task.issue], view, one)
+        message = wording.commit_message(view.task, one, outcome.summary, asked=asked, allowed=allowed)
         spec = attempt_spec(self._out, self._settings, self.world, one.attempt)
         taken = self._out.repositories.take(
             spec, _end_of(one, outcome, now), message=message, parents=one.parents

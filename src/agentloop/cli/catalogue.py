@@ -53,6 +53,10 @@ GROUPS = {
             "cycles:cycles",
             "List cycles, the newest first: why each began, what it did and cost, and why the loop slept.",
         ),
+        "audit": (
+            "audit:audit",
+            "List what was done outside, who asked for it, who decided it and the rule that allowed it.",
+        ),
         "replay": (
             "replay:replay",
             "Run a cycle again, without model, network or effect, and say whether it decides the same.",

@@ -438,6 +438,8 @@ class EffectIntended:
     """Whose wish it serves: the issue's author, or the person whose order it carries out."""
     rule: str = ""
     """Under which rule it was allowed."""
+    issue: str = ""
+    """The issue that it is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

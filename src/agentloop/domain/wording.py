@@ -152,15 +152,26 @@ def _ending(view: TaskView) -> str:
             return type(state).__name__.lower()
 
 
-def commit_message(task: Task, one: Try, summary: str) -> str:
+def asked_by(issue: IssueView, view: TaskView, one: Try) -> tuple[str, ...]:
+    """Return who asked for what an attempt does: the issue's author, and reviewers whose words it answers."""
+    author = f"{one_line(issue.author, 60)} (issue {issue.id})" if issue.author else f"issue {issue.id}"
+    reviewers = dict.fromkeys(one_line(each.about, 60) for each in one.answers if each.kind == "review")
+    return (author, *(f"{name} (review of pull request {view.pull})" for name in reviewers))
+
+
+def commit_message(
+    task: Task, one: Try, summary: str, *, asked: Sequence[str] = (), allowed: str = ""
+) -> str:
     """Return the message of the commit that carries an attempt's tree.
 
-    One on top of another says why it came.
+    One on top of another says why it came. Its trailers name task and attempt, who `asked` for it, and the
+    rule that `allowed` it.
     """
     subject = task.title
     if one.base != one.trunk or len(one.parents) > 1:
         subject = f"{_AFTER.get(_first_kind(one), 'Again')}: {task.title}"
-    trailers = f"Task: {task.id}\nAttempt: {one.attempt}\n"
+    told = [f"Requested-by: {each}" for each in asked] + ([f"Allowed-by: {allowed}"] if allowed else [])
+    trailers = "\n".join([f"Task: {task.id}", f"Attempt: {one.attempt}", *told]) + "\n"
     return f"{one_line(subject, 72)}\n\n{one_line(summary, 1000)}\n\n{trailers}"
 
 

@@ -339,6 +339,10 @@ class World:
             if f"{issue}.{n}" in self.tasks
         )
 
+    def task_of_pull(self, pull: str) -> TaskView | None:
+        """Return the task whose pull request it is, None for one of an issue that was over before."""
+        return next((view for view in _at_hand(self.tasks).values() if view.pull == pull), None)
+
     def open_issues(self) -> tuple[IssueView, ...]:
         """Return the issues that are not over. Who walks over `issues` walks over all that ever were."""
         return tuple(self.issues[issue] for issue in self.open)
