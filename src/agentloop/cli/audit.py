@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WIDE = 130
 """Columns from which an effect is one line of a table; below it is a few lines."""
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 STYLES = {"failed": "bold red", "open": "yellow", "done": ""}
 
 
@@ -76,11 +78,11 @@ def _print(to: Console, shown: Sequence[Done], total: int, more: str) -> None:
 
 def _print_table(to: Console, shown: Sequence[Done]) -> None:
     names = ("when", "what", "where", "became", "asked for by", "decided by", "allowed by")
-    table = common.table(*names, shrinking=("what", "became", "allowed by"))
+    table = common.table(*names, shrinking=("became", "allowed by"))
     for one in shown:
         table.add_row(
             _when(one.at),
-            common.cell(one.what),
+            common.cell(one.kind.replace("_", " ")),
             common.cell(one.where),
             common.cell(_became(one), STYLES[one.outcome]),
             common.cell(one.asked or "–"),
@@ -105,7 +107,8 @@ def _print_block(to: Console, one: Done) -> None:
 def _became(one: Done) -> str:
     match one.outcome:
         case "done":
-            return f"done: {one.result}" if one.result else "done"
+            made = one.result[:12] if _COMMIT.fullmatch(one.result) else one.result
+            return f"done: {made}" if made else "done"
         case "failed":
             return f"refused: {one.why}"
         case _:
