@@ -92,7 +92,7 @@ class Actor:
             decision=type(on.decision).__name__ if on is not None else "",
             asked=person or (view.author if view is not None else ""),
             rule=approval.rule_words(self.world, self._settings, issue, task),
-            issue=issue,
+            concerns=issue,
         )
 
     def perform(self, now: datetime, op: str, effect: e.Effect) -> str:

@@ -18,7 +18,7 @@ PUSH = e.Push(target="calc", branch="agentloop/7.1-say", commit=COMMIT)
 def begun(op: str, effect: e.Effect, **changes: str) -> f.EffectIntended:
     """An intent as this version writes it."""
     known = {"by": "rules", "decision": "Publish", "asked": "ana", "rule": "autonomy draft (target calc)"}
-    return f.EffectIntended(op=op, effect=effect, **{"issue": "7", **known, **changes})
+    return f.EffectIntended(op=op, effect=effect, **{"concerns": "7", **known, **changes})
 
 
 def found(told: Told, **asked: str) -> list[tuple[str, str, str, str]]:
@@ -62,7 +62,7 @@ def test_what_was_refused_and_what_nobody_knows_are_told_as_that() -> None:
 
 def test_it_can_be_asked_for_one_issue_and_from_a_moment_on() -> None:
     """Both bounds hold together."""
-    told = Told().issue().add(begun("o1", PUSH)).add(begun("o2", e.Say(issue="8", body="b"), issue="8"))
+    told = Told().issue().add(begun("o1", PUSH)).add(begun("o2", e.Say(issue="8", body="b"), concerns="8"))
     assert [one.op for one in audit(told.entries, issue="8")] == ["o2"]
     assert [one.op for one in audit(told.entries, since=told.now - timedelta(seconds=1))] == ["o2"]
 

@@ -85,7 +85,7 @@ def _begun(entry: f.Entry, fact: f.EffectIntended) -> Done:
         kind=tag_of(type(fact.effect)),
         what=effect_words(fact.effect),
         where=where(fact.effect),
-        issue=fact.issue or _issue_named(fact.effect),
+        issue=fact.concerns or _issue_named(fact.effect),
         outcome="open",
         result="",
         why="",

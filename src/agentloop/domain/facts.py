@@ -438,7 +438,7 @@ class EffectIntended:
     """Whose wish it serves: the issue's author, or the person whose order it carries out."""
     rule: str = ""
     """Under which rule it was allowed."""
-    issue: str = ""
+    concerns: str = ""
     """The issue that it is for."""
 
 
