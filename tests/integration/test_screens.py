@@ -14,7 +14,7 @@ from agentloop.cli import app
 from agentloop.doctor import house
 from agentloop.domain import facts as f
 from agentloop.domain import marks as m
-from agentloop.domain.effects import Say
+from agentloop.domain.effects import Push, Say
 from agentloop.domain.observed import RetryRequest
 from agentloop.edges.journal import Journal
 from agentloop.edges.relay import RelayFile
@@ -232,6 +232,40 @@ def test_bytes_that_are_no_text_are_a_persons_and_stay(home: Home) -> None:
     assert RelayFile(home).read().stamp is not None
     assert home.relay.read_bytes().count(strange) == 1
     assert lightstatus.live(str(home.root), [])["problems"] != ["the relay cannot be read"]
+
+
+# --- what was done outside, and who asked for it ------------------------------------------------------------
+
+PUSH = Push(target="calc", branch="agentloop/1.1-divide", commit="c" * 40)
+NARROW = """\
+push cccccccccc to
+  agentloop/1.1-divide in calc
+  → refused: the branch moved
+  asked for by ana; decided by rules,
+    Publish
+  allowed by autonomy draft (target
+    calc), plan approved by bob
+"""
+
+
+def test_audit_names_who_asked_and_what_allowed_it(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a phone, in JSON, for one issue; an issue that nobody knows is said to be none."""
+    rule = "autonomy draft (target calc), plan approved by bob"
+    named = {"by": "rules", "decision": "Publish", "asked": "ana", "rule": rule, "concerns": "1"}
+    for fact in (
+        f.EffectIntended(op="o", effect=PUSH, **named),
+        f.EffectFailed(op="o", why="the branch moved"),
+    ):
+        Journal(home).append(f.Entry(at=NOW.replace(year=2025), cycle=1, facts=(fact,)))
+    monkeypatch.setenv("COLUMNS", "40")
+    app.run(["audit", "--home", str(home.root)])
+    when, _, said = capsys.readouterr().out.partition("  ")
+    assert (len(when), said) == (len("20 Nov 12:12"), NARROW)
+    (row,) = told(home, capsys, "audit", "--issue", "1")["effects"]
+    assert (row["kind"], row["asked"], row["rule"], row["outcome"]) == ("push", "ana", rule, "failed")
+    assert app.run(["audit", "--issue", "9", "--home", str(home.root)]) == exits.NOT_FOUND
 
 
 # --- after the journal was lost -----------------------------------------------------------------------------

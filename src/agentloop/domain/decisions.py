@@ -35,7 +35,11 @@ class PlannedTask:
     kind: Literal["change", "research"] = told(
         "'change' ends in a diff; 'research' ends in a note that later tasks are given", default="change"
     )
-    scope: tuple[str, ...] = told("globs of the paths it may touch; empty = anywhere unprotected", default=())
+    scope: tuple[str, ...] = told(
+        "globs of the paths it may touch, as narrow as can be: tasks whose paths meet wait for one another; "
+        "empty = anywhere unprotected",
+        default=(),
+    )
     may_change_tests: tuple[str, ...] = told(
         "globs of existing tests it may alter, only when the behaviour they pin is to change", default=()
     )
