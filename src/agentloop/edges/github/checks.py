@@ -62,8 +62,9 @@ class Checks:
             return []
         try:
             listed = list(self._site.client.each(path, key="statuses"))
-        except ForbiddenError as error:
-            # Tokens made before statuses were looked at: checks are seen all the same.
+        except (ForbiddenError, NotFoundError) as error:
+            # Tokens made before statuses were looked at (what they may not see can be 404, too), and servers
+            # that have none: checks are seen all the same.
             self.left_out = (f"commit statuses of {self._site.repository} are not seen: {error.what}",)
             return []
         self._site.heads.append(path)

@@ -15,5 +15,5 @@ def speaker(shape: Any) -> Speaker:  # noqa: ANN401 - JSON
 
 
 def moment(word: str) -> datetime:
-    """Return a time as GitHub writes it, aware."""
-    return datetime.strptime(word, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    """Return a time as GitHub writes it, aware: some answers have parts of seconds, and some an offset."""
+    return datetime.fromisoformat(word).astimezone(UTC)
