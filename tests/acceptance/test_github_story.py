@@ -70,6 +70,16 @@ input = {{ command = "create", path = "README.md", file_text = "# calc\\n\\nadd(
 tool = "done"
 input = {{ summary = "The README has a title.", not_done = "" }}
 """
+QUESTION = "Why a README and not a docstring?"
+ANSWER = f"""
+[[step]]
+name = "admin: a question on the pull request"
+when.system = "admin agent"
+when.has = ["{QUESTION}", "Said on pull request"]
+[[step.call]]
+tool = "answer_review"
+input = {{ task = "calc-1.2", text = "The plan said README.", rationale = "Nothing is to be changed." }}
+"""
 LOG = (
     "2026-11-20T12:00:00.0000000Z ##[group]Run make docs\n"
     f"2026-11-20T12:00:01.0000000Z \x1b[31m{FAILED}\x1b[0m\n"
@@ -80,7 +90,7 @@ LOG = (
 
 def story(loop: Loop) -> str:
     """Return the script of the story, with the names that issues have on GitHub."""
-    text = AFTER_THE_CHECK + loop.script("story") + loop.script("accept")
+    text = AFTER_THE_CHECK + ANSWER + loop.script("story") + loop.script("accept")
     for old, new in (
         ('issue = "1"', 'issue = "calc-1"'),
         ("issue 1 has", "issue calc-1 has"),
@@ -97,7 +107,7 @@ def said(thread: Thread) -> list[str]:
 
 
 def test_an_issue_on_github_becomes_merged_pull_requests_and_is_closed(bare: Loop) -> None:
-    """Question, answer, plan, red gate, a request on a line, a failed check, two merges, branches gone.
+    """Question, answer, plan, red gate, request on a line, words, failed check, two merges, branches gone.
 
     Then idleness leaves no trace.
     """
@@ -141,13 +151,16 @@ def test_an_issue_on_github_becomes_merged_pull_requests_and_is_closed(bare: Loo
         second = repository.threads[max(repository.threads)]
         assert (second.part.base, second.state, second.part.draft) == ("main", "open", False)
 
+        hub.comment(repository, person, second, QUESTION)
+        loop.settle()
+        assert [one.startswith("The plan said README.") for one in said(second)] == [True]
+
         before = second.part.head
         hub.check(repository, before, "docs", "failure", title="docs failed", log=LOG)
         loop.settle()
         hub.look_at_git(repository, person)
         assert second.part.head != before
-        (answer,) = said(second)
-        assert FAILED in answer
+        assert [FAILED in one for one in said(second)] == [False, True]
         hub.check(repository, second.part.head, "docs", "success")
         hub.review(repository, person, second, "APPROVED")
         hub.merge(repository, person, second)

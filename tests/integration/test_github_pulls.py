@@ -9,6 +9,7 @@ import pytest
 
 from agentloop.domain.effects import AskReview, DeleteBranch, MakeReady, OpenPull, Push, ReplyInThread
 from agentloop.errors import ConflictError
+from agentloop.testing import gitrepo
 from agentloop.testing.github import Fault, Kind
 from agentloop.testing.github.values import Rule
 from tests.contract.on_github import BOT, TOKEN, GitHubPulls
@@ -127,6 +128,23 @@ def test_an_answer_that_is_lost_is_found_and_nothing_is_done_twice(ground: GitHu
         assert ground.forge.find(calls, effect) is not None
     part = the_thread(ground).part
     assert ([one.body[:5] for one in part.comments], part.draft) == (["Why?", "Done."], False)
+
+
+def test_a_persons_push_and_their_update_of_the_branch_are_seen_as_theirs(ground: GitHubPulls) -> None:
+    """The head is not the commit we left: the rules keep hands off, and a push of ours is refused."""
+    ours = the_thread(ground).part.head
+    folder = ground.repository.folder
+    base = gitrepo.commit_in(folder, ground.head("main"), {"other.py": "new\n"}, "on main")
+    gitrepo.git(folder, "update-ref", "refs/heads/main", base)
+    tree = gitrepo.git(folder, "merge-tree", "--write-tree", ours, base).splitlines()[0]
+    theirs = gitrepo.git(folder, "commit-tree", tree, "-p", ours, "-p", base, "-m", "Update branch")
+    gitrepo.git(folder, "update-ref", f"refs/heads/{BRANCH}", theirs)
+    assert shown(ground).head == theirs
+    with pytest.raises(ConflictError):
+        ground.forge.act(
+            "op-2", Push(target="web", branch=BRANCH, commit=ground.commit("redone", on=ours), expected=ours)
+        )
+    assert ground.head(BRANCH) == theirs
 
 
 def test_a_branch_that_another_pull_request_goes_into_stays(ground: GitHubPulls) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rich.markdown import Markdown, MarkdownElement, TableDataElement
 from rich.text import Text
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import JustifyMethod
+
+
+_UNFOLDED: Final = re.compile(r"^<details><summary>(.*?)</summary>$", re.MULTILINE)
+_FOLDS_END: Final = re.compile(r"^</details>$", re.MULTILINE)
 
 
 class _Cell(TableDataElement):
@@ -30,8 +35,11 @@ class _Markdown(Markdown):
 
 
 def rendered(text: str, *, breaks: bool) -> Markdown:
-    """Return what shows `text`: links with their address, HTML as text; `breaks` keeps the ends of lines."""
-    shown = _Markdown(text, hyperlinks=False)
+    """Return what shows `text`: links with their address, HTML as text; `breaks` keeps the ends of lines.
+
+    What is folded on a page is shown under its title.
+    """
+    shown = _Markdown(_UNFOLDED.sub(r"**\1**", _FOLDS_END.sub("", text)), hyperlinks=False)
     _as_words(shown.parsed, breaks=breaks)
     return shown
 

@@ -202,11 +202,19 @@ def nobody_asked_comment(refused: list[str]) -> str:
 
 def answering_comment(answers: tuple[Finding, ...], pull: str, commit: str, summary: str) -> str:
     """Return the comment on a pull request that says what its new commit answers, and how."""
-    asked = [f"**{finding.about}:**\n\n{quoted(tail(finding.says))}" for finding in answers]
+    asked = [_held(finding) for finding in answers]
     head = f"Commit {commit[:10]} answers what was held against this:"
-    how = f"In the worker's words: {one_line(summary, 1000)}"
-    see = f"What is new since then: `agentloop pr diff {pull} --since-review`"
+    how = f"In the worker's words: {_plain(one_line(summary, 1000))}"
+    see = f"{AT_A_TERMINAL} `agentloop pr diff {pull} --since-review` shows what is new since then."
     return "\n\n".join([head, *asked, how, see])
+
+
+def _held(finding: Finding) -> str:
+    """What a person said is quoted; what a check said is an output, and folded."""
+    if finding.kind != "check" or not finding.says.strip():
+        return f"**{finding.about}:**\n\n{quoted(tail(finding.says))}"
+    output = tail(finding.says).replace("```", "` ` `")
+    return folded(f"{_plain(one_line(finding.about, 80))} failed", f"```\n{output}\n```")
 
 
 def pull_body(

@@ -99,6 +99,7 @@ def _events(thread: Thread, tools: _Tools) -> list[tuple[int, str]]:
         found += [
             (each.id, _said(each.author.login, each.verdict.lower(), each.body))
             for each in thread.pull.reviews
+            if each.body or each.verdict != "COMMENTED"  # the envelope of a comment on a line
         ]
         found += [
             (each.id, _said(each.author.login, f"on {each.path}:{each.line}", each.body, tools(each)))
