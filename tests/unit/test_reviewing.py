@@ -190,6 +190,18 @@ def test_whether_it_merges_is_asked_again_soon() -> None:
     assert (found.kind, (found.until - scene.now).total_seconds()) == ("due", 10)
 
 
+def test_a_conflict_that_is_being_found_out_is_waited_for_whatever_the_autonomy() -> None:
+    """Only where a forge takes its time: the built-in one knows at once, or never."""
+    told = in_review()
+    shown = replace(pull(), mergeable=None, head=COMMIT)
+    drafts = replace(ON_GITHUB, github=GitHub())
+    kinds = [
+        nap(told.scene(pulls=(shown,), settings=settings), quiet_cycles=0, more=False).kind
+        for settings in (drafts, SETTINGS)
+    ]
+    assert kinds == ["due", "idle"]
+
+
 def test_reviewers_of_the_settings_are_asked_unless_they_have_spoken() -> None:
     """Not who was asked already, nor who has reviewed it."""
     told = in_review()

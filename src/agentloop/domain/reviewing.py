@@ -96,14 +96,16 @@ def stays_draft(scene: Scene, view: TaskView) -> bool:
 
 
 def unweighed(scene: Scene, view: TaskView) -> bool:
-    """Return whether a draft waits only for the forge to find out whether it merges."""
+    """Return whether the forge is about to find out whether a pull request merges: it tells nobody when."""
     state, pull = view.state, scene.observed.pull(view.pull)
-    if not isinstance(state, InReview) or state.theirs or view.proposed or not may_propose(scene, view):
+    target = scene.settings.target(view.task.target)
+    if not isinstance(state, InReview) or state.theirs or target is None or target.tracker != "github":
         return False
+    proposing = not view.proposed and may_propose(scene, view)
     if pull is None:
-        return True  # it was opened behind this look
-    behind = pull.mergeable is None or pull.head != state.commit
-    return pull.state == "open" and pull.draft and behind
+        return proposing  # it was opened behind this look
+    behind = pull.mergeable is None or (pull.head != state.commit and pull.draft and proposing)
+    return pull.state == "open" and behind
 
 
 def nothing_stands_against(pull: Pull, commit: str) -> bool:

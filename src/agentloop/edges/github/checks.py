@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = Any
 State: TypeAlias = Literal["pending", "passed", "failed"]
-_FAILED: Final = frozenset({"failure", "timed_out", "action_required", "startup_failure", "error"})
+_FAILED: Final = frozenset({"failure", "timed_out", "startup_failure", "error"})
+"""What a change may mend; `action_required` waits for a person's action, and counts as under way."""
 _PASSED: Final = frozenset({"success", "neutral", "skipped", "stale"})
 _JOB: Final = re.compile(r"/actions/runs/\d+/job/(\d+)")
 """Where a check run of GitHub Actions leads; the number is the job's."""

@@ -197,6 +197,10 @@ def _words(error: GithubException) -> str:
 def _fix(words: str) -> str:
     if "locked" in words:
         return "unlock the thread, or let somebody with write access answer there"
+    if "raft" in words:
+        return (
+            "private repositories have no drafts on GitHub's free plan: another plan, or a public repository"
+        )
     if "too long" in words:
         return "this is a mistake of agentloop's: it bounds what it posts; please report it"
     return "look at the thread on GitHub; the rest of the work goes on"
