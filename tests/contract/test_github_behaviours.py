@@ -221,6 +221,20 @@ def _push_is_refused(at: Ground) -> bool:
     return "GH013" in pushed.stderr
 
 
+def _timeline(at: Ground) -> bool:
+    at.hub.add_labels(at.repository, at.bot, at.issue, ("bug",))
+    at.hub.edit_thread(at.repository, at.cat, at.issue, title="It crashes often", body=None)
+    document = """query { repository(owner: "octocat", name: "web") { issue(number: 1) {
+      timelineItems(last: 9, itemTypes: [LABELED_EVENT, RENAMED_TITLE_EVENT]) { nodes {
+        ... on LabeledEvent { actor { login } label { name } }
+        ... on RenamedTitleEvent { createdAt } } } } } }"""
+    told = at.ask("POST", "/graphql", {"query": document})[2]["data"]["repository"]["issue"]
+    return bool(
+        told["timelineItems"]["nodes"]
+        == [{"actor": {"login": "bot"}, "label": {"name": "bug"}}, {"createdAt": "2026-11-20T12:00:00Z"}]
+    )
+
+
 def _rules_by_plan(at: Ground) -> bool:
     at.repository.rules = None
     return at.status("GET", f"{R}/rules/branches/main") == 403

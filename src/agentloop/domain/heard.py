@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import datetime
 from typing import Final
 
 from agentloop.domain.valueclass import dataclass
@@ -35,6 +36,37 @@ class Trust:
     """Who is listened to besides insiders: account numbers."""
 
     ids: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """A label was put on: the event's id, by whom (a login, "" = nobody knows) and when."""
+
+    id: str
+    name: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """When title or body of an issue were changed last (None: never), and how labels came on it, in order."""
+
+    changed_at: datetime | None
+    labelled: tuple[Labelled, ...]
+
+    def last(self, label: str) -> Labelled | None:
+        """Return how the label came to be there, None when that is not told."""
+        return next((one for one in reversed(self.labelled) if one.name.lower() == label.lower()), None)
+
+    def vouched_for(self, label: str) -> Labelled | None:
+        """Return how the label came to be there when the words were not changed since.
+
+        A change in the very second counts as later: times are whole seconds.
+        """
+        set_ = self.last(label)
+        stands = set_ is not None and (self.changed_at is None or self.changed_at < set_.at)
+        return set_ if stands else None
 
 
 def is_trusted(speaker: Speaker, trust: Trust) -> bool:

@@ -296,6 +296,11 @@ class GitHub:
     trusted: tuple[int, ...] = setting(
         (), "numbers of accounts that are listened to besides owners, members and collaborators"
     )
+    trust_label: str = setting(
+        "agentloop",
+        "an outsider's issue counts while it has this label, set by a trusted person after its words were "
+        "changed last; empty = never",
+    )
     autonomy: Literal["suggest", "draft", "propose"] = setting(
         "draft", "`autonomy` of those targets that do not name their own"
     )

@@ -152,6 +152,32 @@ class Client:
         where = answer.headers.get("location", "")
         return end_of_text(where, keep=keep, secure=self._secure, seconds=self._seconds)
 
+    def ask(self, document: str, variables: Mapping[str, Json]) -> Json:
+        """Return what a GraphQL query selects; things that are gone are None in it.
+
+        Raises LimitedError, TargetError. It is a read: nothing here sends a mutation.
+        """
+        # At github.com /graphql, on an Enterprise /api/graphql, beside /api/v3.
+        address = f"{self._root.removesuffix('/v3')}/graphql"
+        data = json.dumps({"query": document, "variables": dict(variables)}).encode()
+        answer = self._ask(address, "", data)
+        try:
+            told = json.loads(answer.body)
+        except ValueError as error:
+            raise TargetError(
+                "GitHub's GraphQL answer makes no sense", fix="the next cycle asks again"
+            ) from error
+        if not isinstance(told.get("data"), dict):
+            said = "; ".join(str(one.get("message", "")) for one in told.get("errors") or ())
+            gone = [one.get("type") == "NOT_FOUND" for one in told.get("errors") or ()]
+            if gone and all(gone):
+                return {"node": None}
+            raise TargetError(
+                f"GitHub's GraphQL refuses a question: {' '.join(said.split())[:200] or 'without a word'}",
+                fix="give the token the permissions that docs/github.md lists; the next cycle asks again",
+            )
+        return told["data"]
+
     def close(self) -> None:
         """Let the connection go."""
         if self._connection:
@@ -186,13 +212,13 @@ class Client:
             raise TargetError(f"GitHub at {self._host} sends us on to {parts.netloc}: not followed")
         return f"{parts.path}?{parts.query}"
 
-    def _ask(self, address: str, etag: str) -> _Answer:
-        answer = self._sent(address, etag)
+    def _ask(self, address: str, etag: str, data: bytes | None = None) -> _Answer:
+        answer = self._sent(address, etag, data)
         if answer.status in (_OK, _UNCHANGED):
             return answer
         raise self._refusal(address, answer)
 
-    def _sent(self, address: str, etag: str) -> _Answer:
+    def _sent(self, address: str, etag: str, data: bytes | None = None) -> _Answer:
         until = self._limited_until or self._memory.limited("reads")
         if until and self._now() < until:
             raise _limited(until)
@@ -203,18 +229,18 @@ class Client:
             "X-GitHub-Api-Version": VERSION,
             **({"If-None-Match": etag} if etag else {}),
         }
-        answer = self._through(address, headers)
+        answer = self._through(address, headers, data)
         self._mind_limits(answer)
         return answer
 
-    def _through(self, address: str, headers: Mapping[str, str]) -> _Answer:
+    def _through(self, address: str, headers: Mapping[str, str], data: bytes | None) -> _Answer:
         # A connection that was kept may have been closed meanwhile: a read is asked again once, on a new one.
         for again in (False, True):
             fresh = self._connection is None
             connection = self._connection or self._connect()
             self._connection = connection
             try:
-                connection.request("GET", address, headers=dict(headers))
+                connection.request("POST" if data else "GET", address, data, dict(headers))
                 got = connection.getresponse()
                 body = got.read(MOST_BYTES + 1)
                 if len(body) > MOST_BYTES:

@@ -347,6 +347,7 @@ class GitHubForge:
             at=moment(shape["created_at"]),
             ours=ours is not None,
             trusted=ours is not None or self._site.believes(shape),
+            edited=ours is None and self._site.is_edited(shape),
         )
 
     def _reviews(self, number: int, where: str) -> tuple[Review, ...]:
@@ -367,6 +368,7 @@ class GitHubForge:
                     commit=one["commit_id"] or "",
                     ours=speaker(one).id == self._site.our_id(),
                     trusted=self._site.believes(one),
+                    edited=self._site.is_edited(one),
                 )
             )
         return tuple(found)
@@ -385,6 +387,7 @@ class GitHubForge:
                     at=moment(one["created_at"]),
                     ours=ours is not None,
                     trusted=ours is not None or self._site.believes(one),
+                    edited=ours is None and self._site.is_edited(one),
                     op=ours.op if ours else "",
                 )
             )

@@ -17,13 +17,15 @@ from agentloop.edges.files import make_folder
 from agentloop.edges.github.client import Kept
 
 Json: TypeAlias = Any
-FORMAT: Final = 1
+FORMAT: Final = 2
 _TABLES: Final = """
 create table answer (address text primary key, etag text, body text, following text) without rowid;
 create table thread (repository text, number integer, state text, updated text, shape text,
                      primary key (repository, number)) without rowid;
 create table comment (repository text, number integer, id integer, shape text,
                       primary key (repository, number, id)) without rowid;
+create table told (repository text, node text, version text, shape text,
+                   primary key (repository, node)) without rowid;
 create table cursor (repository text, what text, at text, primary key (repository, what)) without rowid;
 """
 _NEWER_THREAD: Final = """
@@ -146,6 +148,22 @@ class Shelf:
             "select shape from comment where repository = ? and number = ? order by id", (repository, number)
         )
         return [json.loads(row[0]) for row in rows]
+
+    # What was asked about one thing (`history`).
+
+    def told(self, repository: str, node: str) -> tuple[str, Json] | None:
+        """Return of which version of a thing something was told last, and what; None: nothing was."""
+        row = (
+            self._open()
+            .execute("select version, shape from told where repository = ? and node = ?", (repository, node))
+            .fetchone()
+        )
+        return (str(row[0]), json.loads(row[1])) if row else None
+
+    def tell(self, repository: str, node: str, version: str, shape: Json) -> None:
+        """Keep what was told of that version."""
+        row = (repository, node, version, json.dumps(shape))
+        self._write("insert or replace into told values (?, ?, ?, ?)", [row])
 
     def close(self) -> None:
         """Let it go."""

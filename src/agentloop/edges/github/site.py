@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from agentloop.domain.guard import Ruled, Standing, could_merge
@@ -13,6 +14,7 @@ from agentloop.domain.outgoing import fit_to_post
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.wording import AT_A_TERMINAL
 from agentloop.edges.github.client import A_PAGE, Client
+from agentloop.edges.github.history import History
 from agentloop.edges.github.marks import Signed, claims, signed
 from agentloop.edges.github.shapes import speaker
 from agentloop.edges.github.shelf import Shelf
@@ -45,6 +47,8 @@ class Site:
     trust: Trust
     branch: str = ""
     """The branch that pull requests go into; "" = the repository's default."""
+    trust_label: str = ""
+    """Who may set it can vouch for an outsider's issue by it; "" = nobody can."""
     guarded: bool = True
     """Nothing is pushed unless it is proved that the token cannot merge."""
     now: Callable[[], datetime] = _now
@@ -63,6 +67,12 @@ class Site:
         found = [self.client.seen(path, **query)]
         found += [self.client.seen(one, per_page=A_PAGE) for one in self.heads]
         return {address: etag for address, etag in found if etag}
+
+    @cached_property
+    def history(self) -> History:
+        """What became of words and labels here."""
+        listens = self.trust.ids.__contains__
+        return History(self.client, self.shelf, self.repository, listens=listens)
 
     def our_id(self) -> int:
         """Return the number of the account whose token this is; names can change hands, numbers cannot."""
@@ -86,6 +96,10 @@ class Site:
         What claims to be ours and cannot prove it is nobody's word.
         """
         return is_trusted(speaker(shape), self.trust) and not claims(shape["body"] or "")
+
+    def is_edited(self, shape: Json) -> bool:
+        """Return whether words that are listened to hold an order and were changed since."""
+        return self.believes(shape) and self.history.is_edited(shape)
 
     def fit(self, text: str) -> str:
         """Return our words as they may be posted, for a reader on GitHub."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 from agentloop.domain.effects import CloseIssue, Keep, Label, React, Say, Unsay, alike, is_keep
 from agentloop.domain.heard import is_trusted, legible
-from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, number_of
+from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, SetLabel, number_of
 from agentloop.domain.labels import LOOKS
+from agentloop.domain.orders import BY_LABEL, LABEL
 from agentloop.edges.github.marks import sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
@@ -36,6 +37,7 @@ class GitHubTracker:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._looked = False
+        self._unvouched: list[str] = []
 
     def observe(self, known: frozenset[str]) -> tuple[Issue, ...]:
         """Return every open issue of a person who is listened to, and those of `known` in any state."""
@@ -50,8 +52,13 @@ class GitHubTracker:
         for number in numbers - shapes.keys():
             if found := self._fetch(number):
                 shapes[number] = found
+        self._unvouched.clear()
         found = (shapes[number] for number in sorted(shapes))
         return tuple(self._issue(one) for one in found if "pull_request" not in one)
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return which issues the last `observe` did not believe though they have the label, and why."""
+        return tuple(self._unvouched)
 
     def find(self, op: str, effect: TrackerEffect) -> str | None:
         """Return the id of the comment `op` wrote, or the issue's if its labels are as wanted, or None."""
@@ -240,6 +247,7 @@ class GitHubTracker:
         number = shape["number"]
         where = f"{self._site.repository}#{number} on GitHub"
         body = legible(shape["body"] or "")
+        trusted = is_trusted(speaker(shape), self._site.trust)
         return Issue(
             id=f"{self._site.target}-{number}",
             number=number,
@@ -251,8 +259,37 @@ class GitHubTracker:
             created_at=moment(shape["created_at"]),
             labels=tuple(label["name"] for label in shape["labels"]),
             comments=tuple(self._comments(number, where)),
-            trusted=is_trusted(speaker(shape), self._site.trust),
+            trusted=trusted or self._is_vouched_for(shape),
+            set_labels=tuple(self._set_labels(shape)),
         )
+
+    def _is_vouched_for(self, shape: Json) -> bool:
+        """Whether a trusted person set the label that says so after the words were changed last."""
+        label = self._site.trust_label
+        if not label or label.lower() not in _labels(shape) or shape["state"] != "open":
+            return False
+        past = self._site.history.of_issue(shape)
+        by = past.vouched_for(label) if past else None
+        if by is not None and self._site.history.may_label(by.by):
+            return True
+        known = past.last(label) if past else None
+        name = f"issue {self._site.target}-{shape['number']}"
+        why = f"was changed after it got the label `{label}`"
+        if known is not None and by is not None:
+            why = f"got the label `{label}` from {known.by or 'nobody who is known'}, who may not set it"
+        self._unvouched.append(f"{name} {why}: it is not read until somebody trusted sets the label anew")
+        return False
+
+    def _set_labels(self, shape: Json) -> Iterator[SetLabel]:
+        """Yield how labels that are orders came to be there, those that trusted people set."""
+        orders = [name for name in _labels(shape) if name.startswith(LABEL)]
+        if not any(name.removeprefix(LABEL) in BY_LABEL for name in orders) or shape["state"] != "open":
+            return
+        past = self._site.history.of_issue(shape)
+        for name in orders:
+            by = past.last(name) if past else None
+            if by is not None and self._site.history.may_label(by.by):
+                yield SetLabel(id=by.id, name=name, by=by.by, at=by.at)
 
     def _comments(self, number: int, where: str) -> Iterator[Comment]:
         for shape in self._site.shelf.comments(self._site.repository, number):
@@ -265,7 +302,12 @@ class GitHubTracker:
                 ours=ours is not None,
                 trusted=ours is not None or self._site.believes(shape),
                 op=ours.op if ours else "",
+                edited=ours is None and self._site.is_edited(shape),
             )
+
+
+def _labels(shape: Json) -> list[str]:
+    return [label["name"].lower() for label in shape["labels"]]
 
 
 def _word(at: datetime) -> str:

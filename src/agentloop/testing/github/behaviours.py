@@ -115,6 +115,10 @@ class Behaviour(Enum):
         "who edited a body when is told by GraphQL only",
         "graphql/reference/interfaces",
     )
+    TIMELINE = (
+        "who set a label when, and when a title was changed, is told by an issue's timeline",
+        "graphql/reference/objects: LabeledEvent, RenamedTitleEvent",
+    )
     CLOSING_WORDS = (
         "merging into the default branch closes what the body says it closes: issues/tracking-your-work"
     )

@@ -9,14 +9,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from agentloop.testing.github.behaviours import Behaviour
 from agentloop.testing.github.hub import Hub
 from agentloop.testing.github.refusals import Refused
 from agentloop.testing.github.shapes import node_id, when
-from agentloop.testing.github.values import Account, Comment, Edit, Labelled, Repository, Thread
+from agentloop.testing.github.values import (
+    Account,
+    Comment,
+    Edit,
+    Labelled,
+    Repository,
+    Review,
+    ReviewComment,
+    Thread,
+)
 
 Json: TypeAlias = Any
 Resolved: TypeAlias = "dict[str, Any | Callable[[dict[str, Any]], Any]]"
@@ -39,6 +48,8 @@ class Selected:
 
     name: str
     alias: str
+    on: str = ""
+    """The type that an object must be of; "" = any."""
     arguments: dict[str, Any] = field(default_factory=dict)
     below: list[Selected] = field(default_factory=list)
 
@@ -96,8 +107,8 @@ class _Reader:
             if self._peek() == "...":
                 self._next()
                 self._take("on")
-                self._next()  # a type: fields that an object does not have are left out below
-                found += self._selection()
+                kind = self._next()
+                found += [replace(one, on=kind) for one in self._selection()]
                 continue
             found.append(self._field())
         self._take("}")
@@ -161,10 +172,18 @@ def _project(value: Any, selected: list[Selected]) -> Json:  # noqa: ANN401 - JS
 
 def _fields(value: Resolved, selected: list[Selected]) -> Iterator[tuple[str, Json]]:
     for one in selected:
+        if one.on and one.on not in _kinds_of(value):
+            continue
         if one.name not in value:
             raise GraphError(f"Field '{one.name}' doesn't exist", "undefinedField")
         found = value[one.name]
         yield one.alias, _project(found(one.arguments) if callable(found) else found, one.below)
+
+
+def _kinds_of(value: Resolved) -> tuple[str, ...]:
+    """Return what an object is, and the interfaces of it that documents may ask for."""
+    kind = str(value.get("__typename", ""))
+    return (kind, "Comment") if "lastEditedAt" in value else (kind,)
 
 
 # What can be asked.
@@ -179,7 +198,9 @@ def _queries(hub: Hub, viewer: Account) -> Resolved:
 
     def node(arguments: dict[str, Any]) -> Resolved:
         repository, thing = _named(hub, str(arguments.get("id")))
-        return _comment(thing) if isinstance(thing, Comment) else _thread(hub, repository, thing)
+        if isinstance(thing, Thread):
+            return _thread(hub, repository, thing)
+        return _review(thing) if isinstance(thing, Review) else _comment(thing)
 
     return {
         "viewer": {"login": viewer.login, "databaseId": viewer.id},
@@ -213,15 +234,17 @@ def _repository(hub: Hub, repository: Repository) -> Resolved:
 
 def _thread(hub: Hub, repository: Repository, thread: Thread) -> Resolved:
     return {
+        "__typename": "PullRequest" if thread.pull else "Issue",
         "id": node_id("PR" if thread.pull else "I", thread.id),
         "number": thread.number,
+        "title": thread.title,
         "isPinned": thread.pinned,
         "isDraft": bool(thread.pull and thread.pull.draft),
         "author": {"login": thread.author.login},
         "body": thread.body,
         **_edited(hub, thread.edits),
         "comments": lambda _: {"nodes": [_comment(each) for each in thread.comments]},
-        "timelineItems": lambda arguments: _timeline(thread, arguments),
+        "timelineItems": lambda arguments: _timeline(hub, thread, arguments),
         "repository": {"nameWithOwner": repository.path},
     }
 
@@ -244,34 +267,64 @@ def _edited(hub: Hub, edits: list[Edit]) -> Resolved:
 
 
 def _comment(comment: Comment) -> Resolved:
-    last = comment.edits[-1] if comment.edits else None
+    on_line = isinstance(comment, ReviewComment)
     return {
-        "id": node_id("IC", comment.id),
+        "__typename": "PullRequestReviewComment" if on_line else "IssueComment",
+        "id": node_id("PRRC" if on_line else "IC", comment.id),
         "databaseId": comment.id,
         "body": comment.body,
         "author": {"login": comment.author.login},
+        **_last_edit(comment.edits),
+    }
+
+
+def _review(review: Review) -> Resolved:
+    return {
+        "__typename": "PullRequestReview",
+        "id": node_id("PRR", review.id),
+        "databaseId": review.id,
+        "body": review.body,
+        "author": {"login": review.author.login},
+        **_last_edit(review.edits),
+    }
+
+
+def _last_edit(edits: list[Edit]) -> Resolved:
+    last = edits[-1] if edits else None
+    return {
         "lastEditedAt": when(last.at) if last else None,
         "editor": {"login": last.account.login} if last else None,
     }
 
 
-def _timeline(thread: Thread, arguments: dict[str, Any]) -> Resolved:
-    kinds = {True: "LABELED_EVENT", False: "UNLABELED_EVENT"}
+def _timeline(hub: Hub, thread: Thread, arguments: dict[str, Any]) -> Resolved:
+    kinds = {"LabeledEvent": "LABELED_EVENT", "UnlabeledEvent": "UNLABELED_EVENT"}
+    kinds["RenamedTitleEvent"] = "RENAMED_TITLE_EVENT"
     wanted = set(arguments.get("itemTypes") or kinds.values())
-    found = [each for each in thread.labelled if kinds[each.on] in wanted]
+    events = [(each.at, _labelled(each)) for each in thread.labelled]
+    events += [(each.at, _renamed(each)) for each in thread.renamed]
+    in_order = [one for _, one in sorted(events, key=lambda each: each[0])]
+    found = [one for one in in_order if kinds[one["__typename"]] in wanted]
+    found = found if hub.has(Behaviour.TIMELINE) else []
     last = arguments.get("last")
-    return {
-        "totalCount": len(found),
-        "nodes": [_labelled(each) for each in (found[-last:] if last else found)],
-    }
+    return {"totalCount": len(found), "nodes": found[-last:] if last else found}
 
 
-def _labelled(event: Labelled) -> Resolved:
+def _labelled(event: Labelled) -> dict[str, Any]:
     return {
         "__typename": "LabeledEvent" if event.on else "UnlabeledEvent",
+        "id": node_id("LE", event.id),
         "createdAt": when(event.at),
         "actor": {"login": event.account.login},
         "label": {"name": event.name},
+    }
+
+
+def _renamed(event: Edit) -> dict[str, Any]:
+    return {
+        "__typename": "RenamedTitleEvent",
+        "createdAt": when(event.at),
+        "actor": {"login": event.account.login},
     }
 
 
@@ -310,19 +363,25 @@ def _mutations(hub: Hub, viewer: Account) -> Resolved:
 
 def _writable(hub: Hub, viewer: Account, arguments: dict[str, Any], name: str) -> tuple[Repository, Thread]:
     repository, thing = _named(hub, str((arguments.get("input") or {}).get(name)))
-    if isinstance(thing, Comment):
+    if not isinstance(thing, Thread):
         raise GraphError("Could not resolve to a node of that type", "NOT_FOUND")
     if not hub.can(repository, viewer, "write"):
         raise GraphError(f"{viewer.login} does not have the correct permissions", "FORBIDDEN")
     return repository, thing
 
 
-def _named(hub: Hub, word: str) -> tuple[Repository, Thread | Comment]:
+def _named(hub: Hub, word: str) -> tuple[Repository, Thread | Comment | Review]:
     for repository in hub.repositories.values():
         for thread in repository.threads.values():
-            if word in (node_id("I", thread.id), node_id("PR", thread.id)):
-                return repository, thread
-            for comment in thread.comments:
-                if word == node_id("IC", comment.id):
-                    return repository, comment
+            for name, thing in _things(thread):
+                if name == word:
+                    return repository, thing
     raise GraphError(f"Could not resolve to a node with the global id of '{word}'", "NOT_FOUND")
+
+
+def _things(thread: Thread) -> Iterator[tuple[str, Thread | Comment | Review]]:
+    yield node_id("PR" if thread.pull else "I", thread.id), thread
+    yield from ((node_id("IC", each.id), each) for each in thread.comments)
+    if thread.pull:
+        yield from ((node_id("PRR", each.id), each) for each in thread.pull.reviews)
+        yield from ((node_id("PRRC", each.id), each) for each in thread.pull.comments)

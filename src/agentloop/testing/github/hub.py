@@ -215,6 +215,8 @@ class Hub:
             thread.body = thread.body if body is None else body
             if (thread.title, thread.body) == before:
                 return
+            if thread.title != before[0]:
+                thread.renamed.append(Edit(account=who, at=self.second()))
             if body is not None and before[1] != body:
                 thread.edits.append(Edit(account=who, at=self.second()))
             self._touch(thread)
@@ -452,6 +454,19 @@ class Hub:
             self._touch(thread)
             self._say("pull_request_review", "submitted", repository, who, thread, review=made)
             return made
+
+    def edit_review(
+        self, repository: Repository, who: Account, thread: Thread, review: Review, body: str
+    ) -> None:
+        """Change a review's words; when is told by GraphQL only, and REST shows no time of it."""
+        with self.lock:
+            self._writable(repository)
+            self._bounded(body=body)
+            self._own(repository, who, review.author)
+            review.body = body
+            review.edits.append(Edit(account=who, at=self.second()))
+            self._touch(thread)
+            self._say("pull_request_review", "edited", repository, who, thread, review=review)
 
     def review_comment(
         self,

@@ -644,6 +644,17 @@ def _has_rules(call: Call) -> None:
         raise Refused(403, "Upgrade to GitHub Pro or make this repository public to enable this feature.")
 
 
+def _permission(call: Call) -> Reply:
+    """What an account may do there: `permission` knows neither triage nor maintain, `role_name` does."""
+    account = call.hub.accounts.get(call.names["login"])
+    if account is None:
+        raise Refused(404, "Not Found")
+    role = call.hub.role(call.repository, account)
+    base = {"triage": "read", "maintain": "write", None: "none"}.get(role, role)
+    user = call.shapes.account(account)
+    return Reply(body={"permission": base, "role_name": role or "none", "user": user})
+
+
 def _repository(call: Call) -> Reply:
     return Reply(body=call.shapes.repository(call.repository, call.viewer))
 
@@ -653,6 +664,7 @@ ROUTES: Final = tuple(
     Route(method=method, path=_R + path, need=need, answer=answer)
     for method, path, need, answer in (
         ("GET", "", "metadata:read", _repository),
+        ("GET", "/collaborators/{login}/permission", "metadata:read", _permission),
         ("GET", "/issues", "issues:read", _issues),
         ("POST", "/issues", "issues:write", _new_issue),
         ("GET", "/issues/comments", "issues:read", _all_comments),

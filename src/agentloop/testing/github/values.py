@@ -98,6 +98,7 @@ class Review:
     body: str
     commit: str
     submitted_at: datetime
+    edits: list[Edit] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,6 +151,7 @@ class Thread:
     comments: list[Comment] = field(default_factory=list)
     labelled: list[Labelled] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
+    renamed: list[Edit] = field(default_factory=list)
     reactions: list[Reaction] = field(default_factory=list)
     pull: PullPart | None = None
 
