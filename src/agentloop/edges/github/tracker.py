@@ -260,7 +260,7 @@ class GitHubTracker:
             labels=tuple(label["name"] for label in shape["labels"]),
             comments=tuple(self._comments(number, where)),
             trusted=trusted or self._is_vouched_for(shape),
-            set_labels=tuple(self._set_labels(shape)),
+            set_labels=self._set_labels(shape),
         )
 
     def _is_vouched_for(self, shape: Json) -> bool:
@@ -280,16 +280,19 @@ class GitHubTracker:
         self._unvouched.append(f"{name} {why}: it is not read until somebody trusted sets the label anew")
         return False
 
-    def _set_labels(self, shape: Json) -> Iterator[SetLabel]:
-        """Yield how labels that are orders came to be there, those that trusted people set."""
-        orders = [name for name in _labels(shape) if name.startswith(LABEL)]
-        if not any(name.removeprefix(LABEL) in BY_LABEL for name in orders) or shape["state"] != "open":
-            return
+    def _set_labels(self, shape: Json) -> tuple[SetLabel, ...] | None:
+        """Return how labels that are orders came to be there, those of trusted people; None: none is there."""
+        wanted = {f"{LABEL}{verb}" for verb in BY_LABEL}
+        orders = [name for name in _labels(shape) if name in wanted]
+        if not orders or shape["state"] != "open":
+            return None
         past = self._site.history.of_issue(shape)
-        for name in orders:
-            by = past.last(name) if past else None
-            if by is not None and self._site.history.may_label(by.by):
-                yield SetLabel(id=by.id, name=name, by=by.by, at=by.at)
+        events = [by for name in orders if past and (by := past.last(name))]
+        return tuple(
+            SetLabel(id=one.id, name=one.name.lower(), by=one.by, at=one.at)
+            for one in events
+            if self._site.history.may_label(one.by)
+        )
 
     def _comments(self, number: int, where: str) -> Iterator[Comment]:
         for shape in self._site.shelf.comments(self._site.repository, number):
