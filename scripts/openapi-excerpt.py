@@ -21,7 +21,8 @@ WANTED: Final = re.compile(
     r"/user|/rate_limit|/users/\{username\}|/app/installations/\{installation_id\}/access_tokens"
     r"|/repos/\{owner\}/\{repo\}(/installation)?"
     r"|/repos/\{owner\}/\{repo\}/(issues|labels|pulls|commits|check-runs|statuses|rules|rulesets)(/.*)?"
-    r"|/repos/\{owner\}/\{repo\}/(git/refs?|actions/jobs|branches/\{branch\}|collaborators)(/[^/]*)?(/logs)?"
+    r"|/repos/\{owner\}/\{repo\}/(git/refs?|actions/jobs|branches/\{branch\})(/[^/]*)?(/logs)?"
+    r"|/repos/\{owner\}/\{repo\}/collaborators(/\{username\}(/permission)?)?"
 )
 
 

@@ -149,7 +149,7 @@ def test_a_label_is_an_order_of_whoever_set_it(on: GitHubIssues) -> None:
     assert orders(on) == [("pause", "tess", False)]
     first = only(on).set_labels
     on.hub.remove_label(on.repository, tess, thread, "agentloop:pause")
-    assert (orders(on), only(on).set_labels) == ([], ())
+    assert (orders(on), only(on).set_labels) == ([], None)
     on.hub.add_labels(on.repository, tess, thread, ("agentloop:pause",))
     assert orders(on) == [("pause", "tess", False)]
     assert only(on).set_labels != first

@@ -281,7 +281,7 @@ class GitHubTracker:
         return False
 
     def _set_labels(self, shape: Json) -> tuple[SetLabel, ...] | None:
-        """Return how labels that are orders came to be there, those of trusted people; None: none is there."""
+        """Return how labels that are orders came to be there: trusted people's; None: there is none."""
         wanted = {f"{LABEL}{verb}" for verb in BY_LABEL}
         orders = [name for name in _labels(shape) if name in wanted]
         if not orders or shape["state"] != "open":

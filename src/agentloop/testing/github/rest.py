@@ -651,7 +651,7 @@ def _permission(call: Call) -> Reply:
         raise Refused(404, "Not Found")
     role = call.hub.role(call.repository, account)
     base = {"triage": "read", "maintain": "write", None: "none"}.get(role, role)
-    user = call.shapes.account(account)
+    user = call.shapes.account(account) | {"role_name": role or "none"}
     return Reply(body={"permission": base, "role_name": role or "none", "user": user})
 
 
