@@ -16,6 +16,7 @@ from agentloop.domain.holds import hold_words
 from agentloop.domain.issue import Comment, SetLabel
 from agentloop.domain.orders import Order, beside_commands, commands_in, given, is_changed
 from agentloop.domain.signals import evidence_of
+from agentloop.domain.waiting import waiting
 from agentloop.testing.samples import BEGAN, Told, issue
 
 
@@ -187,3 +188,12 @@ def test_a_paused_task_is_not_started_and_says_so() -> None:
     assert words in obeying.explain_words(
         obeying.Subject(issue="7"), told.scene(issues=(issue(),), now=BEGAN)
     )
+
+
+def test_what_an_issue_waits_for_names_its_pause() -> None:
+    """On every screen that tells it, while its tasks are at work too."""
+    until = BEGAN + timedelta(days=3)
+    told = Told().issue().planned("7.1").started("7.1.1").add(f.Paused(about="7", until=until, by="ana"))
+    scene = told.scene(issues=(issue(),), now=BEGAN)
+    found = waiting(scene, told.world.issues["7"], told.world.tasks_of("7")).reasons
+    assert found[0] == "it is paused by ana until 2026-11-05 09:00 UTC (`/agentloop resume` ends it)"

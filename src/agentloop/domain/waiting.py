@@ -66,6 +66,8 @@ def waiting(
     made = Waiting()
     if not _of_issue(scene, issue, made):
         return made
+    if paused := hold_words(scene.world, scene.now, issue.id):
+        made.found.append(paused)  # whatever else it waits for: nothing of it is begun or published
     runs = {(one.role, one.attempt): one for one in progress}
     for view in views:
         if not s.over(view.state):
