@@ -14,6 +14,7 @@ from agentloop.domain import obeying
 from agentloop.domain.admission import refusal
 from agentloop.domain.approval import answers, plan_name, risks, rule_words
 from agentloop.domain.autonomy import allowed, label_news
+from agentloop.domain.changes import GONE, Change
 from agentloop.domain.issue import Comment
 from agentloop.domain.limits import budget_words, of_issue
 from agentloop.domain.marks import of_issue as carried
@@ -25,6 +26,7 @@ from agentloop.domain.report import stand
 from agentloop.domain.settings import Approval, GitHub, Limits, Settings, Target
 from agentloop.domain.signals import evidence_of
 from agentloop.domain.work import Contract, Task
+from agentloop.gate.policy import Diff, beyond_approval
 from agentloop.testing.samples import BEGAN, SETTINGS, TARGET, Told, issue, task
 
 if TYPE_CHECKING:
@@ -176,6 +178,15 @@ def test_size_and_expected_cost_make_a_plan_wait() -> None:
     )
     off = replace(SETTINGS, approval=Approval(tasks=0, cost_usd=0))
     assert risky(Told().issue().scene(off), *tasks) == ()
+
+
+def test_the_gate_holds_what_only_an_approved_plan_may_touch() -> None:
+    """Whatever the plan's scope left open; an approved plan has no such paths."""
+    change = Change(raw_path=b"deploy/run.sh", old_mode=GONE, new_mode="100644", old_id="0", new_id="1")
+    diff = Diff(changes=(change, replace(change, raw_path=b"src/a.py")))
+    (found,) = beyond_approval(diff, ("deploy/**",))
+    assert (found.kind, found.about) == ("protected", "deploy/run.sh")
+    assert beyond_approval(diff, ()) == ()
 
 
 # --- the wait and its end -----------------------------------------------------------------------------------
