@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
-from agentloop.domain import approval, audit, autonomy, marks, receipt, wording
+from agentloop.domain import approval, autonomy, marks, receipt, wording
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
 from agentloop.domain import facts as f
@@ -82,6 +82,8 @@ class Actor:
 
     def _attributed(self, intended: f.EffectIntended) -> f.EffectIntended:
         """Return it with who decided it, who asked for it, and the rule that allowed it."""
+        from agentloop.domain import audit  # an idle cycle has no use for it
+
         on = self._deciding
         issue, task = audit.concerns(self.world, intended.effect)
         view = self.world.issues.get(issue)

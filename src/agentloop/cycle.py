@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from agentloop.acting import Actor
-from agentloop.domain import alerts, approval, autonomy, orders, showing, signals, triage
+from agentloop.domain import alerts, approval, autonomy, orders, showing, signals
 from agentloop.domain import decisions as d
 from agentloop.domain import facts as f
 from agentloop.domain.admission import refusal
@@ -683,6 +683,10 @@ def _idle(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> Ended:
 
 def _unheard(scene: Scene) -> tuple[str, ...]:
     """Return how many issues are there that nobody reads: the number, and never a word of them."""
+    if all(one.trusted for one in scene.observed.issues):
+        return ()
+    from agentloop.domain import triage
+
     return tuple(f"{one.about}: {one.reason}" for one in triage.outsiders(scene.observed))
 
 

@@ -14,7 +14,6 @@ from agentloop.domain.autonomy import only_suggested
 from agentloop.domain.holds import hold_words
 from agentloop.domain.issue import urgency
 from agentloop.domain.limits import left_words, too_narrow
-from agentloop.domain.overlap import in_the_way
 from agentloop.domain.signals import evidence_for, used_up
 from agentloop.domain.states import Cancelled, Parked, Queued, TaskView, finished
 from agentloop.domain.wording import PROVIDERS_LIMIT
@@ -82,6 +81,8 @@ def own_reasons(scene: Scene, view: TaskView) -> tuple[str, ...]:
     state = view.state
     if not isinstance(state, Queued):
         return ()
+    from agentloop.domain.overlap import in_the_way  # nor has a cycle in which nothing is queued
+
     reasons = [_needs(scene, task) for task in view.task.needs]
     reasons += [waits_for_word(scene.world, view), *in_the_way(scene.world, view)]
     # A clock that was set back behind the moment the wait began says nothing about its end.

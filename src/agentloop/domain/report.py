@@ -22,7 +22,6 @@ from agentloop.domain.runway import runway, runway_lines
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import micros
 from agentloop.domain.telling import finding_words, standing
-from agentloop.domain.triage import triage, triage_words
 from agentloop.domain.valueclass import dataclass, shape
 from agentloop.domain.wording import PLAN_CHOICES, PROVIDERS_LIMIT, count, dollars, one_line
 from agentloop.domain.world import LOST_PURSE
@@ -205,6 +204,8 @@ class Live:
 
 def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, ...] = ()) -> Standing:
     """Return what journal and settings say at `now`; `warnings` come in front of those found here."""
+    from agentloop.domain.triage import triage, triage_words  # an idle cycle tells no status
+
     scene = Scene(world=world, observed=Observed(now=now), settings=settings)
     needs, runs, coming, queue = _needs(scene), running(world), _coming(scene), _queue(scene)
     return Standing(
