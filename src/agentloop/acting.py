@@ -825,6 +825,8 @@ class Actor:
         match effect:
             case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React() | e.Unsay():
                 return self._out.tracker.find(op, effect)
+            case e.KeepBoard():
+                return self._out.board.find(op, effect)
             case e.StartAttempt() | e.StartGate() | e.StopAttempt():
                 return self._out.executor.find(op, effect)
             case _:
@@ -834,6 +836,8 @@ class Actor:
         match effect:
             case e.Say() | e.CloseIssue() | e.Label() | e.Keep() | e.React() | e.Unsay():
                 return self._out.tracker.act(op, effect)
+            case e.KeepBoard():
+                return self._out.board.act(op, effect)
             case e.StartAttempt(attempt=attempt):
                 view, one = the_try(self.world, attempt)
                 spec = attempt_spec(self._out, self._settings, self.world, one.attempt)

@@ -172,6 +172,7 @@ def run(parts: Parts) -> Ended:
     _glance(actor, scene, news, course)
     _hear_people(parts, actor, scene, course)
     _obey(parts, actor, scene, told, course)
+    is_board_due = _obey_boxes(parts, actor, scene, course)
     _follow_rules(parts, actor, scene, course)
     _take_back(parts, actor, scene, course)
     _alert(parts, actor, scene, course)
@@ -180,7 +181,7 @@ def run(parts: Parts) -> Ended:
     # candidates wait, that is written down, so that the past is told as it was; and a cycle that was cut off
     # may have done things that the relay does not say.
     matters = _to_ask_about(scene)
-    if not (course.acted or matters or cut_off or showing.left(scene)):
+    if not (course.acted or matters or cut_off or showing.left(scene) or is_board_due):
         quiet = not_started(scene, tuple(course.problems))
         return _end(parts, actor, scene, course, wakes) if quiet else _idle(parts, actor, scene, course)
 
@@ -203,7 +204,8 @@ def run(parts: Parts) -> Ended:
     _show(actor, scene, course)
 
     # 9. Relay: the admin's delta and the facts, merged with what a person wrote meanwhile, in one commit.
-    _hand_on(parts, actor, scene, held.relay, course, fresh=fresh)
+    relay = _hand_on(parts, actor, scene, held.relay, course, fresh=fresh)
+    _show_board(actor, scene, relay, course)
 
     # 10. Sleep: chosen from what is true now. What finished work has left behind is taken away first.
     _attempted(actor, course, "sweeping", lambda: _sweep(parts, world))
@@ -273,15 +275,24 @@ def _look(parts: Parts, world: World, relay: Relay, course: _Course, *, woken: b
         disk_short=_disk_short(parts, course),
         retries=_tried(course, "persons' requests", out.asked),
         barred=_barred(parts, course),
+        boards=_tried(course, "the dashboard", lambda: out.board.observe(world.boards[-1]))
+        if world.boards
+        else (),
         problems=tuple(course.problems),
     )
-    return Scene(
+    scene = Scene(
         world=world,
         observed=observed,
         settings=parts.settings,
         standing=relay.plan.decisions,
         woken=woken,
     )
+    if not observed.boards:
+        return scene
+    from agentloop.domain import board  # most homes have none
+
+    course.notices.extend(filter(None, [board.notice(scene)]))
+    return replace(scene, woken=woken or board.wants_a_look(scene))
 
 
 def _barred(parts: Parts, course: _Course) -> tuple[Barred, ...]:
@@ -425,6 +436,31 @@ def _note_labels(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> N
         labels = autonomy.label_news(parts.settings, view, issue) if view and issue.state == "open" else None
         if labels is not None:
             _record(parts, actor, course, scene.now, f.Labelled(issue=issue.id, labels=labels))
+
+
+def _obey_boxes(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> bool:
+    """Carry out what was ticked on the dashboard, once; return whether it has to be written."""
+    if not scene.observed.boards:
+        return False
+    from agentloop.domain import board
+
+    for order in board.orders(scene):
+        wishes = board.decided(order, scene) if board.is_trusted(scene) else ()
+        if not all(_admit_and_act(parts, actor, scene, one, "person", course) for one in wishes):
+            continue
+        parts.tell("order", {"order": order.verb, "about": "the dashboard", "by": order.by})
+        _record(parts, actor, course, scene.now, board.answered(order, scene))
+    return board.left(scene)
+
+
+def _show_board(actor: Actor, scene: Scene, relay: Relay, course: _Course) -> None:
+    """Bring the dashboard up to date, where there is to be one."""
+    if not any(target.tracker == "github" for target in scene.settings.targets):
+        return
+    from agentloop.domain import board
+
+    if (one := board.due(scene, relay)) is not None:
+        _attempted(actor, course, "showing the dashboard", partial(actor.show, scene.now, one))
 
 
 def _follow_rules(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
@@ -638,7 +674,10 @@ def _with_grounds(parts: Parts, scene: Scene, decisions: Iterable[d.Decision]) -
     return replace(scene, grounds={target.name: parts.ground(target) for target in targets})
 
 
-def _hand_on(parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Course, *, fresh: bool) -> None:
+def _hand_on(
+    parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Course, *, fresh: bool
+) -> Relay:
+    """Write the relay and return it as it was meant."""
     judged = course.proposal.delta if course.proposal else None
     delta = routine_delta(scene, tuple(course.carried_out), judged=judged)
     facts = facts_of(scene, tuple(course.problems), course.failed)
@@ -659,6 +698,7 @@ def _hand_on(parts: Parts, actor: Actor, scene: Scene, relay: Relay, course: _Co
             actor.record(parts.clock.now(), written)
 
     _attempted(actor, course, "writing the relay", write)
+    return new
 
 
 def _commit_message(cycle: int, relay: Relay) -> str:

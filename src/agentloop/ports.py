@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 # The executor's answers are values of the domain; they are named here too because they are half of that port.
 from agentloop.domain.observed import AttemptEnded as AttemptEnded
 from agentloop.domain.observed import Barred as Barred
+from agentloop.domain.observed import BoardSeen as BoardSeen
 from agentloop.domain.observed import GateEnded as GateEnded
 from agentloop.domain.observed import Lost as Lost
 from agentloop.domain.observed import Running as Running
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from agentloop.domain.effects import ExecutorEffect, ForgeEffect, TrackerEffect
+    from agentloop.domain.effects import ExecutorEffect, ForgeEffect, KeepBoard, TrackerEffect
     from agentloop.domain.facts import Entry
     from agentloop.domain.issue import Issue, Pull
     from agentloop.domain.marks import Mark
@@ -48,6 +49,41 @@ class Tracker(Protocol):
 
     def act(self, op: str, effect: TrackerEffect) -> str:
         """Do it and return the id of what was made."""
+
+
+class Board(Protocol):
+    """Where the dashboard is kept."""
+
+    def observe(self, known: str) -> tuple[BoardSeen, ...]:
+        """Return the dashboard called `known` as it stands; nothing where there is none."""
+
+    def find(self, op: str, effect: KeepBoard) -> str | None:
+        """Return the name of the dashboard when `op` wrote it (or, for a first one, any of ours), or None."""
+
+    def act(self, op: str, effect: KeepBoard) -> str:
+        """Make or rewrite it and return its name.
+
+        Raises ConflictError when its boxes were changed since they were seen, or it was closed.
+        """
+
+
+class NoBoard:
+    """No dashboard: the built-in tracker needs none, `agentloop status` is it."""
+
+    def observe(self, known: str) -> tuple[BoardSeen, ...]:
+        """Return nothing."""
+        del known
+        return ()
+
+    def find(self, op: str, effect: KeepBoard) -> str | None:
+        """Return None."""
+        del op, effect
+        return None
+
+    def act(self, op: str, effect: KeepBoard) -> str:
+        """Do nothing and return no name."""
+        del op, effect
+        return ""
 
 
 class Forge(Protocol):
@@ -231,3 +267,4 @@ class Outside:
     """Returns the targets that nothing may be pushed to, because it is not proved that we cannot merge."""
     heard: Callable[[str], None] = _nothing
     """Takes a request away, by its id: it is in the journal now."""
+    board: Board = NoBoard()

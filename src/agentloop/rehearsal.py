@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentloop.cycle import Ended
-    from agentloop.domain.effects import ExecutorEffect, ForgeEffect, TrackerEffect
+    from agentloop.domain.effects import ExecutorEffect, ForgeEffect, KeepBoard, TrackerEffect
     from agentloop.domain.issue import Issue, Pull
-    from agentloop.domain.observed import Seen
+    from agentloop.domain.observed import BoardSeen, Seen
     from agentloop.domain.proposal import Reply
     from agentloop.domain.relay import Relay
     from agentloop.domain.scene import Scene
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from agentloop.domain.work import AttemptSpec, End, GateSpec
     from agentloop.domain.world import World
     from agentloop.home import Home
-    from agentloop.ports import Baton, Executor, Forge, Notes, Repositories, Tracker
+    from agentloop.ports import Baton, Board, Executor, Forge, Notes, Repositories, Tracker
 
 SILENT = Proposal(decisions=(), delta=None, models=(), turns=0)
 """Stands for an admin agent that was not asked."""
@@ -291,6 +291,7 @@ def _telling(outside: Outside, executor: Executor, told: _Told) -> Outside:
     return replace(
         outside,
         tracker=_ToldTracker(outside.tracker, told),
+        board=_ToldBoard(outside.board, told),
         forge=_ToldForge(outside.forge, told),
         executor=_ToldExecutor(executor, told),
         repositories=_ToldRepositories(outside.repositories, told),
@@ -313,6 +314,22 @@ class _ToldTracker:
         return self.real.find(op, effect)
 
     def act(self, op: str, effect: TrackerEffect) -> str:  # noqa: ARG002 -- the port's
+        self.told.effects.append(effect_words(effect))
+        return WOULD_BE
+
+
+@dataclass(frozen=True)
+class _ToldBoard:
+    real: Board
+    told: _Told
+
+    def observe(self, known: str) -> tuple[BoardSeen, ...]:
+        return self.real.observe(known)
+
+    def find(self, op: str, effect: KeepBoard) -> str | None:
+        return self.real.find(op, effect)
+
+    def act(self, op: str, effect: KeepBoard) -> str:  # noqa: ARG002 -- the port's
         self.told.effects.append(effect_words(effect))
         return WOULD_BE
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agentloop.cycle import Parts, Spent
 from agentloop.domain.codec import Plain, decode, moment
 from agentloop.domain.issue import Issue, Pull
-from agentloop.domain.observed import Barred, Ground, RetryRequest, Seen
+from agentloop.domain.observed import Barred, BoardSeen, Ground, RetryRequest, Seen
 from agentloop.domain.relay import Relay
 from agentloop.domain.shares import Share
 from agentloop.domain.valueclass import dataclass, field
@@ -21,14 +21,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from agentloop.domain.effects import ExecutorEffect, ForgeEffect, TrackerEffect
+    from agentloop.domain.effects import ExecutorEffect, ForgeEffect, KeepBoard, TrackerEffect
     from agentloop.domain.facts import Entry
     from agentloop.domain.model import Answer, Request
     from agentloop.domain.settings import Target
     from agentloop.domain.taping import Tape
     from agentloop.domain.work import AttemptSpec, End, GateSpec
     from agentloop.domain.world import World
-    from agentloop.ports import Baton, Clock, Executor, Forge, Journal, Model, Notes, Repositories, Tracker
+    from agentloop.ports import (
+        Baton,
+        Board,
+        Clock,
+        Executor,
+        Forge,
+        Journal,
+        Model,
+        Notes,
+        Repositories,
+        Tracker,
+    )
 
 T = TypeVar("T")
 
@@ -95,6 +106,7 @@ def taped_outside(outside: Outside, tape: Tape) -> Outside:
         asked=lambda: tape.call("asked", None, outside.asked, reads(tuple[RetryRequest, ...])),
         barred=lambda: tape.call("barred", None, outside.barred, reads(tuple[Barred, ...])),
         heard=lambda name: tape.call("heard", name, lambda: outside.heard(name), as_it_is),
+        board=_Board(tape, outside.board),
     )
 
 
@@ -207,6 +219,24 @@ class _Tracker:
     def act(self, op: str, effect: TrackerEffect) -> str:
         gave = {"op": op, "effect": effect}
         return self.tape.call("tracker.act", gave, lambda: self.real.act(op, effect), as_it_is)
+
+
+@dataclass(frozen=True)
+class _Board:
+    tape: Tape
+    real: Board
+
+    def observe(self, known: str) -> tuple[BoardSeen, ...]:
+        return self.tape.call(
+            "board.observe", known, lambda: self.real.observe(known), reads(tuple[BoardSeen, ...])
+        )
+
+    def find(self, op: str, effect: KeepBoard) -> str | None:
+        return self.tape.call("board.find", op, lambda: self.real.find(op, effect), as_it_is)
+
+    def act(self, op: str, effect: KeepBoard) -> str:
+        gave = {"op": op, "effect": effect}
+        return self.tape.call("board.act", gave, lambda: self.real.act(op, effect), as_it_is)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from agentloop.edges.tidying import tidy
 from agentloop.edges.tracker import FileTracker
 from agentloop.errors import AgentloopError, NotFoundError, TargetError
 from agentloop.home import Home
-from agentloop.ports import Forge, Outside, Tracker
+from agentloop.ports import Board, Forge, NoBoard, Outside, Tracker
 from agentloop.recovery import MendedJournal, Witnesses
 from agentloop.taping import taped, taped_outside
 
@@ -58,7 +58,8 @@ def outside(home: Home, settings: Settings, sites: dict[str, Site] | None = None
     """Return the ports through which effects go; `sites` are the repositories on GitHub, when at hand."""
     executor = LocalExecutor(home.root)
     requests = FileRequests(home)
-    tracker, forge = _places(home, settings, sites_of(home, settings) if sites is None else sites)
+    sites = sites_of(home, settings) if sites is None else sites
+    tracker, forge = _places(home, settings, sites)
     return Outside(
         tracker=tracker,
         forge=forge,
@@ -74,7 +75,21 @@ def outside(home: Home, settings: Settings, sites: dict[str, Site] | None = None
         asked=requests.take_in,
         barred=lambda: _barred(sites or {}),
         heard=requests.forget,
+        board=_board(settings, sites),
     )
+
+
+def _board(settings: Settings, sites: dict[str, Site]) -> Board:
+    if not sites:
+        return NoBoard()
+    from agentloop.domain.board import place
+    from agentloop.edges.github.board import GitHubBoard
+
+    found = place(settings)
+    if found is None or found.name not in sites:
+        return NoBoard()
+    others = {name: site.repository for name, site in sites.items() if name != found.name}
+    return GitHubBoard(sites[found.name], others)
 
 
 def sites_of(home: Home, settings: Settings) -> dict[str, Site]:

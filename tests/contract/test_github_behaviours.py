@@ -190,6 +190,14 @@ def _edits_by_graphql(at: Ground) -> bool:
     return bool(found["data"]["repository"]["issue"]["lastEditedAt"])
 
 
+def _three_pins(at: Ground) -> bool:
+    for number in range(3):
+        at.hub.open_issue(at.repository, at.cat, f"Pinned {number}").pinned = True
+    node = at.ask("GET", f"{R}/issues/1")[2]["node_id"]
+    query = f'mutation {{pinIssue(input: {{issueId: "{node}"}}) {{issue {{number}}}}}}'
+    return "errors" in at.ask("POST", "/graphql", {"query": query})[2]
+
+
 def _closing_words(at: Ground) -> bool:
     at.hub.merge(at.repository, at.cat, at.pull(body="Fixes #1"))
     return at.issue.state == "closed"

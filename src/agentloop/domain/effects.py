@@ -7,7 +7,7 @@ nothing of the first try, names it alike.
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from agentloop.domain.valueclass import dataclass
 
@@ -73,6 +73,27 @@ class Unsay:
     issue: str
     comment: str
     says: str
+
+
+BOARD_TITLE: Final = "Dashboard of the loop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepBoard:
+    """The dashboard: made (and pinned) when `board` is "", else given these words, with `ticked` boxes.
+
+    `was` is the operation of ours that it stood at when its boxes `seen` were read: ticks that came since are
+    not written over, the world refuses then. `number` counts the dashboards that were made.
+    """
+
+    target: str
+    board: str
+    title: str
+    body: str
+    ticked: tuple[str, ...] = ()
+    was: str = ""
+    seen: tuple[str, ...] = ()
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +213,7 @@ ForgeEffect: TypeAlias = (
     Push | OpenPull | EditPull | SayOnPull | ReplyInThread | MakeReady | AskReview | DeleteBranch
 )
 ExecutorEffect: TypeAlias = StartAttempt | StartGate | StopAttempt
-Effect: TypeAlias = TrackerEffect | ForgeEffect | ExecutorEffect
+Effect: TypeAlias = KeepBoard | TrackerEffect | ForgeEffect | ExecutorEffect
 
 
 def is_keep(op: str) -> bool:

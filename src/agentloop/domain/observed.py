@@ -83,6 +83,23 @@ class RetryRequest:
         return f"{RETRY}{self.id}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSeen:
+    """The dashboard as it stands. `op` is our operation that wrote it ("" = its mark is gone).
+
+    `ticked` are the boxes as they are, `wrote` as we left them; where the two differ, `by` is who edited it
+    last, and `trusted` whether they are listened to.
+    """
+
+    id: str
+    state: Literal["open", "closed", "gone"] = "open"
+    op: str = ""
+    ticked: tuple[str, ...] = ()
+    wrote: tuple[str, ...] = ()
+    by: str = ""
+    trusted: bool = False
+
+
 Seen: TypeAlias = Running | Lost | AttemptEnded | GateEnded
 
 
@@ -131,6 +148,8 @@ class Observed:
     """What persons asked for with `agentloop retry` and no cycle has taken in so far."""
     barred: tuple[Barred, ...] = ()
     """Targets that nothing may be pushed to."""
+    boards: tuple[BoardSeen, ...] = ()
+    """The dashboard, when there is one and it could be read."""
 
     def issue(self, issue: str) -> Issue | None:
         """Return the issue called `issue`, or None."""

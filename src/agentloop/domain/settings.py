@@ -312,6 +312,12 @@ class GitHub:
         "'prove': nothing is pushed unless GitHub says that the token cannot merge; 'trust': every pull "
         "request says that it was not proved",
     )
+    board: str = setting(
+        "",
+        "target in whose repository the dashboard, a pinned issue, is kept; empty = the first one on GitHub; "
+        "'none' = no dashboard",
+        kind="board",
+    )
     reserve: int = setting(
         500, "requests of the hour that are left for whoever else uses the token", least=0, most=10_000
     )

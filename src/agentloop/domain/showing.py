@@ -13,7 +13,7 @@ from agentloop.domain import labels
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.approval import held_plan
-from agentloop.domain.effects import Keep, Label, React, operation
+from agentloop.domain.effects import Keep, KeepBoard, Label, React, operation
 from agentloop.domain.facts import IssueSeen
 from agentloop.domain.issue import target_of
 from agentloop.domain.kept import kept
@@ -33,7 +33,7 @@ EYES_AT_ONCE: Final = 5
 REST: Final = "more"
 """What `Shown` with no name says: there was more to show than fits into one cycle."""
 
-Part: TypeAlias = Keep | Label
+Part: TypeAlias = Keep | KeepBoard | Label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -271,6 +271,8 @@ def effect_words(effect: e.Effect) -> str:  # noqa: C901, PLR0912 -- one line an
             return f"close issue {issue} with a comment"
         case e.Keep(issue=issue):
             return f"bring the kept comment of issue {issue} up to date"
+        case e.KeepBoard(target=target, board=board):
+            return f"bring the dashboard {board} up to date" if board else f"make a dashboard in {target}"
         case e.React(issue=issue, comment=comment, content=content):
             what = "seen" if content == "eyes" else "done"
             return f"show that {f'comment {comment} of ' * bool(comment)}issue {issue} was {what}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from agentloop.domain import facts
 from agentloop.domain.decisions import Decision, Halt
-from agentloop.domain.effects import Effect
+from agentloop.domain.effects import Effect, KeepBoard
 from agentloop.domain.orders import Heeded
 from agentloop.domain.shares import Share, by_model, in_all, split
 from agentloop.domain.shelf import Shelf
@@ -296,6 +296,8 @@ class World:
     """Whether the last lines were among those lost, until it is mended."""
     heeded: tuple[Heeded, ...] = ()
     """Orders that were answered and stand on no issue of ours: on pull requests, issues of strangers."""
+    boards: tuple[str, ...] = ()
+    """The dashboards that were made, the last one last."""
     holds: dict[str, Hold] = field(default_factory=dict)
     """Pauses by the id of issue or task ("" = everything), also those that are over, while it is open."""
     obeying: dict[str, None] = field(default_factory=dict)
@@ -800,6 +802,9 @@ def _effect_intended(world: World, fact: facts.EffectIntended, _entry: facts.Ent
 def _effect_done(world: World, fact: facts.EffectDone, _entry: facts.Entry) -> None:
     if fact.op in world.effects:
         world.effects[fact.op] = replace(world.effects[fact.op], result=fact.result)
+        effect = world.effects[fact.op].effect
+        if isinstance(effect, KeepBoard) and not effect.board:
+            world.boards = (*world.boards, fact.result)
     world.open_ops.pop(fact.op, None)
 
 

@@ -88,6 +88,13 @@ def _in_sight(settings: Settings, key: Key, given: str, what: str) -> Iterator[P
 
 
 def _not_on_github(settings: Settings) -> Iterator[Problem]:
+    there = [target.name for target in settings.targets if target.tracker == "github"]
+    if settings.github.board not in ("", "none", *there):
+        yield Problem(
+            key=("github", "board"),
+            what=f"github.board: there is no target {settings.github.board!r} on GitHub",
+            fix=f"name one of: {', '.join([*there, 'none'])}; or leave the line out",
+        )
     api = urlsplit(settings.github.api_url)
     if api.scheme == "http" and api.hostname not in OWN:
         yield Problem(

@@ -149,6 +149,11 @@ def listen(text: str) -> Refusal | None:
     return None
 
 
+def board(text: str) -> Refusal | None:
+    """Check a target's name, or nothing."""
+    return name(text) if text else None
+
+
 CHECKS: Final[Mapping[str, Callable[[str], Refusal | None]]] = {
     "name": name,
     "repository": repository,
@@ -160,5 +165,6 @@ CHECKS: Final[Mapping[str, Callable[[str], Refusal | None]]] = {
     "path": path,
     "folders": folders,
     "listen": listen,
+    "board": board,
 }
 """The check for each kind of text that a field in `domain/settings.py` names."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from agentloop.domain.effects import BOARD_TITLE
 from agentloop.domain.guard import Ruled, Standing, could_merge
 from agentloop.domain.heard import Trust, is_trusted
 from agentloop.domain.outgoing import fit_to_post
@@ -83,6 +84,21 @@ class Site:
     def place(self, number: int) -> str:
         """Return what a mark on that thread is made for."""
         return f"{self.repository}#{number}"
+
+    @property
+    def board_place(self) -> str:
+        """What the dashboard's mark is made for: it has no number before it is there."""
+        return f"{self.repository}#board"
+
+    def is_board(self, shape: Json) -> bool:
+        """Return whether an issue is a dashboard of ours: that is no work, and nobody's words."""
+        return claims(shape["body"] or "") and self.signed(shape, self.board_place) is not None
+
+    def is_like_a_board(self, shape: Json) -> bool:
+        """Return whether it is a dashboard, though its mark was edited away or is another home's."""
+        if shape["title"] != BOARD_TITLE:
+            return self.is_board(shape)
+        return claims(shape["body"] or "") or speaker(shape).id == self.our_id()
 
     def signed(self, shape: Json, place: str) -> Signed | None:
         """Return the words as we wrote them at `place`, None when they are not ours."""

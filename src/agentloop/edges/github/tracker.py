@@ -54,7 +54,10 @@ class GitHubTracker:
                 shapes[number] = found
         self._unvouched.clear()
         found = (shapes[number] for number in sorted(shapes))
-        return tuple(self._issue(one) for one in found if "pull_request" not in one)
+        return tuple(self._issue(one) for one in found if not self._is_none(one))
+
+    def _is_none(self, shape: Json) -> bool:
+        return "pull_request" in shape or self._site.is_like_a_board(shape)
 
     def left_out(self) -> tuple[str, ...]:
         """Return which issues the last `observe` did not believe though they have the label, and why."""

@@ -81,6 +81,27 @@ class Writer:
         except NotFoundError:
             return
 
+    def open_issue(self, repository: str, title: str, body: str) -> int:
+        """File an issue and return its number."""
+        with self._writing(repository, "an issue") as repo:
+            return repo.create_issue(title, body).number
+
+    def edit_issue(self, repository: str, number: int, title: str, body: str) -> None:
+        """Replace an issue's title and words."""
+        with self._writing(repository, f"the issue {number}") as repo:
+            repo.get_issue(number).edit(title=title, body=body)
+
+    def pin(self, repository: str, node: str) -> None:
+        """Pin the issue with that node id: by GraphQL, REST cannot."""
+        document = "mutation($id: ID!) { pinIssue(input: {issueId: $id}) { issue { number } } }"
+        with self._writing(repository, "a pin"):
+            self._connected().requester.graphql_query(document, {"id": node})
+
+    def ask(self, document: str, variables: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        """Return what a GraphQL query selects: what REST does not tell."""
+        with self._writing("", "a question"):
+            return self._connected().requester.graphql_query(document, variables)[1]["data"]
+
     def close(self, repository: str, number: int) -> None:
         """Close an issue as completed."""
         with self._writing(repository, f"the issue {number}") as repo:

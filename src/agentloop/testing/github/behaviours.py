@@ -119,6 +119,10 @@ class Behaviour(Enum):
         "who set a label when, and when a title was changed, is told by an issue's timeline",
         "graphql/reference/objects: LabeledEvent, RenamedTitleEvent",
     )
+    THREE_PINS = (
+        "a repository pins three issues at most, by GraphQL only",
+        "issues/tracking-your-work-with-issues/administering-issues/pinning-an-issue-to-your-repository",
+    )
     CLOSING_WORDS = (
         "merging into the default branch closes what the body says it closes: issues/tracking-your-work"
     )

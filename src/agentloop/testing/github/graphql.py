@@ -346,7 +346,7 @@ def _mutations(hub: Hub, viewer: Account) -> Resolved:
         def act(arguments: dict[str, Any]) -> Resolved:
             repository, thread = _writable(hub, viewer, arguments, "issueId")
             others = [each for each in repository.threads.values() if each.pinned and each is not thread]
-            if on and len(others) >= PINS:
+            if on and len(others) >= PINS and hub.has(Behaviour.THREE_PINS):
                 raise GraphError("Maximum 3 pinned issues per repository", "UNPROCESSABLE")
             thread.pinned = on
             return {"clientMutationId": None, "issue": _thread(hub, repository, thread)}

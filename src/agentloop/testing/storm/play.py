@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from agentloop.domain.effects import BOARD_TITLE
 from agentloop.testing.github import Hub, serving
 from agentloop.testing.github.admission import Meter
 from agentloop.testing.storm.house import VAGUE, House, Weather
@@ -154,7 +155,10 @@ def _end(house: House, played: Played) -> None:
 
 
 def _left(house: House) -> list[Thread]:
-    return [one for one in house.repository.threads.values() if one.pull is None and one.state == "open"]
+    filed = [
+        one for one in house.repository.threads.values() if one.pull is None and one.title != BOARD_TITLE
+    ]
+    return [one for one in filed if one.state == "open"]
 
 
 def _words(thread: Thread) -> str:
