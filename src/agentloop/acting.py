@@ -624,7 +624,7 @@ class Actor:
             self.record(scene.now, f.Requeued(task=task, not_before=scene.now + wait, why=error.what))
             raise
         op = e.operation("start", started.attempt)
-        effect = e.StartAttempt(attempt=started.attempt)
+        effect = e.StartAttempt(attempt=started.attempt, place=self._out.executor.place())
         reserved = f.Reserved(
             purse=f"attempt:{started.attempt}",
             micros=started.slice_micros,

@@ -208,6 +208,11 @@ class Home:
         return RunFolder(self.attempts / attempt)
 
     @property
+    def place(self) -> Path:
+        """`.agentloop/place`: the name of this runtime folder; one that is made anew has another."""
+        return self.runtime / "place"
+
+    @property
     def gates(self) -> Path:
         """`.agentloop/gates/`: one folder for the gate of an attempt."""
         return self.runtime / "gates"

@@ -119,8 +119,14 @@ class Executor(Protocol):
     def observe(self, known: frozenset[str]) -> tuple[Seen, ...]:
         """Return how those of `known` stand (`attempt:<id>` or `gate:<id>`)."""
 
+    def place(self) -> str:
+        """Return the name of the place where runs leave their records; another one once they are lost."""
+
     def find(self, op: str, effect: ExecutorEffect) -> str | None:
-        """Return the attempt's id when it was started (or stopped) already, or None."""
+        """Return the attempt's id when it was started (or stopped) already, or may have been, or None.
+
+        It may have been started when the place that the effect names is gone, with all that would show it.
+        """
 
     def act(self, op: str, effect: ExecutorEffect, spec: AttemptSpec | GateSpec | None) -> str:
         """Start or stop it and return its id. Raises UnsafeError when it must not be started."""

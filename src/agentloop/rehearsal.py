@@ -359,6 +359,9 @@ class _ToldExecutor:
     def observe(self, known: frozenset[str]) -> tuple[Seen, ...]:
         return self.real.observe(known)
 
+    def place(self) -> str:
+        return ""  # a place without a name would be given one, which is a write
+
     def find(self, op: str, effect: ExecutorEffect) -> str | None:
         return self.real.find(op, effect)
 

@@ -267,6 +267,9 @@ class _Executor:
             "executor.observe", known, lambda: self.real.observe(known), reads(tuple[Seen, ...])
         )
 
+    def place(self) -> str:
+        return self.tape.call("executor.place", None, self.real.place, as_it_is)
+
     def find(self, op: str, effect: ExecutorEffect) -> str | None:
         return self.tape.call("executor.find", op, lambda: self.real.find(op, effect), as_it_is)
 

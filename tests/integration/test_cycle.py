@@ -816,6 +816,32 @@ def test_the_runtime_folder_is_lost_while_an_attempt_runs() -> None:
     assert house.executor.alive() == ("attempt:1.1.2",)
 
 
+def test_an_attempt_whose_start_was_not_noted_before_its_folder_went_is_not_started_twice() -> None:
+    """Its cycle was killed between the two: nobody can tell what it spent, so all it was given counts."""
+    house = House()
+    house.file()
+    with pytest.raises(KilledError):
+        house.cycle(Fuse(at=_point("after executor.act")))
+    house.executor.forget()
+    house.cycle()
+    assert house.executor.started == ["attempt:1.1.1"]
+    assert house.world.spent_by_purse["attempt:1.1.1"] == micros(SETTINGS.limits.attempt_usd)
+    house.sleep(2)
+    house.cycle()
+    assert house.executor.started == ["attempt:1.1.1", "attempt:1.1.2"]
+
+
+def test_a_start_that_did_not_come_to_be_is_made_up_for_while_the_folder_stands() -> None:
+    """The same kill a moment earlier: nothing shows that it ran, all of it would, and it is started once."""
+    house = House()
+    house.file()
+    with pytest.raises(KilledError):
+        house.cycle(Fuse(at=_point("before executor.act")))
+    house.cycle()
+    assert house.executor.started == ["attempt:1.1.1"]
+    assert "attempt:1.1.1" not in house.world.spent_by_purse
+
+
 def test_a_gate_that_breaks_is_set_again_and_then_parked() -> None:
     """Three runs of their own, none of which says anything about the change."""
     house = quiet_house()

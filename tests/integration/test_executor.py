@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentloop.domain.codec import encode
-from agentloop.domain.effects import StartGate, StopAttempt
+from agentloop.domain.effects import StartAttempt, StartGate, StopAttempt
 from agentloop.domain.observed import GateEnded, Lost, Running
 from agentloop.domain.settings import Limits, Target, Worker
 from agentloop.domain.work import Contract, GateBroken, GateSpec, Task
@@ -105,6 +106,20 @@ def test_a_gate_gets_no_secret_and_a_session_of_its_own(
     assert seen.role == "gate"
     runs.act("op", StopAttempt(attempt="1.1.1", why="over"), None)
     assert runs.observe(GATE) == (Lost(attempt="1.1.1", role="gate"),)
+
+
+def test_a_runtime_folder_made_anew_has_another_name(tmp_path: Path) -> None:
+    """What was to be started in the one that is gone may have run: it counts as started, and as lost."""
+    runs = LocalExecutor(tmp_path)
+    start = StartAttempt(attempt="1.1.1", place=runs.place())
+    assert LocalExecutor(tmp_path).place() == start.place
+    assert runs.find("op", start) is None
+    shutil.rmtree(Home(tmp_path).runtime)
+    assert runs.find("op", start) == "1.1.1"
+    assert runs.place() != start.place
+    (seen,) = runs.observe(frozenset({"attempt:1.1.1"}))
+    assert seen == Lost(attempt="1.1.1", role="attempt", spent_micros=None)
+    assert runs.find("op", StartAttempt(attempt="1.1.1")) is None
 
 
 def test_what_ignores_sigterm_is_ended_all_the_same(tmp_path: Path) -> None:

@@ -129,8 +129,11 @@ def test_a_broken_promise_names_itself_and_stops_the_play() -> None:
 
 @pytest.mark.parametrize("mutant", [one for one in MUTANTS if not one.slow], ids=lambda one: one.name)
 def test_a_rule_that_is_broken_on_purpose_is_caught(mutant: Mutant) -> None:
-    """Each promise sees what it is there for; the slower ones are tried by `--mutants`."""
-    caught = hunt(mutant, range(0 if mutant.seen else 3))
+    """Each promise sees what it is there for; the slower ones are tried by `--mutants`.
+
+    What shows in the storm that is named may show in another one once the rules draw differently.
+    """
+    caught = hunt(mutant, range(20 if mutant.seen else 3))
     assert caught.promise in mutant.breaks
 
 

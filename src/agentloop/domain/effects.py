@@ -181,9 +181,14 @@ class DeleteBranch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartAttempt:
-    """Ready a work tree and start the attempt, detached."""
+    """Ready a work tree and start the attempt, detached, in a place where it leaves its records.
+
+    `place` is the name of that place; "" = an older version's intent, which did not say. When the place is
+    another one by now, nobody can tell whether it ran, and what it cost: it counts as started, and as lost.
+    """
 
     attempt: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

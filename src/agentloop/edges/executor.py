@@ -98,9 +98,22 @@ class LocalExecutor:
             found |= self._salvaged(lost)
         return tuple(one for one in found.values() if one is not None)
 
+    def place(self) -> str:
+        """Return the name of the runtime folder; one that has none is given one, durably. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._home.place.read_text()
+        make_folder(self._home.runtime)
+        write_durable(self._home.place, os.urandom(8).hex().encode())
+        return self._home.place.read_text()
+
     def find(self, op: str, effect: ExecutorEffect) -> str | None:  # noqa: ARG002 -- a run's id names it
-        """Return the attempt's id when it was started (a stop: has ended) already, or None."""
+        """Return the attempt's id when it was started (a stop: has ended) already, or None.
+
+        One that was to be started in a runtime folder that is gone may have been: that counts as started.
+        """
         match effect:
+            case StartAttempt(place=place) if place and place != self.place():
+                return effect.attempt
             case StartAttempt() | StartGate():
                 folder = self._folder(effect)
                 there = _is_coming(folder) or any(

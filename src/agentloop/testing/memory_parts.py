@@ -99,14 +99,21 @@ class MemoryExecutor:
         self.started: list[str] = []
         self.stopped: list[str] = []
         self.refuse = ""
+        self._losses = 0
 
     def observe(self, known: frozenset[str]) -> tuple[Seen, ...]:
         """Return how the runs named `attempt:<id>` or `gate:<id>` in `known` stand."""
         return tuple(self._seen(*name.split(":", 1)) for name in sorted(known))
 
+    def place(self) -> str:
+        """Return the name of where records are: another one for each time that they were lost."""
+        return f"place {self._losses + 1}"
+
     def find(self, op: str, effect: ExecutorEffect) -> str | None:  # noqa: ARG002 - a run's id names it
-        """Return the attempt's id when it was started (a stop: has ended) already, or None."""
+        """Return the attempt's id when it was started (a stop: has ended), or may have been, or None."""
         match effect:
+            case StartAttempt(place=place) if place and place != self.place():
+                return effect.attempt
             case StartAttempt() | StartGate():
                 return effect.attempt if self._claimed(effect) else None
             case StopAttempt():
@@ -199,6 +206,7 @@ class MemoryExecutor:
     def forget(self) -> None:
         """Lose every record, as when the runtime folder is deleted; what runs goes on unseen and is ended."""
         self._runs.clear()
+        self._losses += 1
 
     def _run(self, name: str) -> _Run:
         role, _, attempt = name.partition(":")

@@ -68,10 +68,11 @@ class Caught:
 
 
 def hunt(mutant: Mutant, seeds: range) -> Caught:
-    """Play storms with the mutant until a promise is broken: that in which it shows, then `seeds`."""
+    """Play storms with the mutant until a promise is broken: that in which it shows, then others like it."""
     first = [] if mutant.seen is None else [mutant.seen]
+    like = mutant.seen or Storm(seed=0)
     with broken(mutant):
-        for one in (*first, *(Storm(seed=seed) for seed in seeds)):
+        for one in (*first, *(replace(like, seed=seed) for seed in seeds)):
             seed, plot = one.seed, storm(one.seed, weeks=one.weeks, kinds=one.kinds)
             narrow = replace(plot.settings.limits, **dict(mutant.limits))  # type: ignore[arg-type]
             try:
@@ -252,8 +253,14 @@ MUTANTS: Final = (
         changes=((acting.Actor, "_given_up", _always(value=False)),),
     ),
     Mutant(
+        name="a runtime folder made anew has the old one's name",
+        seen=Storm(seed=12, kinds=("crash", "wipe")),
+        breaks=("no attempt runs twice", "served ≤ settled + unresolved", "tokens served ≤ tokens known"),
+        changes=((memory_parts.MemoryExecutor, "place", _always("place 1")),),
+    ),
+    Mutant(
         name="work goes on for a closed issue",
-        seen=Storm(seed=2, weeks=0.6, kinds=("people", "bad moment", "late look", "lag", "crash")),
+        seen=Storm(seed=3, weeks=0.6, kinds=("people", "bad moment", "late look", "lag", "crash")),
         breaks=("nothing for what is closed",),
         changes=((reconcile, "_dropped", _stubborn), (order, "own_reasons", _always(()))),
     ),

@@ -108,7 +108,7 @@ class Simulation:
         times = self.house.times
         while times.mono < end:
             due = self._due(rest_now)
-            if self._events and self._events[0][0] <= due:
+            if self._events and self._events[0][0] <= min(due, end):
                 says = self._next_event()
                 self.promises.step()
                 if not self._ends(rest_now, says):
@@ -224,11 +224,11 @@ class Simulation:
         except KilledError as error:
             self._tell(f"killed {error}")
             self.cycles["killed"] += 1
-            self._catch_up()
+            self._cut_off()
             return None, -9
         except JournalError as error:
             self._tell(f"journal: {error}")
-            self._catch_up()
+            self._cut_off()
             return None, exits.JOURNAL
         except (AgentloopError, OSError) as error:
             self._tell(f"failed: {error}")
@@ -241,11 +241,20 @@ class Simulation:
         self._tell(f"{ended.outcome} {ended.nap.kind} until {ended.nap.until}: {ended.nap.reason}")
         return ended, exits.MODEL if ended.failed else exits.OK
 
-    def _catch_up(self) -> None:
+    def _cut_off(self) -> None:
         # The line is in the journal, and whoever wrote it did not live to fold it in.
         if self._gale.killed_at == "after journal.append":
             self.house.journal.catch_up()
         self._gale.killed_at = ""
+        if self.weather.goes_wrong("wipe"):
+            self._tell("the runtime folder is deleted")
+            self._wipe()
+
+    def _wipe(self) -> None:
+        # Whoever was started in the cycle that ended just now has run as well.
+        self.workers.notice()
+        self.workers.lose()
+        self.house.wipe()
 
     def _counts(self) -> tuple[int, int, int]:
         return len(self.house.journal.entries), self.promises.tally.effects, self.mind.asked
@@ -341,7 +350,7 @@ class Simulation:
             case "pause":
                 return self._pause_loop()
             case "wipe":
-                self.house.wipe()
+                self._wipe()
                 return "fact"
             case "retry":
                 return self.people.ask_retry()
@@ -370,6 +379,7 @@ class Watched:
     ) -> None:
         self.inner = inner
         self.find = inner.find
+        self.place = getattr(inner, "place", None)
         self.frozen = getattr(inner, "frozen", None)
         self._watch = watch
         self._look = look

@@ -47,6 +47,7 @@ class Tally:
     """What the promises are counted on."""
 
     starts: Counter[str] = field(default_factory=Counter)
+    processes: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
     took_place: Counter[str] = field(default_factory=Counter)
     fruitless: int = 0
@@ -69,7 +70,7 @@ class Promises:
     def __init__(self, house: House, people: People) -> None:
         self._house = house
         self._people = people
-        self._read = 0
+        self._processes = 0
         self._relay_seen = ""
         self._clock_set = 0
         self._uncounted = False
@@ -172,6 +173,12 @@ class Promises:
         self._money()
         alive = [name for name in house.executor.alive() if name.startswith("attempt:")]
         self._relay()
+        for name in house.executor.started[self._processes :]:
+            self.tally.processes[name] += 1
+            # A gate may: it costs nothing, and judges the same commit.
+            once = self.tally.processes[name] == 1 or not name.startswith("attempt:")
+            hold("no attempt runs twice", once, name)
+        self._processes = len(house.executor.started)
         hold("attempts at once", len(alive) <= self.most_at_once, f"{', '.join(alive)} run together")
 
     most_at_once: int = 2

@@ -19,6 +19,9 @@ class Storm:
 
 NAMED: Final[dict[str, Storm]] = {
     "a killed attempt's call in hand was settled at its ceiling": Storm(seed=3, kinds=("worker",)),
+    "a start that was not noted before the runtime folder went was made again": Storm(
+        seed=12, kinds=("crash", "wipe")
+    ),
     "an answer that was lost again left a cycle idle": Storm(seed=48),
     "a list that lagged behind our own closing was taken for a reopening": Storm(seed=20100),
     "settings were changed between a cycle and the look at it": Storm(seed=3033),

@@ -51,8 +51,8 @@ HOURS_BETWEEN: Final[dict[Kind, float]] = {
     "target": 50,
     "retry": 10,
 }
-RATES: Final[dict[Kind, float]] = {"worker": 0.4, "gate": 0.3, "admin": 0.25, "limit": 0.06}
-"""Of so many attempts, verdicts and answers is one bad."""
+RATES: Final[dict[Kind, float]] = {"worker": 0.4, "gate": 0.3, "admin": 0.25, "limit": 0.06, "wipe": 0.1}
+"""Of so many attempts, verdicts and answers is one bad, and after so many cut-off cycles the folder goes."""
 
 
 class Weather:
@@ -86,7 +86,7 @@ class Weather:
         return True
 
     def goes_wrong(self, kind: Kind) -> bool:
-        """Return whether this attempt, verdict or answer is a bad one."""
+        """Return whether this attempt, verdict, answer or end of a cycle is a bad one."""
         bad = kind in self.kinds and self._streams[kind].happens(min(0.9, RATES[kind] * self._force[kind]))
         self.struck[kind] += bad
         return bad

@@ -106,6 +106,7 @@ class Workers:
         self._unfinished = chance.apart("unfinished")
         self._later = later
         self._fates: dict[str, Fate] = {}
+        self._works: dict[str, Work] = {}
         self._known = 0
         self.limits_met = 0
 
@@ -119,6 +120,14 @@ class Workers:
                 self._begin(name)
             else:
                 self._begin_gate(name)
+
+    def lose(self) -> None:
+        """Let every attempt that runs lose its folder: it ends by itself, and its call in hand is billed."""
+        for name in self._house.executor.alive():
+            work = self._works.get(name)
+            if work is not None:
+                micros, tokens = work.told + work.micros // STEPS, work.tokens_told + work.tokens // STEPS
+                self._serve(work, min(micros, work.micros), min(tokens, work.tokens))
 
     # Attempts.
 
@@ -141,7 +150,7 @@ class Workers:
             tokens=min(tokens, spec.slice_tokens or tokens),
             tip=_id(f"unfinished {name}") if self._unfinished.happens(0.6) else "",
         )
-        self._fates[work.attempt] = fate
+        self._fates[work.attempt], self._works[name] = fate, work
         for step in range(1, STEPS):
             self._later(seconds * step / STEPS, partial(self._goes_on, work, step))
         if fate != "hangs":
