@@ -94,7 +94,7 @@ def test_a_refusal_is_taken_over_by_the_fallback_and_the_pull_request_shows_it(l
     loop.start_model("plan", "accept", declines, "work")
     file_issue(loop)
     loop.settle()
-    receipt = next(line for line in loop.pull()["body"].splitlines() if line.startswith("**Cost**"))
+    receipt = loop.pull()["body"].partition("**Cost**")[2]
     assert "claude-sonnet-5 (fallback: claude-sonnet-5-5 refused" in receipt
 
 
