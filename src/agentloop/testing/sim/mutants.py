@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from agentloop import acting, cycle
-from agentloop.domain import admission, limits, order, reconcile, scene, signals, stall, states
+from agentloop.domain import admission, limits, order, orders, reconcile, scene, signals, stall, states
 from agentloop.domain import decisions as d
 from agentloop.domain import effects as e
 from agentloop.domain.issue import Pull
@@ -257,6 +257,21 @@ MUTANTS: Final = (
         seen=Storm(seed=12, kinds=("crash", "wipe")),
         breaks=("no attempt runs twice", "served ≤ settled + unresolved", "tokens served ≤ tokens known"),
         changes=((memory_parts.MemoryExecutor, "place", _always("place 1")),),
+    ),
+    Mutant(
+        name="an order is not remembered",
+        seen=Storm(seed=1, weeks=0.6, kinds=("orders",)),
+        breaks=("an order is answered once",),
+        changes=((orders, "is_heeded", _always(value=False)),),
+    ),
+    Mutant(
+        name="a pause holds nothing back",
+        seen=Storm(seed=4, weeks=0.6, kinds=("orders",)),
+        breaks=("what is paused starts nothing",),
+        changes=(
+            *((where, "hold_words", _always("")) for where in (admission, order)),
+            (admission, "hold_on", _always(None)),
+        ),
     ),
     Mutant(
         name="work goes on for a closed issue",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.approval import held_plan
+from agentloop.domain.holds import hold_on
 from agentloop.domain.observed import RetryRequest
 from agentloop.domain.settings import Layers
 from agentloop.errors import AgentloopError
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 ANA: Final = "ana"
 CheckState = Literal["pending", "passed", "failed"]
 CHECKS: Final[tuple[CheckState, ...]] = ("pending", "passed", "failed", "failed")
+ORDERS: Final = (
+    *("start", "pause", "pause 2h", "resume", "resume", "retry", "stop", "status", "explain"),
+    *("plan approve", "plan reject", "pasue", "status\n/agentloop pause 1h"),
+)
+"""What is ordered with `/agentloop`; budgets are left out: they move the limits that the books hold."""
 PRIORITIES: Final = ("critical", "high", "normal", "low")
 
 
@@ -55,6 +61,8 @@ class People:
         """Words that a person wrote in the relay: each must stay there for ever."""
         self.pushed: set[str] = set()
         """Commits that a person put onto a branch of ours."""
+        self.strangers: set[str] = set()
+        """Comments of strangers with orders in them, as `<issue>:<comment>`."""
         self.asked: list[str] = []
         """Ids of the retries that they asked for."""
         self.filed: dict[str, float] = {}
@@ -116,6 +124,8 @@ class People:
                 view.state, w.Stuck | w.Closed
             ):
                 self._plan_to(f"plan {held.plan} {view.evidence}", partial(self._approve, view.id))
+            if self.kind and hold_on(self._house.world, self._house.times.now(), view.id):
+                self._plan_to(f"pause {view.id} {view.evidence}", partial(self._resume, view.id))
         for task in self._house.world.live_tasks():
             if isinstance(task.state, s.Parked) or (isinstance(task.state, s.InReview) and task.state.theirs):
                 self._plan_to(f"task {task.task.id} {task.since}", partial(self._help, task.task.issue))
@@ -174,6 +184,11 @@ class People:
             self._house.tracker.comment(issue, "1", author=ANA)
         return "fact"
 
+    def _resume(self, issue: str) -> str:
+        if self._house.tracker.get(issue).state == "open":
+            self._house.tracker.comment(issue, "/agentloop resume", author=ANA)
+        return "fact"
+
     def _help(self, issue: str) -> str:
         # A parked task: its person gives up on the issue.
         if self._house.tracker.get(issue).state == "closed":
@@ -208,6 +223,20 @@ class People:
             trusted = not chance.happens(0.3)
             author = ANA if trusted else "mallory"
             self._house.tracker.comment(chance.pick(issues).id, words, author=author, trusted=trusted)
+
+    def give_order(self) -> str:
+        """Order something on an issue, trusted or not; return what it tells the loop."""
+        chance = self._weather.stream("orders")
+        if not (issues := self._issues()):
+            return ""
+        trusted = not chance.happens(0.2)
+        issue, words = chance.pick(issues).id, f"/agentloop {chance.pick(ORDERS)}"
+        made = self._house.tracker.comment(
+            issue, words, author=ANA if trusted else "mallory", trusted=trusted
+        )
+        if not trusted:
+            self.strangers.add(f"{issue}:{made}")
+        return "fact"
 
     def _edit(self, chance: Chance) -> None:
         if issues := self._issues():

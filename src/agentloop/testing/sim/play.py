@@ -304,8 +304,8 @@ class Simulation:
     def _took_place(self, op: str) -> None:
         self.promises.after_effect(op)
 
-    def _watch(self, effect: Effect) -> None:
-        self.promises.before_effect(effect)
+    def _watch(self, op: str, effect: Effect) -> None:
+        self.promises.before_effect(op, effect)
         commit = getattr(effect, "commit", "")
         if type(effect).__name__ == "Push":
             self.house.pushed.add(commit)
@@ -352,8 +352,8 @@ class Simulation:
             case "wipe":
                 self._wipe()
                 return "fact"
-            case "retry":
-                return self.people.ask_retry()
+            case "retry" | "orders":
+                return self.people.ask_retry() if kind == "retry" else self.people.give_order()
             case "clock":
                 self.house.clock_set += 1
                 self.house.times.set_by += 3600 * stream.pick((-30.0, -2.0, -0.02, 0.02, 2.0, 30.0))
@@ -373,7 +373,7 @@ class Watched:
     def __init__(
         self,
         inner: Any,  # noqa: ANN401 - any of the three ports with effects
-        watch: Callable[[Effect], None],
+        watch: Callable[[str, Effect], None],
         look: Callable[[Iterable[Any]], None] | None = None,
         took_place: Callable[[str], None] | None = None,
     ) -> None:
@@ -396,7 +396,7 @@ class Watched:
         """Do it; only what is not there already is an effect."""
         if self.inner.find(op, effect) is not None:
             return str(self.inner.act(op, effect, *spec))
-        self._watch(effect)
+        self._watch(op, effect)
         made = str(self.inner.act(op, effect, *spec))
         if self._took_place is not None:
             self._took_place(op)

@@ -12,6 +12,7 @@ from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.effects import CloseIssue, OpenPull, Push, Say, SayOnPull, StartAttempt, StartGate
+from agentloop.domain.holds import hold_on
 from agentloop.domain.observed import Observed
 from agentloop.domain.order import held_back
 from agentloop.domain.relay import CAP_TOKENS, core_tokens, lint
@@ -48,6 +49,7 @@ class Tally:
 
     starts: Counter[str] = field(default_factory=Counter)
     processes: Counter[str] = field(default_factory=Counter)
+    obeyed: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
     took_place: Counter[str] = field(default_factory=Counter)
     fruitless: int = 0
@@ -79,7 +81,7 @@ class Promises:
 
     # Before and after an effect.
 
-    def before_effect(self, effect: Effect) -> None:
+    def before_effect(self, op: str, effect: Effect) -> None:
         """Look at an effect that is about to take place."""
         self.tally.effects += 1
         match effect:
@@ -102,9 +104,13 @@ class Promises:
                 hold("one pull request a task", self.tally.pulls_of_task[branch] == 1, branch)
             case StartAttempt(attempt=attempt):
                 self._still_wanted(attempt.rpartition(".")[0], f"attempt {attempt}")
+                held = hold_on(self._house.world, self._house.times.now(), attempt.rpartition(".")[0])
+                hold("what is paused starts nothing", held is None, f"{attempt}: {held}")
             case StartGate(attempt=attempt):
                 self._still_wanted(attempt.rpartition(".")[0], f"the gate on {attempt}")
                 self._another_change(attempt)
+            case Say() | SayOnPull() if op.startswith("answer-order:"):
+                return  # each order has an answer of its own, in the same words maybe
             case (
                 Say(issue=where, body=body)
                 | SayOnPull(pull=where, body=body)
@@ -191,6 +197,11 @@ class Promises:
                 self._dispatch(fact)
                 self._goes_on(fact)
                 self._gets_somewhere(fact)
+            case f.Obeyed(order=order):
+                self.tally.obeyed[order] += 1
+                hold("an order is answered once", self.tally.obeyed[order] == 1, order)
+                own = order.rpartition(":")[0] not in self._people.strangers
+                hold("a stranger orders nothing", own, order)
             case f.Decided(decision=d.TryAgain(request=request)):
                 self.tally.retries[request] += 1
                 hold("a retry counts once", self.tally.retries[request] == 1, f"request {request}")

@@ -28,6 +28,7 @@ Kind = Literal[
     "target",
     "late look",
     "retry",
+    "orders",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -50,6 +51,7 @@ HOURS_BETWEEN: Final[dict[Kind, float]] = {
     "pause": 40,
     "target": 50,
     "retry": 10,
+    "orders": 6,
 }
 RATES: Final[dict[Kind, float]] = {"worker": 0.4, "gate": 0.3, "admin": 0.25, "limit": 0.06, "wipe": 0.1}
 """Of so many attempts, verdicts and answers is one bad, and after so many cut-off cycles the folder goes."""
