@@ -202,9 +202,10 @@ class Promises:
                 hold("an order is answered once", self.tally.obeyed[order] == 1, order)
                 own = order.rpartition(":")[0] not in self._people.strangers
                 hold("a stranger orders nothing", own, order)
-            case f.Decided(decision=d.TryAgain(request=request)):
-                self.tally.retries[request] += 1
-                hold("a retry counts once", self.tally.retries[request] == 1, f"request {request}")
+            case f.Decided(decision=d.TryAgain(request=request, task=task)):
+                key = f"{request} {task}"  # an order on an issue is one for each of its parked tasks
+                self.tally.retries[key] += 1
+                hold("a retry counts once", self.tally.retries[key] == 1, f"request {key}")
             case (
                 f.SentBack(findings=found) | f.ResultRejected(findings=found) | f.WorkRefused(findings=found)
             ):
