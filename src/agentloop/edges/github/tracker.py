@@ -6,6 +6,7 @@ with the repository, never by a name in a text.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
@@ -15,6 +16,7 @@ from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, SetLabel, number_of
 from agentloop.domain.labels import LOOKS
 from agentloop.domain.orders import BY_LABEL, LABEL
+from agentloop.edges.github.client import A_PAGE
 from agentloop.edges.github.marks import sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.tracker import cut_words
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 Json: TypeAlias = Any
 OVERLAP: Final = timedelta(minutes=2)
 """Lists of GitHub lag behind its writes, and times are whole seconds: we ask again about this much."""
+FEWER: Final = 4
+"""Pages of everybody's comments that the first look tries, for so many threads that would be asked alone."""
 _OLDEST_FIRST: Final = {"sort": "updated", "direction": "asc"}
 
 
@@ -133,10 +137,7 @@ class GitHubTracker:
         shelf, repository = self._site.shelf, self._site.repository
         since = shelf.cursor(repository, "comments")
         if not since:
-            # The first look: of each thread that has any, all of them.
-            for shape in list(shelf.threads(repository)):
-                if shape["comments"]:
-                    self._comments_of(shape["number"])
+            self._take_in_first_comments()
             shelf.move(repository, "comments", _word(self._site.now() - OVERLAP))
             return
         path = f"/repos/{repository}/issues/comments"
@@ -144,6 +145,19 @@ class GitHubTracker:
         shelf.put_comments(repository, shapes)
         if moved := _moved(since, [one["updated_at"] for one in shapes], self._site.now()):
             shelf.move(repository, "comments", moved)
+
+    def _take_in_first_comments(self) -> None:
+        """Read all comments of the open threads: in pages of the repository's newest, the rest one by one."""
+        shelf, repository = self._site.shelf, self._site.repository
+        wanted = {one["number"]: one["comments"] for one in shelf.threads(repository) if one["comments"]}
+        newest_first = {"sort": "created", "direction": "desc"}
+        path, most = f"/repos/{repository}/issues/comments", len(wanted) // FEWER * A_PAGE
+        shapes = list(self._site.client.each(path, newest_first, most=most)) if most else []
+        shelf.put_comments(repository, shapes)
+        read = Counter(int(one["issue_url"].rpartition("/")[2]) for one in shapes)
+        for number, count in wanted.items():
+            if read[number] < count:
+                self._comments_of(number)
 
     def _fetch(self, number: int) -> Json | None:
         """Return an issue that the shelf does not have, None when it is gone on GitHub too."""
