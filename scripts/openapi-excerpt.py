@@ -22,6 +22,7 @@ WANTED: Final = re.compile(
     r"|/repos/\{owner\}/\{repo\}(/installation)?"
     r"|/repos/\{owner\}/\{repo\}/(issues|labels|pulls|commits|check-runs|statuses|rules|rulesets)(/.*)?"
     r"|/repos/\{owner\}/\{repo\}/(git/refs?|actions/jobs|branches/\{branch\})(/[^/]*)?(/logs)?"
+    r"|/repos/\{owner\}/\{repo\}/actions/runs(/\{run_id\}/jobs)?"
     r"|/repos/\{owner\}/\{repo\}/collaborators(/\{username\}(/permission)?)?"
 )
 

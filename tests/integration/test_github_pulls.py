@@ -99,6 +99,32 @@ def test_statuses_are_checks_and_a_token_that_may_not_see_them_says_so(ground: G
     assert said.startswith("commit statuses of octocat/web are not seen")
 
 
+def test_a_token_that_may_not_read_check_runs_sees_the_jobs_of_actions(ground: GitHubPulls) -> None:
+    """A fine-grained token never may in a private repository; the refusal is met once, not each time."""
+    may = {
+        **dict.fromkeys(("contents", "issues", "pull_requests"), "write"),
+        **dict.fromkeys(("actions", "metadata", "statuses"), "read"),
+    }
+    ground.hub.tokens[TOKEN].permissions = may
+    head = the_thread(ground).part.head
+    ground.hub.check(ground.repository, head, "tests", "failure", log=LOG)
+    ground.hub.check(ground.repository, head, "another app's", "failure")
+    ground.hub.status(ground.repository, head, "build", "success")
+    shown(ground)  # GitHub begins to find out whether it merges
+    shown(ground)
+    before = len(ground.server.api.calls)
+    found = [(one.name, one.state, one.commit) for one in shown(ground).checks]
+    assert found == [("tests", "failed", head), ("build", "passed", head)]
+    assert "exit code 1" in shown(ground).checks[0].summary
+    assert sum(one.cost for one in ground.server.api.calls[before:]) == 0
+    assert ["only those of GitHub Actions" in one for one in ground.forge.left_out()] == [True]
+    (runs, statuses) = (one for one in ground.site.seen() if head in one)
+    assert ("/actions/runs?" in runs, statuses.endswith("per_page=100")) == (True, True)
+    ground.hub.tokens[TOKEN].permissions = {**may, "actions": ""}
+    assert [one.name for one in shown(ground).checks] == ["build"]
+    assert ["checks of octocat/web are not seen" in one for one in ground.forge.left_out()] == [True]
+
+
 def test_nobody_is_asked_twice_and_who_cannot_be_is_refused_for_good(ground: GitHubPulls) -> None:
     """A stranger is no reviewer; we ourselves are left out without a word."""
     ground.hub.account("mallory")

@@ -78,8 +78,9 @@ def test_what_happened_while_the_cycle_worked_is_not_missed(ground: OnGitHub) ->
 
 def test_a_failed_check_of_an_open_head_ends_the_sleep(ground: OnGitHub) -> None:
     """No thread changes by it: the checks themselves are asked."""
-    ground.site.heads.append(f"/repos/octocat/web/commits/{'a' * 40}/check-runs")
-    ground.site.client.one(ground.site.heads[0], per_page=100)
+    path = f"/repos/octocat/web/commits/{'a' * 40}/check-runs"
+    ground.site.heads.append((path, {}))
+    ground.site.client.one(path, per_page=100)
     ground.tracker.observe(frozenset())
     asks = Asking(ground, ground.site.seen())
     assert asks.later() == ""

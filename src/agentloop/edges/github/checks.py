@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from agentloop.domain.heard import legible
@@ -20,6 +21,7 @@ State: TypeAlias = Literal["pending", "passed", "failed"]
 _FAILED: Final = frozenset({"failure", "timed_out", "startup_failure", "error"})
 """What a change may mend; `action_required` waits for a person's action, and counts as under way."""
 _PASSED: Final = frozenset({"success", "neutral", "skipped", "stale"})
+ACTIONS: Final = "github-actions"
 _JOB: Final = re.compile(r"/actions/runs/\d+/job/(\d+)")
 """Where a check run of GitHub Actions leads; the number is the job's."""
 LOG_BYTES: Final = 400_000
@@ -27,26 +29,31 @@ LOG_BYTES: Final = 400_000
 SAID: Final = 1000
 """Characters of title and summary, and of annotations, that are told."""
 ANNOTATIONS: Final = 8
+REFUSED_FOR: Final = timedelta(days=1)
+"""How long a token that was refused check runs does not ask again: a refusal costs a request each time."""
 
 
 class Checks:
-    """The checks of one repository's commits. `left_out` is what could not be read in the last look."""
+    """The checks of one repository's commits."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self.left_out: tuple[str, ...] = ()
+        self._unseen: dict[str, str] = {}
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What could not be read in the last look, and why."""
+        return tuple(self._unseen.values())
 
     def begin(self) -> None:
         """Forget what an earlier look could not read."""
-        self.left_out = ()
+        self._unseen.clear()
 
     def of(self, head: str) -> tuple[PullCheck, ...]:
         """Return what check runs and statuses say of a commit. Raises what the client raises."""
         return (*self._runs(head), *self._statuses(head))
 
     def _runs(self, head: str) -> list[PullCheck]:
-        path = f"/repos/{self._site.repository}/commits/{head}/check-runs"
-        self._site.heads.append(path)
         return [
             PullCheck(
                 name=one["name"],
@@ -54,21 +61,64 @@ class Checks:
                 summary=self._why(one) if state == "failed" else _said(one),
                 commit=one["head_sha"],
             )
-            for one in self._site.client.each(path, key="check_runs")
+            for one in self._listed(head)
         ]
+
+    def _listed(self, head: str) -> list[Json]:
+        """Return a commit's check runs; where the token may not see them, the jobs of GitHub Actions.
+
+        A fine-grained token is never given *Checks*, so of a private repository it gets 403 here. Each job is
+        a check run, with the same number and name ("Get a job for a workflow run": `check_run_url`).
+        """
+        repository, shelf = self._site.repository, self._site.shelf
+        path, refused = (
+            f"/repos/{repository}/commits/{head}/check-runs",
+            f"refused check runs of {repository}",
+        )
+        known = shelf.kept(refused)
+        if known is None or datetime.fromisoformat(known.body) + REFUSED_FOR < self._site.now():
+            try:
+                found = list(self._site.client.each(path, key="check_runs"))
+            except ForbiddenError:
+                shelf.keep(refused, Kept(etag="", body=self._site.now().isoformat()))
+            else:
+                self._site.heads.append((path, {}))
+                return found
+        self._unseen["runs"] = (
+            f"of the checks of {repository} only those of GitHub Actions and commit statuses are seen: the "
+            "token may not read check runs, and a fine-grained one never may in a private repository"
+        )
+        return self._jobs(head)
+
+    def _jobs(self, head: str) -> list[Json]:
+        path, query = f"/repos/{self._site.repository}/actions/runs", {"head_sha": head}
+        try:
+            runs = list(self._site.client.each(path, query, key="workflow_runs"))
+            found = [
+                {**one, "details_url": one["html_url"], "app": {"slug": ACTIONS}}
+                for run in runs
+                for one in self._site.client.each(f"{path}/{run['id']}/jobs", key="jobs")
+            ]
+        except (ForbiddenError, NotFoundError) as error:
+            self._unseen["runs"] = f"checks of {self._site.repository} are not seen: {error.what}"
+            return []
+        self._site.heads.append((path, query))
+        return found
 
     def _statuses(self, head: str) -> list[PullCheck]:
         path = f"/repos/{self._site.repository}/commits/{head}/status"
-        if self.left_out:
+        if "statuses" in self._unseen:
             return []
         try:
             listed = list(self._site.client.each(path, key="statuses"))
         except (ForbiddenError, NotFoundError) as error:
             # Tokens made before statuses were looked at (what they may not see can be 404, too), and servers
             # that have none: checks are seen all the same.
-            self.left_out = (f"commit statuses of {self._site.repository} are not seen: {error.what}",)
+            self._unseen["statuses"] = (
+                f"commit statuses of {self._site.repository} are not seen: {error.what}"
+            )
             return []
-        self._site.heads.append(path)
+        self._site.heads.append((path, {}))
         return [
             PullCheck(
                 name=one["context"],
@@ -99,7 +149,7 @@ class Checks:
 
     def _log(self, run: Json) -> str:
         job = _JOB.search(run.get("details_url") or "")
-        if (run.get("app") or {}).get("slug") != "github-actions" or job is None:
+        if (run.get("app") or {}).get("slug") != ACTIONS or job is None:
             return ""
         path = f"/repos/{self._site.repository}/actions/jobs/{job[1]}/logs"
         try:

@@ -53,8 +53,8 @@ class Site:
     guarded: bool = True
     """Nothing is pushed unless it is proved that the token cannot merge."""
     now: Callable[[], datetime] = _now
-    heads: list[str] = field(default_factory=list)
-    """Where the checks of open heads are told, as of the last look."""
+    heads: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """Where the checks of open heads are told, as of the last look: path and query."""
     _ours: list[int] = field(default_factory=list)
 
     def newest(self) -> tuple[str, dict[str, str | int]]:
@@ -66,7 +66,7 @@ class Site:
         """Return the ETags of what the last looks were at, by address: what a probe compares with."""
         path, query = self.newest()
         found = [self.client.seen(path, **query)]
-        found += [self.client.seen(one, per_page=A_PAGE) for one in self.heads]
+        found += [self.client.seen(path, per_page=A_PAGE, **query) for path, query in self.heads]
         return {address: etag for address, etag in found if etag}
 
     @cached_property

@@ -528,6 +528,23 @@ def _check_runs(call: Call) -> Reply:
     return Reply(body={"total_count": len(shapes), "check_runs": shapes}, pages=True, key="check_runs")
 
 
+def _workflow_runs(call: Call) -> Reply:
+    """One run for each check that an action reported: here each is a workflow of its own."""
+    wanted = call.query.get("head_sha", "")
+    found = [each for each in call.repository.checks if each.log and wanted in ("", each.commit)]
+    shapes = [call.shapes.workflow_run(call.repository, each) for each in found]
+    return Reply(body={"total_count": len(shapes), "workflow_runs": shapes}, pages=True, key="workflow_runs")
+
+
+def _jobs(call: Call) -> Reply:
+    wanted = int(call.names["id"])
+    found = [each for each in call.repository.checks if each.log and each.id == wanted]
+    if not found:
+        raise Refused(404, "Not Found")
+    shapes = [call.shapes.job(call.repository, each) for each in found]
+    return Reply(body={"total_count": len(shapes), "jobs": shapes}, pages=True, key="jobs")
+
+
 def _job_log(call: Call) -> Reply:
     wanted = int(call.names["id"])
     found = next((each for each in call.repository.checks if each.id == wanted), None)
@@ -705,6 +722,8 @@ ROUTES: Final = tuple(
         ("GET", "/commits/{ref}/check-runs", "checks:read", _check_runs),
         ("GET", "/commits/{ref}/status", "statuses:read", _status),
         ("GET", "/check-runs/{id}/annotations", "checks:read", _annotations),
+        ("GET", "/actions/runs", "actions:read", _workflow_runs),
+        ("GET", "/actions/runs/{id}/jobs", "actions:read", _jobs),
         ("GET", "/actions/jobs/{id}/logs", "actions:read", _job_log),
         ("GET", "/branches/{ref}", "contents:read", _branch),
         ("GET", "/rules/branches/{ref}", "metadata:read", _rules_for_branch),

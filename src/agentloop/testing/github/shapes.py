@@ -364,6 +364,61 @@ class Shapes:
             "pull_requests": [],
         }
 
+    def workflow_run(self, repository: Repository, check: Check) -> Json:
+        """Return the run of the workflow whose only job is the check."""
+        url = f"{self._repo(repository)}/actions/runs/{check.id}"
+        whole = self.repository(repository)
+        links = ("jobs", "logs", "cancel", "rerun", "artifacts")
+        return {
+            "id": check.id,
+            "node_id": node_id("WFR", check.id),
+            "name": check.name,
+            "display_title": check.name,
+            "path": ".github/workflows/build.yml",
+            "workflow_id": 1,
+            "run_number": 1,
+            "event": "push",
+            "status": check.status,
+            "conclusion": check.conclusion or None,
+            "head_branch": None,
+            "head_sha": check.commit,
+            "head_commit": None,
+            "head_repository": whole,
+            "repository": whole,
+            "url": url,
+            "html_url": f"{self.site}/{repository.path}/actions/runs/{check.id}",
+            "workflow_url": f"{self._repo(repository)}/actions/workflows/1",
+            "check_suite_url": f"{self._repo(repository)}/check-suites/1",
+            **{f"{name}_url": f"{url}/{name}" for name in links},
+            "created_at": when(check.started_at),
+            "updated_at": when(check.completed_at or check.started_at),
+            "pull_requests": [],
+        }
+
+    def job(self, repository: Repository, check: Check) -> Json:
+        """Return a job of a workflow: it has the number and the name of its check run."""
+        run = f"{self._repo(repository)}/actions/runs/{check.id}"
+        return {
+            "id": check.id,
+            "node_id": node_id("CR", check.id),
+            "run_id": check.id,
+            "run_url": run,
+            "head_sha": check.commit,
+            "head_branch": None,
+            "workflow_name": "build",
+            "name": check.name,
+            "url": f"{self._repo(repository)}/actions/jobs/{check.id}",
+            "html_url": f"{self.site}/{repository.path}/actions/runs/{check.id}/job/{check.id}",
+            "check_run_url": f"{self._repo(repository)}/check-runs/{check.id}",
+            "status": check.status,
+            "conclusion": check.conclusion or None,
+            "created_at": when(check.started_at),
+            "started_at": when(check.started_at),
+            "completed_at": when(check.completed_at),
+            "labels": [],
+            **dict.fromkeys(("runner_id", "runner_name", "runner_group_id", "runner_group_name")),
+        }
+
     def _actions(self) -> Json:
         """The app that GitHub's own builds report by."""
         return {
