@@ -189,3 +189,14 @@ def test_on_a_pull_request_orders_come_from_reviews_lines_and_its_thread(tmp_pat
         (shown,) = on.forge.observe(frozenset())
         (changed,) = (one for one in shown.reviews if one.edited)
         assert changed.body == "/agentloop stop"
+
+
+def test_an_answer_that_was_something_else_before_is_told_as_changed(on: GitHubIssues) -> None:
+    """A `1` approves a plan: whoever may edit another's comment could put it into their mouth."""
+    issue = on.new("It crashes", "", author="alice")
+    on.comment(issue, "Let me look at it first.", author="bob")
+    on.comment(issue, "1", author="alice")
+    assert [one.edited for one in only(on).comments] == [False, False]
+    thread = on.thread(issue)
+    on.hub.edit_comment(on.repository, on.person("alice"), thread, thread.comments[0], " 1 ")
+    assert [one.edited for one in only(on).comments] == [True, False]

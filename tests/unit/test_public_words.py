@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from agentloop.domain.guard import Ruled, Standing, could_merge, same_identity
 from agentloop.domain.heard import Speaker, Trust, is_trusted, legible
 from agentloop.domain.issue import number_of, target_of
-from agentloop.domain.outgoing import LIMIT, fit_to_post
+from agentloop.domain.outgoing import fit_for_a_line, fit_to_post
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,70 @@ def test_code_and_addresses_stay_as_they_are() -> None:
 @given(st.text(min_size=1, max_size=20))
 def test_what_is_posted_is_bounded(text: str) -> None:
     """With room for a mark, and it says that it was cut."""
-    assert len(fit_to_post(text * LIMIT)) <= LIMIT + 100
+    assert len(fit_to_post(text * 2000, limit=2000)) <= 2000 + 50
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["`` `@team `", "\\`@team\\`", "/@team", "\\@team", "&#64;team", "&commat;team", "_@team_",
+     "- a\n  ```\n@team\n  ```",
+     "`a\nb ` @team ` c", "| a ` b | @team ` |", "[a](x`y) @team `z`",
+     "<details>`@team`", "<details>\n```\n@team\n```\n</details>", "```\ncode\n  ```\n@team",
+     "~~~\n```\n~~~\n@team",
+     '[a](x "t\n` @team `', "``` a`b\n@team\n```"],
+)  # fmt: skip
+def test_what_only_looks_like_code_calls_nobody(text: str) -> None:
+    """Where GitHub's Markdown sees no code, or makes a mention of what was written otherwise."""
+    assert re.search(r"@team|&#64;|&commat;", fit_to_post(text)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["closes GH-5", "**Fixes** #3", "Clos&#101;s #3", "fixes [#3](x)", "resolves \\#3", "closes o/c#4"],
+)
+def test_no_spelling_of_a_reference_closes_it(text: str) -> None:
+    """By an older form, in bold, with entities, as a link."""
+    posted = fit_to_post(text)
+    assert "\N{WORD JOINER}" in posted or "&amp;#101;" in posted
+    assert fit_for_a_line("Closes #3, asks @team") == "Closes\u2060 #3, asks @\u2060team"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://evil.example/x", "[a](https://evil.example)", "[a](//evil.example)", "[a](javascript:x)",
+     "[a]: https://evil.example\n\n[a]", "<https://evil.example>", '<a href="https://evil.example">a</a>',
+     "[a](https://git.example.evil.example)", "[a](https://git.example@evil.example)", "[a](/\\evil.example)",
+     "www.evil.example", "![a][b]", "!![a](b)"],
+)  # fmt: skip
+def test_no_link_leads_to_another_host(text: str) -> None:
+    """Nor does a tag, a definition or a picture; links within the place itself stay."""
+    posted = fit_to_post(text, host="git.example")
+    assert re.search(r"(?<!\\)\((?!b\))|https?://|\]:|<a|<h|www\.|!\[", posted.replace(r"]\(", "]")) is None
+    home = "[a](https://git.example/o/r) [b](/o/r/issues/1) [c](#top) https://git.example/o/r"
+    assert fit_to_post(home, host="git.example") == home
+
+
+def test_secrets_are_not_posted_in_any_spelling() -> None:
+    """Plain, with an invisible character in it, in base64, hexadecimal, percent signs; nor what is known."""
+    token = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
+    data = token.encode()
+    spelled = [token, f"{token[:2]}\u200b{token[2:]}", base64.b64encode(data).decode(), data.hex()]
+    spelled += [base64.b64encode(b"x=" + data).decode(), token.replace("_", "%5F")]
+    for one in spelled:
+        assert "secret removed" in fit_to_post(f"It is {one} I think.")
+    assert fit_to_post("It is 'quietword'.", hide=("quietword", "")) == "It is '[key removed]'."
+    commit = "`0123456789abcdef0123456789abcdef01234567` in src/agentloop/domain/outgoing_and_more_words.py"
+    assert fit_to_post(commit) == commit
+
+
+def test_what_was_left_open_is_closed() -> None:
+    """Nothing behind it is folded away or shown as code; a cut in the middle leaves nothing open either."""
+    assert fit_to_post("```sh\nls") == "```sh\nls\n```"
+    assert (
+        fit_to_post("<details><summary>a</summary>\n\nb")
+        == "<details><summary>a</summary>\n\nb\n\n</details>"
+    )
+    assert fit_to_post("```\n" + "a" * 3000, limit=1000).split("\n")[-3:-1] == ["```", ""]
 
 
 BINDING = Ruled(approvals=1, binds=True)

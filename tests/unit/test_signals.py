@@ -158,6 +158,17 @@ def test_clocks_counters_and_our_own_words_leave_the_fingerprint_alone() -> None
     assert len({fingerprint(WORLD, one) for one in alike}) == 1
 
 
+def test_what_outsiders_do_leaves_the_fingerprint_alone() -> None:
+    """Their issues, and what they say on a pull request of ours, are no signal that anything moves."""
+    alike = [
+        look(),
+        look(issues=(issue(), issue("8", trusted=False))),
+        look(issues=(issue(), issue("8", trusted=False, state="closed"))),
+        look(pulls=(pull(reviews=(review(trusted=False),)),)),
+    ]
+    assert len({fingerprint(WORLD, one) for one in alike}) == 1
+
+
 def test_our_own_pull_request_push_and_closing_leave_the_fingerprint_alone() -> None:
     """The name before we published, pushed again or closed the issue is the name afterwards."""
     told = Told().issue().planned("7.1")

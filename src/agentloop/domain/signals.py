@@ -94,7 +94,7 @@ def without_numbers(text: str) -> str:
 
 
 def fingerprint(world: World, observed: Observed) -> str:
-    """Return the name of this look: what people did to issues, pull requests and their section of the relay.
+    """Return the name of this look: what trusted people did to issues, pull requests and the relay.
 
     What we did ourselves, as `world` knows it, is left out: issues that we closed, pull requests that stand
     as we left them. So the same name comes before and after our own writes.
@@ -108,7 +108,7 @@ def fingerprint(world: World, observed: Observed) -> str:
     seen = [
         f"issue {one.id} {one.state} {evidence_of(one)} {_standing_labels(one)}"
         for one in observed.issues
-        if one.id not in closed or one.state == "open"
+        if one.trusted and (one.id not in closed or one.state == "open")
     ]
     heads = {view.pull: view.head for view in world.live_tasks() if view.pull}
     seen += [told for one in observed.pulls if (told := _pull_facts(one, heads.get(one.id, "")))]
@@ -120,8 +120,8 @@ def _standing_labels(issue: Issue) -> list[str]:
 
 
 def _pull_facts(pull: Pull, ours: str) -> str:
-    told = [one.id for one in pull.reviews if not one.ours]
-    told += [one.id for thread in pull.threads for one in thread.said if not one.ours]
+    told = [one.id for one in pull.reviews if one.trusted and not one.ours]
+    told += [one.id for thread in pull.threads for one in thread.said if one.trusted and not one.ours]
     told += [f"{one.name}={one.state}" for one in pull.checks]
     told += [] if pull.state == "open" else [pull.state]
     told += [] if pull.head in ("", ours) else [pull.head]

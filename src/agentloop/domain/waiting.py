@@ -207,6 +207,6 @@ def _news_of_pull(view: s.TaskView, pull: Pull) -> str:
     asked = [
         one
         for one in pull.reviews
-        if one.verdict == "changes_requested" and not one.ours and one.id not in view.heard
+        if one.verdict == "changes_requested" and one.trusted and not one.ours and one.id not in view.heard
     ]
     return f"you asked for changes on pull request {pull.id}" if asked else ""

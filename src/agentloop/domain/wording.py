@@ -165,14 +165,17 @@ def commit_message(
     """Return the message of the commit that carries an attempt's tree.
 
     One on top of another says why it came. Its trailers name task and attempt, who `asked` for it, and the
-    rule that `allowed` it.
+    rule that `allowed` it. Merged into the branch that everybody has, a model's words in it close nothing.
     """
+    from agentloop.domain.outgoing import fit_for_a_line  # an idle cycle commits nothing
+
     subject = task.title
     if one.base != one.trunk or len(one.parents) > 1:
         subject = f"{_AFTER.get(_first_kind(one), 'Again')}: {task.title}"
     told = [f"Requested-by: {each}" for each in asked] + ([f"Allowed-by: {allowed}"] if allowed else [])
     trailers = "\n".join([f"Task: {task.id}", f"Attempt: {one.attempt}", *told]) + "\n"
-    return f"{one_line(subject, 72)}\n\n{one_line(summary, 1000)}\n\n{trailers}"
+    said = fit_for_a_line(f"{one_line(subject, 72)}\n\n{one_line(summary, 1000)}")
+    return f"{said}\n\n{trailers}"
 
 
 _AFTER = {

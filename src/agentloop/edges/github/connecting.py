@@ -75,4 +75,6 @@ def site_of(home: Home, settings: Settings, target: Target, *, now: Callable[[],
         branch=target.branch,
         guarded=github.merge_guard == "prove",
         now=now,
+        host=urlsplit(target.repository).netloc,
+        token=token,
     )

@@ -29,10 +29,9 @@ from agentloop.domain.issue import (
     number_of,
 )
 from agentloop.domain.marks import Mark, unpack
-from agentloop.domain.outgoing import fit_to_post
 from agentloop.edges.git import Git
 from agentloop.edges.github.checks import Checks
-from agentloop.edges.github.marks import Signed, claims, sign
+from agentloop.edges.github.marks import Signed, carried, claims, sign
 from agentloop.edges.github.shapes import moment, speaker
 from agentloop.edges.origin import BRANCHES
 from agentloop.edges.tracker import cut_words
@@ -104,7 +103,11 @@ class GitHubForge:
                 shape = self._site.client.one(self._path(number_of(effect.pull)))
                 found = self._own(shape)
                 there = (shape["title"], *((found.words, found.carries) if found else ()))
-                wanted = (_title(effect.title), self._posted(effect.body), effect.carries)
+                wanted = (
+                    self._site.fit_title(effect.title),
+                    self._posted(effect.body, effect.carries),
+                    carried(effect.carries),
+                )
                 return effect.pull if there == wanted else None
             case SayOnPull():
                 return self._said(number_of(effect.pull), op)
@@ -139,7 +142,8 @@ class GitHubForge:
                 number = number_of(effect.pull)
                 if made := self._said(number, op):
                     return made
-                body = sign(marks, self._site.place(number), op, self._site.fit(effect.body), effect.carries)
+                words = self._site.fit(effect.body, effect.carries)
+                body = sign(marks, self._site.place(number), op, words, effect.carries)
                 return self._site.writer.comment(repository, number, body)
             case ReplyInThread():
                 return self._reply(op, effect)
@@ -184,18 +188,20 @@ class GitHubForge:
     def _delete(self, delete: DeleteBranch) -> str:
         # GitHub closes what is to come from, or to go into, a branch that git deletes. A list may lag.
         for one in self._site.client.each(f"/repos/{self._site.repository}/pulls", {"state": "open"}):
-            needs = delete.branch in (one["head"]["ref"], one["base"]["ref"])
+            # In a fork anybody may have a branch of that name.
+            here = (one["head"].get("repo") or {}).get("full_name") == self._site.repository
+            needs = delete.branch == one["base"]["ref"] or (here and delete.branch == one["head"]["ref"])
             if needs and self._site.client.one(self._path(one["number"]))["state"] == "open":
                 raise ConflictError(f"#{one['number']} still needs {delete.branch}: it stays", fix="nothing")
         self._origin.delete(delete.branch, expected=delete.expected)
         return delete.expected
 
     def _open(self, op: str, opened: OpenPull) -> str:
-        place, words = self._opened(opened.branch), self._posted(opened.body)
+        place, words = self._opened(opened.branch), self._posted(opened.body, opened.carries)
         try:
             number = self._site.writer.open_pull(
                 self._site.repository,
-                title=_title(opened.title) or opened.branch,
+                title=self._site.fit_title(opened.title) or opened.branch,
                 body=sign(self._site.marks, place, op, words, opened.carries),
                 branch=opened.branch,
                 base=opened.base,
@@ -218,10 +224,10 @@ class GitHubForge:
                 fix="nothing: their words stay",
             )
         # The mark stays that of the opening, by which it is found again; what it carries is of now.
-        place, words = self._opened(shape["head"]["ref"]), self._posted(edit.body)
+        place, words = self._opened(shape["head"]["ref"]), self._posted(edit.body, edit.carries)
         body = sign(self._site.marks, place, own.op, words, edit.carries)
         self._site.writer.edit_pull(
-            self._site.repository, number_of(edit.pull), title=_title(edit.title), body=body
+            self._site.repository, number_of(edit.pull), title=self._site.fit_title(edit.title), body=body
         )
         return edit.pull
 
@@ -395,14 +401,14 @@ class GitHubForge:
 
     # Names.
 
-    def _posted(self, body: str) -> str:
+    def _posted(self, body: str, carries: str) -> str:
         """Return the description as it is posted: its last paragraph is code's, and may close an issue."""
         head, _, last = body.rstrip().rpartition("\n\n")
         about = _ABOUT.fullmatch(last)
         if about is None:
-            return f"{self._unproved()}{self._site.fit(body).rstrip()}"
+            return f"{self._unproved()}{self._site.fit(body, carries).rstrip()}"
         word = "Closes" if last.startswith("Closes") else "Part of"
-        return f"{self._unproved()}{self._site.fit(head)}\n\n{word} #{number_of(about['issue'])}"
+        return f"{self._unproved()}{self._site.fit(head, carries)}\n\n{word} #{number_of(about['issue'])}"
 
     def _unproved(self) -> str:
         return "" if self._site.guarded else _UNPROVED
@@ -416,7 +422,3 @@ class GitHubForge:
     def _opened(self, branch: str) -> str:
         # Before it is opened it has no number: the branch, which code named, stands for it.
         return f"{self._site.repository} {branch}"
-
-
-def _title(title: str) -> str:
-    return " ".join(fit_to_post(title).split())[:TITLE_LIMIT]

@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote
 
-from agentloop.domain.heard import Labelled, Past
+from agentloop.domain.heard import ANSWERS, Labelled, Past
 from agentloop.edges.github.shapes import moment
 from agentloop.errors import NotFoundError
 
@@ -52,12 +52,12 @@ class History:
         self._listens = listens
 
     def is_edited(self, shape: Json) -> bool:
-        """Return whether words that hold an order were changed after they were written.
+        """Return whether words that hold an order, or answer a plan, were changed after they were written.
 
         Nobody is asked about others. Of reviews REST tells no time of a change, so each is asked about.
         """
         body = shape["body"] or ""
-        if COMMAND not in body.lower():
+        if COMMAND not in body.lower() and body.strip().casefold() not in ANSWERS:
             return False
         if "created_at" in shape and shape["updated_at"] == shape["created_at"]:
             return False

@@ -19,6 +19,9 @@ _MARK: Final = re.compile(
     r"(?: carries=(?P<carries>[\w-]*))? -->\s*\Z"
 )
 
+CARRIED_MOST: Final = 50_000
+"""Characters that a mark may carry; a body on GitHub has 65,536 in all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
@@ -31,9 +34,15 @@ class Signed:
 
 def sign(marks: Marks, place: str, op: str, words: str, carries: str = "") -> str:
     """Return `words` with the mark that proves them ours at `place` (`owner/name#number`)."""
+    carries = carried(carries)
     mark = marks.of("github", place, op, carries)
     told = f" carries={carries}" if carries else ""
     return f"{words.rstrip()}\n\n<!-- agentloop op={_packed(op)} mark={mark}{told} -->"
+
+
+def carried(carries: str) -> str:
+    """Return what of it a mark takes along: nothing, when there would be no room left for words."""
+    return carries if len(carries) <= CARRIED_MOST else ""
 
 
 def signed(marks: Marks, place: str, body: str) -> Signed | None:

@@ -6,17 +6,18 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from agentloop.domain.effects import BOARD_TITLE
 from agentloop.domain.guard import Ruled, Standing, could_merge
 from agentloop.domain.heard import Trust, is_trusted
-from agentloop.domain.outgoing import fit_to_post
+from agentloop.domain.issue import TITLE_LIMIT
+from agentloop.domain.outgoing import LIMIT, fit_for_a_line, fit_to_post
 from agentloop.domain.valueclass import dataclass, field
 from agentloop.domain.wording import AT_A_TERMINAL
 from agentloop.edges.github.client import A_PAGE, Client
 from agentloop.edges.github.history import History
-from agentloop.edges.github.marks import Signed, claims, signed
+from agentloop.edges.github.marks import Signed, carried, claims, signed
 from agentloop.edges.github.shapes import speaker
 from agentloop.edges.github.shelf import Shelf
 from agentloop.edges.github.writing import Writer
@@ -24,6 +25,8 @@ from agentloop.edges.recordfolder import Marks
 from agentloop.errors import NotFoundError, TargetError, UnsafeError
 
 Json: TypeAlias = Any
+MOST_POSTED: Final = 64_500
+"""Characters of a body without its mark, but with what that carries; GitHub takes 65,536."""
 GUARD_FIX = (
     "let a ruleset of the branch (Settings > Rules) ask for an approval and dismiss it when new commits are "
     "pushed, with a token of an account that the rule binds; or say "
@@ -52,6 +55,10 @@ class Site:
     """Who may set it can vouch for an outsider's issue by it; "" = nobody can."""
     guarded: bool = True
     """Nothing is pushed unless it is proved that the token cannot merge."""
+    host: str = ""
+    """Where links in what is posted may lead; "" = nowhere."""
+    token: Callable[[], str] = str
+    """What is never posted, whatever its shape."""
     now: Callable[[], datetime] = _now
     heads: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     """Where the checks of open heads are told, as of the last look: path and query."""
@@ -117,9 +124,14 @@ class Site:
         """Return whether words that are listened to hold an order and were changed since."""
         return self.believes(shape) and self.history.is_edited(shape)
 
-    def fit(self, text: str) -> str:
-        """Return our words as they may be posted, for a reader on GitHub."""
-        return fit_to_post(self._as_here(text))
+    def fit(self, text: str, carries: str = "") -> str:
+        """Return our words as they may be posted on GitHub; a mark that `carries` as much fits behind."""
+        limit = min(LIMIT, MOST_POSTED - len(carried(carries)))
+        return fit_to_post(self._as_here(text), host=self.host, hide=(self.token(),), limit=limit)
+
+    def fit_title(self, text: str) -> str:
+        """Return a title as it may be posted."""
+        return " ".join(fit_for_a_line(text, hide=(self.token(),)).split())[:TITLE_LIMIT]
 
     def _as_here(self, text: str) -> str:
         # By their names there; and the paragraph for somebody at a terminal is of no use.

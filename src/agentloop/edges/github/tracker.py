@@ -81,7 +81,7 @@ class GitHubTracker:
                 return effect.issue if shape and there else None
             case Keep():
                 kept = self._kept(number)
-                words = self._site.fit(effect.body).rstrip()
+                words = self._site.fit(effect.body, effect.carries).rstrip()
                 return kept[0] if kept and (kept[1].op, kept[1].words) == (op, words) else None
             case React(comment=comment, content=content):
                 return self._reaction(number, comment, content)
@@ -188,7 +188,7 @@ class GitHubTracker:
     # Words of ours.
 
     def _say(self, number: int, op: str, body: str, carries: str) -> str:
-        words = sign(self._site.marks, self._site.place(number), op, self._site.fit(body), carries)
+        words = sign(self._site.marks, self._site.place(number), op, self._site.fit(body, carries), carries)
         return self._site.writer.comment(self._site.repository, number, words)
 
     def _kept(self, number: int) -> tuple[str, Signed] | None:
@@ -201,7 +201,9 @@ class GitHubTracker:
 
     def _keep(self, number: int, op: str, effect: Keep) -> str:
         site, kept = self._site, self._kept(number)
-        words = sign(site.marks, site.place(number), op, site.fit(effect.body), effect.carries)
+        words = sign(
+            site.marks, site.place(number), op, site.fit(effect.body, effect.carries), effect.carries
+        )
         if kept is None:
             return site.writer.comment(site.repository, number, words)
         site.writer.edit_comment(site.repository, number, kept[0], words)
