@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agentloop.domain.effects import CloseIssue, Push, Say, Unsay
-from agentloop.edges.github.client import wait_until
+from agentloop.domain.effects import CloseIssue, DeleteBranch, OpenPull, Push, Say, Unsay
+from agentloop.edges.github.client import Client, Forgetful, wait_until
+from agentloop.edges.github.writing import Writer
 from agentloop.errors import ConflictError, LimitedError, NotFoundError, TargetError, UnsafeError
 from agentloop.testing import gitrepo
 from agentloop.testing.github import Fault, Kind
@@ -49,6 +53,65 @@ def test_an_answer_that_is_lost_makes_no_second_comment(ground: OnGitHub, kind: 
     assert found is not None
     assert ground.tracker.act("op-1", SAY) == found
     assert said(ground) == 1
+
+
+def test_a_token_that_is_said_back_to_us_is_told_to_nobody() -> None:
+    """A proxy may put what it was sent into its refusal, and errors are shown, kept and posted."""
+    token = "quiet-word-of-an-old-enterprise"
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"message": f"who is {self.headers['Authorization']}?"}).encode()
+            self.send_response(int(self.path[1:4]))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - the same
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Echo) as server, ThreadPoolExecutor() as pool:
+        pool.submit(server.serve_forever)
+        for status in (401, 403, 404, 500):
+            address = f"http://127.0.0.1:{server.server_port}/{status}"
+            with pytest.raises((TargetError, NotFoundError)) as told:
+                Client(address, lambda: token, Forgetful()).one("/user")
+            with pytest.raises((TargetError, NotFoundError)) as written:
+                Writer(address, lambda: token, gap_seconds=0).comment("octocat/web", 1, "Hello.")
+            assert [token in str(one.value) for one in (told, written)] == [False, False]
+            assert "[key removed]" in told.value.what
+        server.shutdown()
+
+
+def test_an_owner_who_lends_their_account_is_heard_in_a_review(ground: OnGitHub) -> None:
+    """It is not ours without our mark."""
+    commit = gitrepo.commit_in(ground.mirror, "main", {"app.py": "two\n"}, "two")
+    ground.forge.act("push", Push(target="web", branch="agentloop/1", commit=commit))
+    opened = OpenPull(target="web", branch="agentloop/1", base="main", title="One", body="One.")
+    pull = ground.forge.act("open", opened)
+    ground.hub.look_at_git(ground.repository, ground.person("alice"))
+    lent = ground.hub.account("loop-bot")
+    ground.hub.review(ground.repository, lent, ground.thread(pull), "COMMENTED", "Use two spaces.")
+    (shown,) = ground.forge.observe(frozenset())
+    assert [(one.body, one.ours, one.trusted) for one in shown.reviews] == [("Use two spaces.", False, True)]
+
+
+def test_a_strangers_fork_does_not_keep_our_branch(ground: OnGitHub) -> None:
+    """Anybody may have a branch of that name in a repository of their own, and propose it."""
+    commit = gitrepo.commit_in(ground.mirror, "main", {"app.py": "two\n"}, "two")
+    ground.forge.act("push", Push(target="web", branch="agentloop/1", commit=commit))
+    mallory = ground.hub.account("mallory")
+    made = ground.hub.open_pull(
+        ground.repository, mallory, title="Mine", body="", branch="agentloop/1", base="main"
+    )
+    assert made.pull is not None
+    made.pull.fork = "mallory/web"
+    assert ground.forge.observe(frozenset()) == ()
+    delete = DeleteBranch(target="web", branch="agentloop/1", expected=commit)
+    assert ground.forge.act("delete", delete) == commit
+    assert gitrepo.head(ground.repository.folder, "agentloop/1") == ""
 
 
 def test_a_refusal_before_it_took_place_is_not_repeated_here(ground: OnGitHub) -> None:

@@ -52,6 +52,9 @@ def order(verb: str, words: str = "", about: str = "7", **changes: object) -> Or
         ("\t/agentloop stop", []),
         ("<!-- \n/agentloop stop\n-->\nfine", []),
         ("<!-- /agentloop stop", []),
+        ("- ```\n  /agentloop stop\n  ```", []),
+        ("1. Like this:\n   ```\n   /agentloop stop\n   ```\n\n/agentloop start", [("start", "")]),
+        ('<img src="x" alt="\n/agentloop stop\n">', []),
         ("<pre>\n/agentloop stop\n</pre>", []),
         ("<pre>x</pre>\n/agentloop stop", [("stop", "")]),
         ("- /agentloop stop", []),
@@ -68,7 +71,7 @@ def test_an_order_is_a_line_of_ones_own(text: str, expected: list[tuple[str, str
 @given_by(st.text(alphabet=st.sampled_from("/agentloop stop\n >`~<!-pre"), max_size=80))
 def test_any_text_can_be_read(text: str) -> None:
     """Nothing in a text makes reading it fail; without command lines nothing is taken out of it."""
-    assert commands_in(text) or beside_commands(text) in (text, text.strip()) or "<!--" in text
+    assert commands_in(text) or beside_commands(text) in (text, text.strip()) or "<" in text
 
 
 def test_a_comment_that_only_orders_is_no_new_word_on_the_issue() -> None:

@@ -87,7 +87,7 @@ def legible(text: str) -> str:
     """
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     plain, comments = _COMMENT.subn("", plain)
-    plain = _IMAGE.sub(r"[image \2, described as: \1]", plain)
+    plain = _IMAGE.sub(lambda one: f"[image {one[2]}, described as: {' '.join(one[1].split())}]", plain)
     shown = plain
     if not (
         plain.isascii() and plain.translate(_WITHOUT_KEPT).isprintable()

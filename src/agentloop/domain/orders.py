@@ -44,7 +44,9 @@ REJECT: Final = frozenset({"reject", "rejected", "no", "2"})
 
 _LINE: Final = re.compile(r" {0,3}/agentloop(?:[ \t]+(?P<verb>\S+)(?P<words>.*))?[ \t]*", re.IGNORECASE)
 _HIDDEN: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_FENCE: Final = re.compile(r" {0,3}(?P<fence>`{3,}(?=[^`]*$)|~{3,})")
+_TAG: Final = re.compile(r"<[A-Za-z][^<>]*>")
+_FENCE: Final = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}(?=[^`]*$)|~{3,})")
+"""Behind the marks of lists, too: they may hold code."""
 _QUOTE: Final = re.compile(r" {0,3}>")
 _BLOCK: Final = re.compile(r" {0,3}<(?P<tag>pre|code|blockquote|script|style|textarea)\b", re.IGNORECASE)
 
@@ -257,6 +259,8 @@ def nearest(verb: str, verbs: Iterable[str]) -> str:
 def _lines(text: str) -> Iterator[tuple[str, bool]]:
     """Yield each line, and whether it is the writer's own plain text as Markdown shows it."""
     shown = _HIDDEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    # What stands in a tag over several lines (the alternative text of a picture) is shown to nobody.
+    shown = _TAG.sub(lambda found: "" if "\n" in found[0] else found[0], shown)
     fence = block = ""
     quoted = False
     for line in shown.split("\n"):

@@ -272,7 +272,8 @@ class Client:
 
     def _refusal(self, address: str, answer: _Answer) -> NotFoundError | TargetError:
         path = address.partition("?")[0].removeprefix(self._root)
-        return refusal(path, answer.status, _message(answer.body), answer.headers.get("location", ""))
+        moved_to = _without(answer.headers.get("location", ""), self._token())
+        return refusal(path, answer.status, _message(answer.body, self._token()), moved_to)
 
 
 def wait_until(
@@ -331,9 +332,16 @@ def _limited(until: datetime) -> LimitedError:
     )
 
 
-def _message(body: str) -> str:
+def _message(body: str, token: str) -> str:
     try:
         said = json.loads(body).get("message", "")
     except (ValueError, AttributeError):
         said = ""
-    return " ".join(str(said).split())[:200] or "without a word"
+    return " ".join(_without(str(said), token).split())[:200] or "without a word"
+
+
+def _without(said: str, token: str) -> str:
+    """Return it without the token: a proxy that is in the way may say what it was sent."""
+    from agentloop.domain.secrets import redact  # a look that goes well has no use for it
+
+    return redact(said, (token,)) if said else ""

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from agentloop.domain.secrets import redact
 from agentloop.edges.github.client import Forgetful, refusal, wait_until
 from agentloop.errors import ConflictError, LimitedError, NotFoundError, TargetError
 
@@ -189,7 +190,7 @@ class Writer:
         self, error: GithubException, repository: str, about: str
     ) -> ConflictError | NotFoundError | TargetError | LimitedError:
         status, headers = error.status, {key.lower(): value for key, value in (error.headers or {}).items()}
-        words = _words(error)
+        words = _words(error, self._token())
         until = wait_until(status, headers, self._now(), body=words)
         if status in _LIMITING and until:
             self._limited_until = until
@@ -207,12 +208,12 @@ class Writer:
         )
 
 
-def _words(error: GithubException) -> str:
+def _words(error: GithubException, token: str) -> str:
     data: Any = error.data if isinstance(error.data, dict) else {}
     named = [one for one in data.get("errors") or () if isinstance(one, dict)]
     details = [one.get("message") or f"{one.get('field')}: {one.get('code')}" for one in named]
     said = "; ".join([str(data.get("message") or "without a word"), *filter(None, details)])
-    return " ".join(said.split())[:300]
+    return " ".join(redact(said, (token,)).split())[:300]
 
 
 def _fix(words: str) -> str:

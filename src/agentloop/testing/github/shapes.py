@@ -249,7 +249,7 @@ class Shapes:
             "draft": pull.draft,
             "requested_reviewers": [self.account(each) for each in pull.reviewers],
             "requested_teams": [],
-            "head": self._end(repository, pull.branch, pull.head),
+            "head": self._end(repository, pull.branch, pull.head, pull.fork),
             "base": self._end(repository, pull.base, pull.base_commit),
             "_links": {name: {"href": link} for name, link in links.items()},
             "auto_merge": None,
@@ -278,13 +278,13 @@ class Shapes:
             "changed_files": len(paths),
         }
 
-    def _end(self, repository: Repository, branch: str, commit: str) -> Json:
+    def _end(self, repository: Repository, branch: str, commit: str, fork: str = "") -> Json:
         return {
             "label": f"{repository.owner.login}:{branch}",
             "ref": branch,
             "sha": commit,
             "user": self.account(repository.owner),
-            "repo": self.repository(repository),
+            "repo": {**self.repository(repository), "full_name": fork or repository.path},
         }
 
     def review(self, repository: Repository, thread: Thread, review: Review) -> Json:

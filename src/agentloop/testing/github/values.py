@@ -121,6 +121,8 @@ class PullPart:
     head: str
     base_commit: str
     draft: bool = False
+    fork: str = ""
+    """Where the branch is when it is not here: `owner/name`; that repository itself is not modelled."""
     merged_at: datetime | None = None
     merged_by: Account | None = None
     merge_commit: str = ""
