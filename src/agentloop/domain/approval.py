@@ -8,14 +8,13 @@ those very tasks, and another plan needs another one.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentloop.domain import decisions as d
 from agentloop.domain.autonomy import allowed, only_suggested
 from agentloop.domain.codec import encode
 from agentloop.domain.estimating import estimate_for
 from agentloop.domain.globs import matches
-from agentloop.domain.heard import NO, YES
 from agentloop.domain.settings import micros
 from agentloop.domain.signals import digest, evidence_of
 from agentloop.domain.states import Queued
@@ -32,6 +31,10 @@ if TYPE_CHECKING:
     from agentloop.domain.states import TaskView
     from agentloop.domain.work import Task
     from agentloop.domain.world import Approval, IssueView, World
+
+YES: Final = frozenset({"1", "1.", "+1", "👍", "approve", "approved"})
+NO: Final = frozenset({"2", "2.", "-1", "👎", "reject", "rejected"})
+"""Whole comments that answer a plan: the first and the second of the choices under it."""
 
 
 def plan_name(tasks: tuple[Task, ...]) -> str:

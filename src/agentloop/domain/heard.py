@@ -16,11 +16,6 @@ from agentloop.domain.valueclass import dataclass
 INSIDERS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 """Associations of people who could change the repository anyway (GraphQL's CommentAuthorAssociation)."""
 
-YES: Final = frozenset({"1", "1.", "+1", "👍", "approve", "approved"})
-NO: Final = frozenset({"2", "2.", "-1", "👎", "reject", "rejected"})
-"""Whole comments that answer a plan: the first and the second of the choices under it."""
-ANSWERS: Final = YES | NO
-
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _IMAGE: Final = re.compile(r"!\[([^\]]*)\]\(([^)\s]*)[^)]*\)")
 _KEPT: Final = "\n\t"

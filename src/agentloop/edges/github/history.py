@@ -10,7 +10,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote
 
-from agentloop.domain.heard import ANSWERS, Labelled, Past
+from agentloop.domain.approval import NO, YES
+from agentloop.domain.heard import Labelled, Past
 from agentloop.edges.github.shapes import moment
 from agentloop.errors import NotFoundError
 
@@ -57,7 +58,7 @@ class History:
         Nobody is asked about others. Of reviews REST tells no time of a change, so each is asked about.
         """
         body = shape["body"] or ""
-        if COMMAND not in body.lower() and body.strip().casefold() not in ANSWERS:
+        if COMMAND not in body.lower() and body.strip().casefold() not in YES | NO:
             return False
         if "created_at" in shape and shape["updated_at"] == shape["created_at"]:
             return False
