@@ -50,6 +50,9 @@ class Memory(Protocol):
     def keep(self, address: str, answer: Kept) -> None:
         """Keep an answer."""
 
+    def drop(self, address: str) -> None:
+        """Forget an answer."""
+
     def limited(self, what: str) -> datetime | None:
         """Return until when `what` ("reads", "writes") may not be asked for, as far as was heard."""
 
@@ -67,6 +70,9 @@ class Forgetful:
 
     def keep(self, address: str, answer: Kept) -> None:
         """Keep nothing."""
+
+    def drop(self, address: str) -> None:
+        """Have nothing to forget."""
 
     def limited(self, what: str) -> datetime | None:
         """Return None."""
@@ -112,6 +118,8 @@ class Client:
         self._now = now
         self._connection: http.client.HTTPConnection | None = None
         self._limited_until: datetime | None = None
+        self.asked = 0
+        """How many requests went out."""
 
     def one(self, path: str, **query: str | int) -> Json:
         """Return one thing. Raises NotFoundError, LimitedError, TargetError."""
@@ -138,6 +146,13 @@ class Client:
             for one in body[key] if key else body:
                 yield one
                 yielded += 1
+
+    def forget(self, path: str, query: Mapping[str, str]) -> None:
+        """Let go of the pages that `each` kept of a list, which will not be asked for in this way again."""
+        address = self._address(path, {"per_page": A_PAGE, **query})
+        while address and (kept := self._memory.kept(address)):
+            self._memory.drop(address)
+            address = kept.following
 
     def text_elsewhere(self, path: str, *, keep: int) -> str:
         """Return the last `keep` bytes of a text that GitHub keeps on another host (a job's log).
@@ -222,6 +237,7 @@ class Client:
         until = self._limited_until or self._memory.limited("reads")
         if until and self._now() < until:
             raise _limited(until)
+        self.asked += 1
         headers = {
             "Accept": "application/vnd.github+json",
             "Authorization": f"Bearer {self._token()}",

@@ -1,6 +1,7 @@
 """What earlier looks at GitHub brought, in `.agentloop/github.db`: answers with ETags, threads, comments.
 
 A cache: it may be deleted at any moment, and one that cannot be read or is of another format is made anew.
+What a thread was read as stands in `reading`; whatever changes the thread or its comments takes that away.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from agentloop.edges.files import make_folder
 from agentloop.edges.github.client import Kept
 
 Json: TypeAlias = Any
-FORMAT: Final = 2
+FORMAT: Final = 3
 _TABLES: Final = """
 create table answer (address text primary key, etag text, body text, following text) without rowid;
 create table thread (repository text, number integer, state text, updated text, shape text,
@@ -27,11 +28,36 @@ create table comment (repository text, number integer, id integer, shape text,
 create table told (repository text, node text, version text, shape text,
                    primary key (repository, node)) without rowid;
 create table cursor (repository text, what text, at text, primary key (repository, what)) without rowid;
+create table reading (repository text, number integer, key text, said text,
+                      primary key (repository, number)) without rowid;
+create index standing on thread (repository, state, number);
 """
+_OUTDATES: Final = """
+create trigger {table}_{event} after {event} on {table} begin
+  delete from reading where repository = {row}.repository and number = {row}.number;
+end;
+"""
+_TRIGGERS: Final = "".join(
+    _OUTDATES.format(table=table, event=event, row="old" if event == "delete" else "new")
+    for table in ("thread", "comment")
+    for event in ("insert", "update", "delete")
+)
 _NEWER_THREAD: Final = """
 insert into thread values (?, ?, ?, ?, ?) on conflict do update
 set state = excluded.state, updated = excluded.updated, shape = excluded.shape
-where excluded.updated >= updated
+where excluded.updated >= updated and excluded.shape <> shape
+"""
+_ANOTHER_COMMENT: Final = """
+insert into comment values (?, ?, ?, ?) on conflict do update set shape = excluded.shape
+where excluded.shape <> shape
+"""
+_OTHER_COMMENTS_GO: Final = """
+delete from comment where repository = ? and number = ? and id not in (select value from json_each(?))
+"""
+_READINGS: Final = """
+select thread.number, ifnull(said, '') from thread
+left join reading on reading.repository = thread.repository and reading.number = thread.number and key = ?
+where thread.repository = ? and
 """
 
 
@@ -58,6 +84,10 @@ class Shelf:
         """Keep an answer."""
         row = (self._key(address), answer.etag, answer.body, answer.following)
         self._write("insert or replace into answer values (?, ?, ?, ?)", [row])
+
+    def drop(self, address: str) -> None:
+        """Forget an answer."""
+        self._write("delete from answer where address = ?", [(self._key(address),)])
 
     # Limits (`client.Memory`).
 
@@ -94,10 +124,11 @@ class Shelf:
         Times on GitHub are whole seconds: which of the two is the later one cannot be told from them.
         """
         return frozenset(
-            one["number"] for one in shapes if _tied(self._thread(repository, one["number"]), one)
+            one["number"] for one in shapes if _tied(self.thread(repository, one["number"]), one)
         )
 
-    def _thread(self, repository: str, number: int) -> Json | None:
+    def thread(self, repository: str, number: int) -> Json | None:
+        """Return a thread as it was told last, None when it never was."""
         statement = "select shape from thread where repository = ? and number = ?"
         row = self._open().execute(statement, (repository, number)).fetchone()
         return json.loads(row[0]) if row else None
@@ -109,18 +140,31 @@ class Shelf:
         ]
         self._write(_NEWER_THREAD, rows)
 
-    def threads(self, repository: str, numbers: frozenset[int] | None = None) -> Iterator[Json]:
-        """Yield the open threads, and those of `numbers` (None: of any), by number."""
-        rows = self._open().execute(
-            "select number, state, shape from thread where repository = ? order by number", (repository,)
-        )
-        for number, state, shape in rows:
-            if numbers is None or state == "open" or number in numbers:
-                yield json.loads(shape)
+    def threads(self, repository: str) -> Iterator[Json]:
+        """Yield every thread, open or closed, by number."""
+        statement = "select shape from thread where repository = ? order by number"
+        for (shape,) in self._open().execute(statement, (repository,)):
+            yield json.loads(shape)
+
+    def readings(self, repository: str, numbers: frozenset[int], key: str) -> dict[int, str]:
+        """Return what the open threads, and those of `numbers` that are here, were read as under `key`.
+
+        By number; "" for one that has changed since, or was never read so.
+        """
+        base = self._open()
+        found = dict(base.execute(f"{_READINGS} state = 'open'", (key, repository)).fetchall())
+        for number in numbers - found.keys():
+            found |= base.execute(f"{_READINGS} thread.number = ?", (key, repository, number)).fetchall()
+        return found
+
+    def keep_readings(self, repository: str, key: str, said: dict[int, str]) -> None:
+        """Keep what threads were read as, until they or their comments change."""
+        rows = [(repository, number, key, text) for number, text in said.items()]
+        self._write("insert or replace into reading values (?, ?, ?, ?)", rows)
 
     def let_go(self, repository: str, number: int) -> None:
         """Keep a thread that is gone as a closed one."""
-        found = self._thread(repository, number)
+        found = self.thread(repository, number)
         if found and found["state"] != "closed":
             row = ("closed", json.dumps({**found, "state": "closed"}), repository, number)
             self._write("update thread set state = ?, shape = ? where repository = ? and number = ?", [row])
@@ -131,11 +175,12 @@ class Shelf:
             (repository, int(one["issue_url"].rpartition("/")[2]), one["id"], json.dumps(one))
             for one in shapes
         ]
-        self._write("insert or replace into comment values (?, ?, ?, ?)", rows)
+        self._write(_ANOTHER_COMMENT, rows)
 
     def replace_comments(self, repository: str, number: int, shapes: list[Json]) -> None:
         """Keep these as the only comments of a thread."""
-        self._write("delete from comment where repository = ? and number = ?", [(repository, number)])
+        there = json.dumps([one["id"] for one in shapes])
+        self._write(_OTHER_COMMENTS_GO, [(repository, number, there)])
         self.put_comments(repository, shapes)
 
     def drop_comment(self, repository: str, comment: int) -> None:
@@ -173,6 +218,8 @@ class Shelf:
 
     def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         base = self._open()
+        if not rows:
+            return
         with contextlib.suppress(sqlite3.Error), base:  # a cache: what is not kept is asked for again
             base.executemany(statement, rows)
 
@@ -210,5 +257,5 @@ def _base_at(path: Path) -> sqlite3.Connection:
         base.close()
         raise sqlite3.DatabaseError(f"format {version}")
     if version == 0:
-        base.executescript(f"{_TABLES} pragma user_version = {FORMAT};")
+        base.executescript(f"{_TABLES} {_TRIGGERS} pragma user_version = {FORMAT};")
     return base

@@ -16,6 +16,7 @@ from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, SetLabel, number_of
 from agentloop.domain.labels import LOOKS
 from agentloop.domain.orders import BY_LABEL, LABEL
+from agentloop.edges.github import readings
 from agentloop.edges.github.client import A_PAGE
 from agentloop.edges.github.marks import sign
 from agentloop.edges.github.shapes import moment, speaker
@@ -52,13 +53,34 @@ class GitHubTracker:
         self._take_in_comments()
         self._looked = True
         numbers = frozenset(map(number_of, known))
-        shapes = {one["number"]: one for one in self._site.shelf.threads(self._site.repository, numbers)}
-        for number in numbers - shapes.keys():
-            if found := self._fetch(number):
-                shapes[number] = found
+        key = self._reading_key()
+        texts = self._site.shelf.readings(self._site.repository, numbers, key)
+        for number in numbers - texts.keys():
+            if self._fetch(number):
+                texts[number] = ""
         self._unvouched.clear()
-        found = (shapes[number] for number in sorted(shapes))
-        return tuple(self._issue(one) for one in found if not self._is_none(one))
+        issues = readings.read(texts)
+        issues |= self._read_anew(key, sorted(texts.keys() - issues.keys()))
+        return tuple(issue for _, issue in sorted(issues.items()) if issue)
+
+    def _reading_key(self) -> str:
+        """Return a name of all that decides, beside the thread itself, what it is read as."""
+        site = self._site
+        heard = sorted(site.trust.ids), site.trust_label, site.our_id(), site.marks.name()
+        return readings.key(site.target, heard)
+
+    def _read_anew(self, key: str, numbers: list[int]) -> dict[int, Issue | None]:
+        """Read those threads (None: no issue), and keep what was read of all for which nobody was asked."""
+        found: dict[int, Issue | None] = {}
+        lasting = {}
+        for number in numbers:
+            shape = self._site.shelf.thread(self._site.repository, number)
+            before = self._site.client.asked, len(self._unvouched)
+            found[number] = None if shape is None or self._is_none(shape) else self._issue(shape)
+            if (self._site.client.asked, len(self._unvouched)) == before:
+                lasting[number] = readings.text(found[number])
+        self._site.shelf.keep_readings(self._site.repository, key, lasting)
+        return found
 
     def _is_none(self, shape: Json) -> bool:
         return "pull_request" in shape or self._site.is_like_a_board(shape)
@@ -131,6 +153,7 @@ class GitHubTracker:
         ]
         shelf.put_threads(repository, certain)
         if moved := _moved(since, [one["updated_at"] for one in shapes], self._site.now()):
+            self._site.client.forget(path, {**query, **_OLDEST_FIRST})
             shelf.move(repository, "threads", moved)
 
     def _take_in_comments(self) -> None:
@@ -141,13 +164,15 @@ class GitHubTracker:
             shelf.move(repository, "comments", _word(self._site.now() - OVERLAP))
             return
         path = f"/repos/{repository}/issues/comments"
-        shapes = list(self._site.client.each(path, {"since": since, **_OLDEST_FIRST}))
+        query = {"since": since, **_OLDEST_FIRST}
+        shapes = list(self._site.client.each(path, query))
         shelf.put_comments(repository, shapes)
         if moved := _moved(since, [one["updated_at"] for one in shapes], self._site.now()):
+            self._site.client.forget(path, query)
             shelf.move(repository, "comments", moved)
 
     def _take_in_first_comments(self) -> None:
-        """Read all comments of the open threads: in pages of the repository's newest, the rest one by one."""
+        """Read all comments of the threads we know: in pages of the newest of all, the rest one by one."""
         shelf, repository = self._site.shelf, self._site.repository
         wanted = {one["number"]: one["comments"] for one in shelf.threads(repository) if one["comments"]}
         newest_first = {"sort": "created", "direction": "desc"}
@@ -158,6 +183,7 @@ class GitHubTracker:
         for number, count in wanted.items():
             if read[number] < count:
                 self._comments_of(number)
+        self._site.client.forget(path, newest_first)
 
     def _fetch(self, number: int) -> Json | None:
         """Return an issue that the shelf does not have, None when it is gone on GitHub too."""

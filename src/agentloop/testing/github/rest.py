@@ -7,7 +7,7 @@ something which is not modelled is told so, instead of being fooled.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
@@ -68,6 +68,20 @@ class Call:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise Refused.invalid("Request", name, "invalid", f"{name} is a list of texts")
         return tuple(value)
+
+
+class Lazy(Sequence[Json]):
+    """A list of what `make` says of each thing, said only of those on the page that is asked for."""
+
+    def __init__(self, things: Sequence[Any], make: Callable[[Any], Json]) -> None:
+        self._things, self._make = things, make
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def __getitem__(self, place: Any) -> Any:  # noqa: ANN401 -- an index or a slice
+        found = self._things[place]
+        return [self._make(one) for one in found] if isinstance(place, slice) else self._make(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +161,7 @@ def _issues(call: Call) -> Reply:
         and _since(call, thread.updated_at)
         and (thread.pull is None or call.hub.has(Behaviour.PULLS_AMONG_ISSUES))
     ]
-    shapes = [call.shapes.issue(call.repository, thread) for thread in _ordered(call, found)]
+    shapes = Lazy(_ordered(call, found), lambda thread: call.shapes.issue(call.repository, thread))
     return Reply(body=shapes, pages=True)
 
 
@@ -230,7 +244,7 @@ def _all_comments(call: Call) -> Reply:
     ]
     down = call.query.get("direction") == "desc" and "sort" in call.query
     found.sort(key=lambda each: each[:2], reverse=down)
-    shapes = [call.shapes.comment(call.repository, thread, comment) for _, _, thread, comment in found]
+    shapes = Lazy(found, lambda one: call.shapes.comment(call.repository, one[2], one[3]))
     return Reply(body=shapes, pages=True)
 
 

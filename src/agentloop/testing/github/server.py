@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +22,7 @@ from agentloop.testing.github.faults import WRITES, Fault, Faults, Kind
 from agentloop.testing.github.hooks import Deliveries
 from agentloop.testing.github.hub import Hub
 from agentloop.testing.github.refusals import Refused
-from agentloop.testing.github.rest import ELSEWHERE, ROUTES, Call, Reply, text_elsewhere
+from agentloop.testing.github.rest import ELSEWHERE, ROUTES, Call, Lazy, Reply, text_elsewhere
 from agentloop.testing.github.shapes import Shapes
 from agentloop.testing.github.values import Repository, Token
 
@@ -236,8 +236,8 @@ class Api:
 
     def _page(self, asked: Asked, reply: Reply) -> tuple[Json, dict[str, str]]:
         if not reply.pages or not self.hub.has(Behaviour.PAGES):
-            return reply.body, {}
-        whole: list[Json] = reply.body[reply.key] if reply.key else reply.body
+            return list(reply.body) if isinstance(reply.body, Lazy) else reply.body, {}
+        whole: Sequence[Json] = reply.body[reply.key] if reply.key else reply.body
         size = min(MOST_A_PAGE, max(1, int(asked.query.get("per_page", A_PAGE))))
         page = max(1, int(asked.query.get("page", 1)))
         last = max(1, -(-len(whole) // size))
