@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import commands, growth, plots, relaying, spending, waking
+from benchmarks import commands, growth, ongithub, plots, relaying, spending, waking
 from benchmarks.measuring import COMMAND, Row, made_home
 
 GROUPS: dict[str, ModuleType] = {
@@ -19,6 +19,7 @@ GROUPS: dict[str, ModuleType] = {
     "waking": waking,
     "relay": relaying,
     "growth": growth,
+    "github": ongithub,
     "spending": spending,
 }
 FOLDER = Path(__file__).resolve().parents[1]

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import github
 
 from agentloop.domain.settings import GitHub, Settings, Target
-from agentloop.edges.github.client import Client, Forgetful
 from agentloop.edges.github.connecting import site_of
 from agentloop.edges.github.tracker import GitHubTracker
 from agentloop.home import Home
 from agentloop.testing.github import Hub, Server, serving
 from agentloop.testing.github.admission import Meter
+from benchmarks.measuring import ask_child
 
 if TYPE_CHECKING:
     from agentloop.edges.github.site import Site
 
 TOKEN = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"  # noqa: S105 - opens a simulation
-PROBES = 200
+PROBES = 300
 LOOKS = 15
 WORDS = "It ends with a traceback when the input is empty. " * 10
 
@@ -70,23 +70,18 @@ def look(folder: Path, server: Server) -> dict[str, float]:
 
 
 def probe(folder: Path, server: Server) -> dict[str, float]:
-    """Ask what the supervisor asks, on a kept connection: the median, and what the server counted."""
+    """Ask what the supervisor asks, in a process as it does: the median, and what the server counted."""
     site = sited(folder, server)
     path, query = site.newest()
     site.client.one(path, **query)
     address, etag = site.client.seen(path, **query)
     site.close()
-    client = Client(server.url, lambda: TOKEN, Forgetful())
-    client.differs(address, etag)
-    before, took = len(server.api.calls), []
-    for _ in range(PROBES):
-        began = time.thread_time()
-        client.differs(address, etag)
-        took.append((time.thread_time() - began) * 1000)
+    before = len(server.api.calls)
+    took = ask_child("githubprobe", server.url, TOKEN, address, etag, str(PROBES))
     calls = server.api.calls[before:]
     return {
         "cpu_ms": median(took),
-        "requests": len(calls) / PROBES,
+        "requests": len(calls) / (PROBES + 1),
         "units": sum(one.cost for one in calls),
         "bytes": sum(one.bytes for one in calls),
     }
