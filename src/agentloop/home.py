@@ -85,7 +85,10 @@ class Home:
 
     @property
     def github(self) -> Path:
-        """`.agentloop/github.db`: what earlier looks at GitHub brought; a cache."""
+        """`.agentloop/github.db`: what earlier looks at GitHub brought; a cache.
+
+        Each GitHub Enterprise has its own, `github-HOST.db`: two hosts may have repositories of one name.
+        """
         return self.runtime / "github.db"
 
     @property
