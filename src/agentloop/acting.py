@@ -18,10 +18,12 @@ from agentloop.domain import effects as e
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain.estimating import estimate_for
+from agentloop.domain.issue import target_of
 from agentloop.domain.orders import unlabelling
 from agentloop.domain.planning import branch_of, covers_issue, tasks_of
 from agentloop.domain.progress import unfinished
 from agentloop.domain.reviewing import answered_by, objections, stays_draft, words_on_pull
+from agentloop.domain.showing import author_of
 from agentloop.domain.signals import evidence_for, job_news
 from agentloop.domain.valueclass import replace
 from agentloop.domain.work import RETRY, Delivered, End, Finding
@@ -121,17 +123,25 @@ class Actor:
     def show(self, now: datetime, one: Showing) -> None:
         """Bring a part of a thread up to date, and note what it shows. Raises what a port raises.
 
-        What is refused for good, or is gone, is noted too: it is not tried again until something changes.
+        Note and intent are one line: what is cut off is finished by the next cycle, and what is refused for
+        good, or is gone, is not tried again until something changes.
         """
         shown = f.Shown(about=one.about, digest=one.digest, last=one.last)
         op = self._next_version(one)
+        effect = one.effect
+        if isinstance(effect, e.Keep | e.Say):
+            effect = replace(effect, carries=self._told_by(now, effect))
+        self.record(now, f.EffectIntended(op=op, effect=effect), shown)
         try:
-            self.perform(now, op, one.effect)
-        except (ConflictError, NotFoundError) as error:
-            gone = (f.EffectFailed(op=op, why=error.what),) if op in self.world.open_ops else ()
-            self.record(now, *gone, shown)
+            self.perform(now, op, effect)
+        except NotFoundError as error:
+            self.record(now, f.EffectFailed(op=op, why=error.what))
             raise
-        self.record(now, shown)
+
+    def _told_by(self, now: datetime, effect: e.Keep | e.Say) -> str:
+        if isinstance(effect, e.Keep):
+            return marks.pack(marks.of_kept(self.world, effect.issue, now, self.cycle))
+        return self._carry(now, *marks.of_stopped(self.world, effect.issue))
 
     def _next_version(self, one: Showing) -> str:
         """Return the operation that shows it; shown before, and something else since, it is another one."""
@@ -235,18 +245,17 @@ class Actor:
         decided: f.Decided,
         decision: d.Plan | d.Ask | d.Answer | d.ParkIssue | d.Conclude,
     ) -> None:
-        now = scene.now
         match decision:
             case d.Plan():
                 self._plan(scene, decided, decision)
             case d.Ask():
-                self._ask(now, decided, decision)
+                self._ask(scene, decided, decision)
             case d.Answer():
-                self._answer(now, decided, decision)
+                self._answer(scene.now, decided, decision)
             case d.ParkIssue(issue=issue, rationale=why):
-                self._park_issue(now, decided, issue, why)
+                self._park_issue(scene, decided, issue, why)
             case d.Conclude(issue=issue):
-                self._conclude(now, decided, issue)
+                self._conclude(scene.now, decided, issue)
             case _:
                 assert_never(decision)
 
@@ -282,7 +291,7 @@ class Actor:
             case d.Cancel(task=task, rationale=why) | d.Drop(task=task, rationale=why):
                 self._drop(now, decided, task, why)
             case d.Park(task=task, rationale=why):
-                self._park(now, decided, task, why)
+                self.record(now, decided, f.Parked(task=task, reason=why))
             case d.SendBack():
                 self.record(now, decided, _sent_back(decision))
             case d.Requeue():
@@ -340,7 +349,7 @@ class Actor:
             self.record(scene.now, decided, *dropped, *heard)  # the rest of the issue's work goes on
             return
         self.record(scene.now, decided, *dropped)
-        self._park_issue(scene.now, decided, view.id, why)
+        self._park_issue(scene, decided, view.id, why)
 
     def _plan(self, scene: Scene, decided: f.Decided, plan: d.Plan) -> None:
         now, view = scene.now, self.world.issues[plan.issue]
@@ -356,16 +365,20 @@ class Actor:
         target = the_target(self._settings, view.target)
         first = view.planned_tasks + 1
         tasks = tasks_of(plan, first, target.name)
-        op = self._operation("plan", plan.issue)
-        expected = receipt.expected_words(self.world, self._settings, tasks)
-        planned = f.Planned(issue=plan.issue, tasks=tasks, evidence=view.evidence)
+        why = wording.one_line(plan.rationale, 600)
+        planned = f.Planned(issue=plan.issue, tasks=tasks, evidence=view.evidence, why=why)
         held = self._held(scene, plan.issue, tasks)
-        waits = wording.plan_waits(
-            [why for one in held for why in one.why], autonomy.only_suggested(self._settings, view)
+        asks = wording.plan_waits(
+            [one_why for one in held for one_why in one.why],
+            autonomy.only_suggested(self._settings, view),
+            pressed=bool(target_of(plan.issue)),
         )
-        body = wording.plan_comment(plan, tasks, expected, waits)
-        say = self._say(now, plan.issue, body, planned, *held)
-        # Facts and intent are one line: a kill between plan and comment cannot lose the comment.
+        # The plan is shown in the kept comment: what a kill left out there, the next cycle shows.
+        if not asks:
+            self.record(now, decided, planned)
+            return
+        op = self._operation("plan", plan.issue)
+        say = self._call(scene, plan.issue, asks, planned, *held)
         self.record(now, decided, planned, *held, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
@@ -376,11 +389,12 @@ class Actor:
         names = tuple(one.id for one in tasks)
         return (f.PlanHeld(issue=issue, plan=approval.plan_name(tasks), tasks=names, why=why),)
 
-    def _ask(self, now: datetime, decided: f.Decided, ask: d.Ask) -> None:
+    def _ask(self, scene: Scene, decided: f.Decided, ask: d.Ask) -> None:
+        now = scene.now
         evidence = self.world.issues[ask.issue].evidence
         op = self._operation("ask", ask.issue)
         asked = f.Asked(issue=ask.issue, question=ask.question, choices=ask.choices, evidence=evidence)
-        say = self._say(now, ask.issue, wording.question_comment(ask), asked)
+        say = self._call(scene, ask.issue, wording.question_comment(ask), asked)
         self.record(now, decided, asked, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
@@ -392,11 +406,12 @@ class Actor:
         self.record(now, decided, answered, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
-    def _park_issue(self, now: datetime, decided: f.Decided, issue: str, why: str) -> None:
+    def _park_issue(self, scene: Scene, decided: f.Decided, issue: str, why: str) -> None:
+        now = scene.now
         evidence = self.world.issues[issue].evidence
         op = self._operation("park-issue", issue)
         parked = f.IssueParked(issue=issue, reason=why, evidence=evidence)
-        say = self._say(now, issue, wording.parked_comment(f"issue {issue}", why), parked)
+        say = self._call(scene, issue, wording.parked_comment(f"issue {issue}", why), parked)
         self.record(now, decided, parked, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 
@@ -453,6 +468,10 @@ class Actor:
         told = self._carry(now, *marks.of_issue(self.world, issue, *own))
         return e.Say(issue=issue, body=body, carries=told)
 
+    def _call(self, scene: Scene, issue: str, body: str, *own: f.Fact) -> e.Say:
+        """Return what is said where a person is needed: the issue's author is told."""
+        return replace(self._say(scene.now, issue, body, *own), mention=author_of(scene, issue))
+
     def _carry(self, now: datetime, *facts: f.Fact) -> str:
         spent = self.world.spent_micros()
         return marks.pack(marks.Carried(at=now, cycle=self.cycle, facts=facts, spent_micros=spent))
@@ -497,15 +516,6 @@ class Actor:
             heard=(f"{RETRY}{again.request}", *heard),
         )
         self.record(scene.now, decided, sent)
-
-    def _park(self, now: datetime, decided: f.Decided, task: str, why: str) -> None:
-        view = self.world.tasks[task]
-        op = e.operation("park", task, str(len(view.tries)), why)
-        parked = f.Parked(task=task, reason=why)
-        body = wording.parked_comment(f"task {task}", why, task=task)
-        say = self._say(now, view.task.issue, body, parked)
-        self.record(now, decided, parked, f.EffectIntended(op=op, effect=say))
-        self.perform(now, op, say)
 
     def _drop(self, now: datetime, decided: f.Decided, task: str, why: str) -> None:
         ended = self._stop(now, task, why)
@@ -745,15 +755,13 @@ class Actor:
             pull = self._show_pull(scene, view, one, state, title)
         except ConflictError as error:
             # The forge will say so again: a person has to look.
-            self._park(now, decided, view.task.id, f"its result cannot be published: {error.what}")
+            why = f"its result cannot be published: {error.what}"
+            self.record(now, decided, f.Parked(task=view.task.id, reason=why))
             return
-        op = e.operation("tell-pull", view.task.id, state.commit)
-        say = e.Say(issue=view.task.issue, body=wording.pull_comment(view, pull))
         published = f.Published(
             task=view.task.id, attempt=one.attempt, pull=pull, branch=one.branch, commit=state.commit
         )
-        self.record(now, decided, published, f.EffectIntended(op=op, effect=say))
-        self.perform(now, op, say)
+        self.record(now, decided, published)
 
     def _show_pull(self, scene: Scene, view: TaskView, one: Try, state: s.Accepted, title: str) -> str:
         now, body = scene.now, self._pull_body(scene, view, one, state)
@@ -804,14 +812,15 @@ class Actor:
 
     # Money.
 
-    def alert(self, now: datetime, alert: Alert) -> None:
+    def alert(self, scene: Scene, alert: Alert) -> None:
         """Tell a person once about a limit; on the issue whose work waits for it, if one does."""
-        told = f.Alerted(key=alert.key, says=alert.says)
+        now, told = scene.now, f.Alerted(key=alert.key, says=alert.says)
         if not alert.issue:
             self.record(now, told)
             return
         op = e.operation("alert", alert.issue, alert.key)
-        say = e.Say(issue=alert.issue, body=wording.alert_comment(alert.says))
+        body, mention = wording.alert_comment(alert.says), author_of(scene, alert.issue)
+        say = e.Say(issue=alert.issue, body=body, mention=mention)
         self.record(now, told, f.EffectIntended(op=op, effect=say))
         self.perform(now, op, say)
 

@@ -226,17 +226,16 @@ class Admin:
 
 
 def keys(settings: Settings) -> tuple[str, ...]:
-    """Return the model's key and the tokens for GitHub, where they can be read: no record has them."""
+    """Return the model's key and GitHub's token, where they can be read: no record has them."""
     found = []
     with suppress(OSError, UnicodeDecodeError):
         found.append(find_key(settings.models.key_file, os.environ.get(KEY_VARIABLE, "")))
-    for target in settings.targets:
-        if target.tracker == "github":
-            from agentloop.edges.github.token import file_of, token_in
+    if any(target.tracker == "github" for target in settings.targets):
+        from agentloop.edges.github.token import token_in
 
-            with suppress(AgentloopError):
-                found.append(token_in(file_of(settings, target)))
-    return tuple(filter(None, dict.fromkeys(found)))
+        with suppress(AgentloopError):
+            found.append(token_in(settings.github.token_file))
+    return tuple(filter(None, found))
 
 
 def _or_why(read: Callable[[], str]) -> str:

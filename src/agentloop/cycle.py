@@ -484,7 +484,7 @@ def _alert(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:
     for one in alerts.due(scene):
         parts.tell("alert", {"limit": one.key.partition(" ")[0], "says": one.says})
         course.notices.append(one.says)
-        _attempted(actor, course, "telling of a limit", partial(actor.alert, scene.now, one))
+        _attempted(actor, course, "telling of a limit", partial(actor.alert, scene, one))
 
 
 def _glance(actor: Actor, scene: Scene, news: tuple[f.Fact, ...], course: _Course) -> None:

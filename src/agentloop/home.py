@@ -85,10 +85,7 @@ class Home:
 
     @property
     def github(self) -> Path:
-        """`.agentloop/github.db`: what earlier looks at GitHub brought; a cache.
-
-        Each GitHub Enterprise has its own, `github-HOST.db`: two hosts may have repositories of one name.
-        """
+        """`.agentloop/github.db`: what earlier looks at GitHub brought; a cache."""
         return self.runtime / "github.db"
 
     @property

@@ -403,16 +403,18 @@ def _tell_probe(home: Home, settings: Settings, sites: dict[str, Site], remote: 
     if not sites:
         return
     from agentloop.edges.github.connecting import api_of
-    from agentloop.edges.github.token import file_of
 
-    def place(target: Target, seen: dict[str, str]) -> dict[str, object]:
-        return {"api": api_of(settings.github, target), "token_file": file_of(settings, target), "seen": seen}
-
-    places = [place(target, sites[target.name].seen()) for target in settings.targets if target.name in sites]
+    github = settings.github
+    places = [
+        {"api": api_of(github, target), "token_file": github.token_file, "seen": sites[target.name].seen()}
+        for target in settings.targets
+        if target.name in sites
+    ]
     if remote and (found := _on_github(settings, sites, remote.address)):
         target, site = found
         address, etag = site.client.seen(_ref_of(remote))
-        places.append(place(target, {address: etag} if etag else {}))
+        seen = {address: etag} if etag else {}
+        places.append({"api": api_of(github, target), "token_file": github.token_file, "seen": seen})
     runfolder.write_object(str(home.probe_file), {"places": places})
 
 

@@ -26,11 +26,13 @@ LONGEST_LIFE_SECONDS = 1.6
 
 
 def assert_everything_happened_once(loop: Loop) -> None:
-    """One plan, one pull request, one word about it, one merge, one summary."""
+    """One comment that is kept, with the plan and its pull request; one merge, one summary."""
     said = loop.ours()
-    told = [sum(words in one for one in said) for words in ("**Plan**", "Pull request 1", "**Done.**")]
+    told = [
+        sum(words in one for one in said) for words in ("**Plan**", "pull request 1 is merged", "**Done.**")
+    ]
     merges = loop.git("log", "--merges", "--format=%s", "main").splitlines()
-    assert (told, len(said)) == ([1, 1, 1], 3)
+    assert (told, len(said)) == ([1, 1, 1], 2)
     assert [one["state"] for one in loop.pulls()] == ["merged"]
     assert len(merges) == 1
     assert loop.issue().state == "closed"
@@ -57,7 +59,7 @@ def test_the_story_survives_kills_of_supervisor_and_cycle_at_any_moment(loop: Lo
             time.sleep(chance.uniform(0.1, LONGEST_LIFE_SECONDS))
             kill(loop, supervisor)
     with loop.supervised() as supervisor:
-        loop.until(lambda: "Pull request 1" in "".join(loop.ours()))
+        loop.until(lambda: "pull request 1 waits for your review" in "".join(loop.ours()))
         loop.cli("pr", "merge", "1")
         time.sleep(chance.uniform(0.1, 0.6))
         kill(loop, supervisor)

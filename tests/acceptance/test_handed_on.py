@@ -97,7 +97,8 @@ def test_a_killed_attempts_work_is_in_the_pull_request_with_the_next_ones(loop: 
     loop.settle()
     assert loop.issue().state == "closed"
     assert [
-        sum(words in one for one in loop.ours()) for words in ("**Plan**", "Pull request 1", "**Done.**")
+        sum(words in one for one in loop.ours())
+        for words in ("**Plan**", "pull request 1 is merged", "**Done.**")
     ] == [
         1,
         1,

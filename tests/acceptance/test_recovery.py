@@ -44,7 +44,9 @@ def test_losing_the_journal_repeats_nothing(loop: Loop, lost_after: int, *, runt
     lose(loop, runtime=runtime)
     said = Counter(loop.ours())
     assert [text for text, times in said.items() if times > 1] == []
-    told = [sum(words in one for one in said) for words in ("**Plan**", "Pull request 1", "**Done.**")]
+    told = [
+        sum(words in one for one in said) for words in ("**Plan**", "pull request 1 is merged", "**Done.**")
+    ]
     assert told == [1, 1, 1]
     assert [one["state"] for one in loop.pulls()] == ["merged"]
     assert len(loop.git("log", "--merges", "--format=%s", "main").splitlines()) == 1

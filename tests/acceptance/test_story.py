@@ -30,7 +30,8 @@ def test_a_vague_issue_becomes_two_merged_pull_requests_and_is_closed(loop: Loop
 
     loop.cli("issue", "comment", "1", "1")
     loop.settle()
-    assert "**1.2** Document add" in loop.ours()[1]
+    assert "**Plan** · 0 of 2 tasks done" in loop.ours()[1]
+    assert "1.1 Make add add: pull request 1 waits for your review" in loop.ours()[1]
     assert [(one["title"], one["state"]) for one in loop.pulls()] == [("Make add add", "open")]
     assert (loop.state("1.1"), loop.state("1.2")) == ("InReview", "Queued")
     assert "an existing test was changed" in loop.task_md("1.1.2")

@@ -7,21 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentloop.domain.effects import (
-    AskReview,
-    DeleteBranch,
-    EditPull,
-    Keep,
-    MakeReady,
-    OpenPull,
-    Push,
-    ReplyInThread,
-    Say,
-)
+from agentloop.domain.effects import AskReview, DeleteBranch, MakeReady, OpenPull, Push, ReplyInThread
 from agentloop.errors import ConflictError
 from agentloop.testing import gitrepo
 from agentloop.testing.github import Fault, Kind
-from agentloop.testing.github.hub import BODY_LIMIT
 from agentloop.testing.github.values import Rule
 from tests.contract.on_github import BOT, TOKEN, GitHubPulls
 
@@ -134,26 +123,6 @@ def test_a_token_that_may_not_read_check_runs_sees_the_jobs_of_actions(ground: G
     ground.hub.tokens[TOKEN].permissions = {**may, "actions": ""}
     assert [one.name for one in shown(ground).checks] == ["build"]
     assert ["checks of octocat/web are not seen" in one for one in ground.forge.left_out()] == [True]
-
-
-@pytest.mark.parametrize("carried", [0, 30_000, 90_000])
-def test_what_is_posted_fits_however_long_it_and_its_mark_are(ground: GitHubPulls, carried: int) -> None:
-    """A comment, the kept one and a description of letters of four bytes each; the mark stays whole."""
-    words, carries = "\N{PILE OF POO}" * 70_000, "x" * carried
-    thread = ground.hub.open_issue(ground.repository, ground.person("alice"), "Something", "")
-    issue = f"web-{thread.number}"
-    ground.tracker.observe(frozenset())
-    ground.tracker.act("op-say", Say(issue=issue, body=words, carries=carries))
-    for op in ("keep:7", "keep:8"):
-        ground.tracker.act(op, Keep(issue=issue, body=words, carries=carries))
-    edit = EditPull(pull="web-1", title="Fix", body=f"{words}\n\nCloses #{issue}", carries=carries)
-    ground.forge.act("op-edit", edit)
-    described = the_thread(ground).body
-    assert max(map(len, (described, *(one.body for one in thread.comments)))) <= BODY_LIMIT
-    assert f"\n\nCloses #{thread.number}\n\n<!-- agentloop op=op-open " in described
-    (issue_shown,) = ground.tracker.observe(frozenset())
-    assert [one.op for one in issue_shown.comments] == ["op-say", "keep:8"]
-    assert ground.forge.unproved() == ()
 
 
 def test_nobody_is_asked_twice_and_who_cannot_be_is_refused_for_good(ground: GitHubPulls) -> None:

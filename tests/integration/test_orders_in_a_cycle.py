@@ -46,8 +46,7 @@ def test_a_paused_issue_publishes_nothing_until_it_is_resumed() -> None:
     house.cycle()
     assert isinstance(house.state("1.1"), s.Green)
     assert len(house.shown) == asked
-    (told,) = order(house, "resume")
-    assert told.startswith("Pull request 1 for task 1.1 is ready for your review.")
+    assert order(house, "resume") == []
     assert isinstance(house.state("1.1"), s.InReview)
 
 
@@ -74,8 +73,7 @@ def test_a_stopped_issue_stays_open_and_can_be_started_again() -> None:
     assert isinstance(house.state("1.1"), s.Cancelled)
     assert house.executor.alive() == ()
     assert house.tracker.get("1").state == "open"
-    (again,) = order(house, "start")
-    assert again.startswith("**Plan**")
+    assert order(house, "start") == []
     assert [one.task.id for one in house.world.live_tasks()] == ["1.2"]
 
 

@@ -234,26 +234,6 @@ def test_nothing_is_lost_when_a_branch_is_rewritten(land: Land) -> None:
     assert land.work("status", "--porcelain") == ""
 
 
-def test_a_default_branch_that_got_another_name_is_followed_unless_the_settings_name_one(land: Land) -> None:
-    """What was known before stays in the mirror, and misleads nobody."""
-    land.repositories.head(land.target)
-    git(land.source, "branch", "-m", "trunk")
-    unnamed, named = replace(land.target, branch=""), replace(land.target, branch="main")
-    assert land.repositories.head(unnamed) == ("trunk", land.base)
-    with pytest.raises(TargetError) as caught:
-        land.repositories.head(named)
-    assert ("no branch main" in caught.value.what, "trunk" in caught.value.fix) == (True, True)
-
-
-def test_a_repository_that_was_emptied_is_said_with_its_fix(land: Land) -> None:
-    """Its mirror still has everything; work starts from what the repository shows."""
-    land.repositories.head(land.target)
-    git(land.source, "update-ref", "-d", "HEAD")
-    with pytest.raises(TargetError, match="no commits") as caught:
-        land.repositories.head(land.target)
-    assert "make a first commit" in caught.value.fix
-
-
 @pytest.mark.parametrize(
     ("repository", "branch", "words"),
     [

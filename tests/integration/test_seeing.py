@@ -172,6 +172,7 @@ class TestStatus:
             "notices",
             "warnings",
             "fallbacks",
+            "triage",
             "open_issues",
             "merged",
         ]

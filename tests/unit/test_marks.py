@@ -8,9 +8,9 @@ import pytest
 
 from agentloop.domain import facts as f
 from agentloop.domain import marks as m
-from agentloop.domain.states import Noted
-from agentloop.domain.world import Closed, InWork, World
-from agentloop.testing.samples import task
+from agentloop.domain.states import Noted, Parked, Queued
+from agentloop.domain.world import Closed, InWork, Waiting, World
+from agentloop.testing.samples import Told, task
 
 AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 SEEN = f.IssueSeen(issue="7", title="t", target="calc", priority="normal", evidence="e")
@@ -83,3 +83,55 @@ def test_spending_is_the_most_that_anybody_tells() -> None:
     relay = (("spent in all", "$1.50 of $9.00"), ("set aside for work under way", "$0.7500"))
     assert m.known_spending(marks, relay) == 2_250_000
     assert m.known_spending(marks, (("spent in all", None),)) == 2_000_000
+
+
+def kept(told: Told, op: str = "keep:7:a") -> m.Mark:
+    """The mark of the kept comment, written a minute after all that was told."""
+    minute = told.now + timedelta(minutes=1)
+    return mark(op, m.of_kept(told.world, "7", minute, 9))
+
+
+def test_the_kept_comment_tells_the_plan_when_it_was_made_and_how_things_stand_now() -> None:
+    """A question that was answered by the plan is over, one that came behind it is not; what stopped, too."""
+    told = Told().issue()
+    asked = f.Asked(issue="7", question="which?", choices=("a", "b"), evidence="e0")
+    told.add(asked).planned("7.1", "7.2")
+    first = mark("ask", m.Carried(at=told.now - timedelta(minutes=1), cycle=1, facts=(SEEN, asked)))
+    world = world_after(kept(told), first)
+    assert world.issues["7"].state == InWork(tasks=("7.1", "7.2"))
+    assert world.issues["7"].handled == told.world.issues["7"].handled
+
+    told.add(f.Parked(task="7.1", reason="no way")).add(f.Merged(task="7.2", pull="3", commit="c"))
+    told.add(f.Asked(issue="7", question="how?", choices=("a", "b"), evidence="e2"))
+    world = world_after(kept(told), first)
+    assert {name: type(one.state) for name, one in world.tasks.items()} == {
+        name: type(one.state) for name, one in told.world.tasks.items()
+    }
+    assert isinstance(world.tasks["7.1"].state, Parked)
+    state = world.issues["7"].state
+    assert isinstance(state, Waiting)
+    assert (state.question, world.issues["7"].handled) == ("how?", "e2")
+    assert [m.lost(world, one) for one in m.in_order([kept(told)])] == [(), ()]
+
+
+def test_what_was_planned_after_an_issue_was_opened_again_is_not_lost_behind_its_closing() -> None:
+    """The closing's mark is older than the kept comment's last words, and younger than its first."""
+    told = Told().issue().planned("7.1").add(f.NoteFound(task="7.1", path="n"))
+    closed = f.IssueClosed(issue="7", by="loop")
+    told.add(closed)
+    close = mark("close", m.Carried(at=told.now, cycle=2, facts=m.of_issue(told.world, "7", closed)))
+    over = kept(told)
+    assert world_after(over, close).issues["7"].state == Closed(by="loop")
+    told.add(f.IssueReopened(issue="7")).planned("7.2")
+    for world in (world_after(kept(told), close), world_after(close, over, kept(told, "keep:7:b"))):
+        assert world.issues["7"].state == InWork(tasks=("7.1", "7.2"))
+        assert (world.issues["7"].reopened, world.tasks["7.2"].state) == (1, Queued())
+
+
+def test_a_mark_older_than_the_closing_opens_nothing_again() -> None:
+    """The journal has lost a version of the comment that was written before the issue was closed."""
+    told = Told().issue().planned("7.1")
+    older = kept(told)
+    told.add(f.NoteFound(task="7.1", path="n")).add(f.IssueReopened(issue="7"))
+    told.add(f.Heard(issue="7", evidence="e")).add(f.IssueClosed(issue="7", by="person"))
+    assert [m.lost(told.world, one) for one in m.in_order([older])] == [(), ()]

@@ -47,6 +47,15 @@ def test_what_a_person_would_not_see_is_taken_out_and_counted() -> None:
     assert legible("plain\r\nwords\tä 漢 ✓") == "plain\nwords\tä 漢 ✓"
 
 
+def test_emoji_are_nothing_hidden_and_what_hides_among_them_is() -> None:
+    """A family, a heart, a keycap, a flag: read as they are. A joiner between letters is told."""
+    family, heart, keycap = "👩\u200d👩\u200d👧 family", "I ❤\ufe0f it", "press 1\ufe0f\u20e3"
+    for text in (family, heart, keycap, "🏳\ufe0f\u200d🌈", "👍🏽", "\u2139\ufe0f"):
+        assert "left out" not in legible(text)
+    assert legible("pay\u200dnow\ufe0f") == "paynow\n\n[left out: 2 invisible characters]"
+    assert legible("❤\ufe0f\ufe0f\ufe0f") == "❤\n\n[left out: 2 invisible characters]"
+
+
 @given(st.text())
 def test_nothing_legible_is_invisible(text: str) -> None:
     """Whatever was written."""

@@ -293,23 +293,6 @@ def test_what_would_put_github_at_risk_is_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_one_token_for_two_hosts_is_refused(tmp_path: Path) -> None:
-    """Each would be told what opens the other; with a file of its own each host hears its own."""
-    targets = "".join(
-        f'[[target]]\nname = "{name}"\nrepository = "https://{host}/acme/web"\ntracker = "github"\n'
-        for name, host in (("here", "github.com"), ("ghe", "git.example.com"))
-    )
-    found = complaints(tmp_path, f'{targets}[github]\ntoken_file = "/k/here"\n')
-    assert [
-        "target ghe is on git.example.com, and its token is the one for github.com" in one for one in found
-    ] == [True]
-    (tmp_path / "agentloop.toml").write_text(
-        f'{targets}token_file = "/k/ghe"\n[github]\ntoken_file = "/k/here"\n', encoding="utf-8"
-    )
-    files = [one.token_file for one in load(Home(tmp_path), {}).settings.targets]
-    assert files == ["", "/k/ghe"]
-
-
 def test_a_folder_without_settings_is_no_home(tmp_path: Path) -> None:
     """The fix makes one."""
     with pytest.raises(HomeError) as caught:

@@ -14,11 +14,16 @@ from agentloop.domain.valueclass import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Say:
-    """A comment on an issue. `carries`: what its mark says the journal knew (see `marks`); so below."""
+    """A comment on an issue. `carries`: what its mark says the journal knew (see `marks`); so below.
+
+    `mention` is the account that is called by it ("" = nobody): one that the tracker itself named as the
+    author of words that count, never a name out of a text.
+    """
 
     issue: str
     body: str
     carries: str = ""
+    mention: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

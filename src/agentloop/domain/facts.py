@@ -116,6 +116,8 @@ class Planned:
     issue: str
     tasks: tuple[Task, ...]
     evidence: str
+    why: str = ""
+    """Why this way, in the admin's words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,10 @@ _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _IMAGE: Final = re.compile(r"!\[([^\]]*)\]\(([^)\s]*)[^)]*\)")
 _KEPT: Final = "\n\t"
 _WITHOUT_KEPT: Final = dict.fromkeys(map(ord, _KEPT))
+_JOINER: Final = "\u200d"
+_SELECTORS: Final = ("\ufe0e", "\ufe0f")
+_HOLDS: Final = re.compile("[\u200d\ufe0e\ufe0f]")
+_SIGNS: Final = frozenset({"So", "Sk", "Sm", "Po", "Pd", "Nd"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,7 @@ def legible(text: str) -> str:
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     plain, comments = _COMMENT.subn("", plain)
     plain = _IMAGE.sub(lambda one: f"[image {one[2]}, described as: {' '.join(one[1].split())}]", plain)
+    plain = _in_emoji(plain)
     shown = plain
     if not (
         plain.isascii() and plain.translate(_WITHOUT_KEPT).isprintable()
@@ -94,7 +99,29 @@ def legible(text: str) -> str:
     return f"{shown.rstrip()}\n\n[left out: {', '.join(notes)}]" if notes else shown
 
 
+def _in_emoji(text: str) -> str:
+    """Return `text` without what holds emoji together: of no use to a model, and nothing that was hidden.
+
+    A selector right behind a sign, a joiner between two: Unicode Technical Standard 51, "ED-9a", "ED-16".
+    """
+    if not _HOLDS.search(text):
+        return text
+    kept = []
+    for place, char in enumerate(text):
+        before, behind = text[place - 1 : place], text[place + 1 : place + 2]
+        selects = char in _SELECTORS and _is_sign(before)
+        joins = char == _JOINER and (before in _SELECTORS or _is_sign(before)) and _is_sign(behind)
+        if not (selects or joins):
+            kept.append(char)
+    return "".join(kept)
+
+
+def _is_sign(char: str) -> bool:
+    # U+2139 alone of all emoji is a letter; digits, `#` and `*` are signs on keycaps.
+    return char == "\u2139" or (char != "" and unicodedata.category(char) in _SIGNS)
+
+
 def _is_shapeless(char: str) -> bool:
-    # Control and format characters (bidirectional marks, zero-width ones, tags), unassigned and private ones.
-    # The joiner and selectors inside emoji are of no use to a model either.
+    # Control and format characters (bidirectional marks, zero-width ones, tags), unassigned and private ones,
+    # and selectors that stand where no sign is to be selected.
     return unicodedata.category(char) in ("Cc", "Cf", "Cn", "Co", "Cs") or "\ufe00" <= char <= "\ufe0f"

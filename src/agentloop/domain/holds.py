@@ -41,7 +41,8 @@ def hold_words(world: World, now: datetime, about: str) -> str:
     what = "everything is paused" if name == EVERYTHING else "it is paused"
     why = f": {hold.reason}" if hold.reason else ""
     by = f" by {hold.by}" if hold.by else ""
-    return f"{what}{by} until {hold.until:%Y-%m-%d %H:%M} UTC{why} (`/agentloop resume` ends it)"
+    end = "untick it on the dashboard" if name == EVERYTHING else "`/agentloop resume` ends it"
+    return f"{what}{by} until {hold.until:%Y-%m-%d %H:%M} UTC{why} ({end})"
 
 
 def next_end(world: World, now: datetime) -> datetime | None:

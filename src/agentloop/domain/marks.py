@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final
 from agentloop.domain import facts as f
 from agentloop.domain import states as s
 from agentloop.domain.codec import CodecError, decode, encode
+from agentloop.domain.effects import is_keep
 from agentloop.domain.valueclass import dataclass, replace
 from agentloop.domain.work import Delivered
-from agentloop.domain.world import Closed
+from agentloop.domain.world import Closed, Fresh, InWork, Settled, Stuck, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,8 @@ FORMAT: Final = 1
 LIMIT_BYTES: Final = 4_000_000
 """What a mark carries is never longer than this, unpacked."""
 OUTPUT_CHARACTERS: Final = 300
+THEN: Final = " then"
+"""What the operation of a kept comment's mark ends with where it tells of its second moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,9 @@ class Carried:
     facts: tuple[f.Fact, ...]
     spent_micros: int = 0
     """Settled, unresolved at its ceiling, and reserved."""
+    then: tuple[f.Fact, ...] = ()
+    """What became true later, until `then_at`: a comment that is edited in place tells of both moments."""
+    then_at: datetime | None = None
     v: int = FORMAT
 
 
@@ -118,6 +124,55 @@ def _words_of_people(view: IssueView) -> tuple[f.Fact, ...]:
     )
 
 
+def of_kept(world: World, issue: str, now: datetime, cycle: int) -> Carried:
+    """Return what the kept comment's mark carries: all that was planned, and how the issue stands now.
+
+    The plan is dated when it was made: what other marks tell of its tasks came later.
+    """
+    view, tasks = world.issues[issue], world.tasks_of(issue)
+    plan = f.Planned(issue=issue, tasks=tuple(one.task for one in tasks), evidence=view.handled, why=view.why)
+    ends = (_ended(one) or _parked(one) for one in tasks)
+    # That something is shown is told too: so its end is, when the journal is lost before it.
+    shown = f.Shown(about=f"keep {issue}", digest="")
+    stands = (
+        () if isinstance(view.state, Closed) else (*_standing(view), *(one for one in ends if one), shown)
+    )
+    return Carried(
+        at=view.planned_at or now,
+        cycle=cycle,
+        facts=of_issue(world, issue)[:1] + ((plan,) if tasks else ()),
+        spent_micros=world.spent_micros(),
+        then=stands,
+        then_at=now if stands else None,
+    )
+
+
+def _standing(view: IssueView) -> tuple[f.Fact, ...]:
+    issue, evidence = view.id, view.handled
+    match view.state:
+        case Waiting(question=question, choices=choices):
+            return (f.Asked(issue=issue, question=question, choices=choices, evidence=evidence),)
+        case Stuck(reason=reason):
+            return (f.IssueParked(issue=issue, reason=reason, evidence=evidence),)
+        case Settled():
+            return (f.Answered(issue=issue, evidence=evidence),)
+        case InWork():
+            return (f.Heard(issue=issue, evidence=evidence),)
+        case Fresh() | Closed():
+            return ()
+
+
+def _parked(view: TaskView) -> f.Fact | None:
+    state = view.state
+    return f.Parked(task=view.task.id, reason=state.reason) if isinstance(state, s.Parked) else None
+
+
+def of_stopped(world: World, issue: str) -> tuple[f.Fact, ...]:
+    """Return what the mark of the word about stopped tasks carries."""
+    parked = (_parked(one) for one in world.tasks_of(issue))
+    return of_issue(world, issue, *(one for one in parked if one is not None))
+
+
 def of_pull(world: World, view: TaskView, *, says: str) -> tuple[f.Fact, ...]:
     """Return what a pull request's mark carries: how its task's last attempt came to be published.
 
@@ -151,6 +206,8 @@ def lost(world: World, mark: Mark) -> tuple[f.Fact, ...]:
     carried = mark.carried
     if carried is None or mark.op in world.found:
         return ()
+    if is_keep(mark.op):
+        return _lost_of_kept(world, mark.op, carried)
     facts = tuple(_found_in(fact, mark.pull) for fact in carried.facts)
     published = next((fact for fact in facts if isinstance(fact, f.Published)), None)
     if published is not None:
@@ -162,10 +219,43 @@ def lost(world: World, mark: Mark) -> tuple[f.Fact, ...]:
     return tuple(_reopened(world, facts))
 
 
+def _lost_of_kept(world: World, op: str, carried: Carried) -> tuple[f.Fact, ...]:
+    seen, *rest = carried.facts
+    known = world.issues.get(seen.issue) if isinstance(seen, f.IssueSeen) else None
+    again: tuple[f.Fact, ...] = ()
+    if known is not None and isinstance(known.state, Closed):
+        # Kept up to date after it was closed: somebody had opened it again.
+        latest = carried.then_at or carried.at
+        if not carried.then or latest <= known.since:
+            return ()
+        again = (f.IssueReopened(issue=known.id),)
+    if op.endswith(THEN):
+        # A version of the comment that the journal knows of came after all that it tells.
+        behind = op.removesuffix(THEN) not in world.effects
+        return (*again, *rest) if behind and known is not None else ()
+    plan = next((fact for fact in rest if isinstance(fact, f.Planned)), None)
+    missing = tuple(task for task in plan.tasks if task.id not in world.tasks) if plan else ()
+    if plan is None or not missing:
+        return () if known else (seen,)
+    return (*(() if known else (seen,)), *again, replace(plan, tasks=missing))
+
+
 def in_order(marks: Iterable[Mark]) -> list[Mark]:
-    """Return the marks that carry something, in the order in which they were made."""
-    told = [(one.carried.at, bool(one.pull), one.where, one) for one in marks if one.carried is not None]
+    """Return the marks that carry something, in the order in which they were made.
+
+    One of a kept comment stands at both its moments.
+    """
+    whole = [each for one in marks for each in _moments(one)]
+    told = [(one.carried.at, bool(one.pull), one.where, one) for one in whole if one.carried is not None]
     return [one for *_, one in sorted(told, key=lambda each: each[:3])]
+
+
+def _moments(mark: Mark) -> Iterable[Mark]:
+    carried = mark.carried
+    yield mark
+    if carried is not None and carried.then_at is not None:
+        later = replace(carried, at=carried.then_at, facts=(*carried.facts[:1], *carried.then), then_at=None)
+        yield replace(mark, op=f"{mark.op}{THEN}", carried=later)
 
 
 def known_spending(marks: Iterable[Mark], relay: Facts) -> int:

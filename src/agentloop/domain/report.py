@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from agentloop.domain import alerts, approval
 from agentloop.domain import states as s
 from agentloop.domain import world as w
-from agentloop.domain.issue import PRIORITIES
+from agentloop.domain.holds import EVERYTHING, hold_words
+from agentloop.domain.issue import PRIORITIES, target_of
 from agentloop.domain.limits import BUDGET, left_words, slow_call_stalls, too_narrow
 from agentloop.domain.observed import Observed
 from agentloop.domain.order import fruitless_words, held_back, in_order
@@ -223,12 +224,17 @@ def stand(world: World, settings: Settings, now: datetime, warnings: tuple[str, 
         open_issues=len(world.open),
         merged=world.merged,
         fallbacks=fallbacks(world, settings),
-        warnings=(*warnings, *_losses(world, now), *_warnings(settings)),
+        warnings=(*_all_paused(world, now), *warnings, *_losses(world, now), *_warnings(settings)),
         grace_seconds=settings.worker.grace_seconds,
         triage=triage_words(triage(world)),
         alerts=alerts.standing(scene),
         runway=runway_lines(runway(scene)),
     )
+
+
+def _all_paused(world: World, now: datetime) -> tuple[str, ...]:
+    paused = hold_words(world, now, EVERYTHING)
+    return (paused,) if paused else ()
 
 
 def _losses(world: World, now: datetime) -> tuple[str, ...]:
@@ -284,7 +290,12 @@ def need_of_task(view: s.TaskView) -> Need | None:
                 title=one_line(task.title, 100),
                 says=says,
                 since=view.since,
-                do=(f"agentloop pr diff {pull}", f"agentloop pr merge {pull}", f"agentloop pr review {pull}"),
+                do=_here(
+                    pull,
+                    f"agentloop pr diff {pull}",
+                    f"agentloop pr merge {pull}",
+                    f"agentloop pr review {pull}",
+                ),
             )
         case s.Parked(reason=reason):
             return Need(
@@ -296,7 +307,7 @@ def need_of_task(view: s.TaskView) -> Need | None:
                 do=(
                     f"agentloop retry {task.id}",
                     f"agentloop explain {task.id}",
-                    f'agentloop issue comment {task.issue} "…"',
+                    *_here(task.issue, f'agentloop issue comment {task.issue} "…"'),
                 ),
             )
         case _:
@@ -316,7 +327,7 @@ def need_of_issue(world: World, issue: IssueView) -> Need | None:
                 title=one_line(issue.title, 100),
                 says=one_line(question),
                 since=since,
-                do=(f'agentloop issue comment {issue.id} "1"',),
+                do=_here(issue.id, f'agentloop issue comment {issue.id} "1"'),
                 choices=tuple(one_line(choice, 100) for choice in choices),
             )
         case w.InWork() | w.Settled() if held is not None:
@@ -326,7 +337,10 @@ def need_of_issue(world: World, issue: IssueView) -> Need | None:
                 title=one_line(issue.title, 100),
                 says=f"its plan waits for your approval: {one_line('; '.join(held.why))}",
                 since=held.since,
-                do=(f"agentloop explain {issue.id}", f'agentloop issue comment {issue.id} "1"'),
+                do=(
+                    f"agentloop explain {issue.id}",
+                    *_here(issue.id, f'agentloop issue comment {issue.id} "1"'),
+                ),
                 choices=PLAN_CHOICES,
             )
         case w.Stuck(reason=reason):
@@ -336,10 +350,17 @@ def need_of_issue(world: World, issue: IssueView) -> Need | None:
                 title=one_line(issue.title, 100),
                 says=one_line(reason),
                 since=issue.since,
-                do=(f'agentloop issue comment {issue.id} "…"', f"agentloop issue close {issue.id}"),
+                do=_here(
+                    issue.id, f'agentloop issue comment {issue.id} "…"', f"agentloop issue close {issue.id}"
+                ),
             )
         case _:
             return None
+
+
+def _here(about: str, *commands: str) -> tuple[str, ...]:
+    """Return the commands for what is in the home, and the place where it is done for what is on GitHub."""
+    return ("on GitHub",) if target_of(about) else commands
 
 
 def _progress_needed(scene: Scene) -> list[Need]:

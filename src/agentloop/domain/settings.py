@@ -45,11 +45,6 @@ class Target:
         "built-in",
         "where its issues and pull requests live: in this home, or on the GitHub that `repository` names",
     )
-    token_file: str = setting(
-        "",
-        "file that holds the token for its GitHub; empty = github.token_file. Targets on two hosts need two",
-        kind="path",
-    )
     autonomy: Literal["", "suggest", "draft", "propose"] = setting(
         "",
         "how far the loop goes by itself: 'suggest' plans, asks and comments, and builds nothing; 'draft' "

@@ -13,11 +13,13 @@ from agentloop.domain import labels
 from agentloop.domain import states as s
 from agentloop.domain import world as w
 from agentloop.domain.approval import held_plan
-from agentloop.domain.effects import Keep, KeepBoard, Label, React, operation
+from agentloop.domain.effects import Keep, KeepBoard, Label, React, Say, operation
 from agentloop.domain.facts import IssueSeen
 from agentloop.domain.issue import target_of
 from agentloop.domain.kept import kept
+from agentloop.domain.signals import digest
 from agentloop.domain.valueclass import dataclass
+from agentloop.domain.wording import halted_comment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from agentloop.domain.facts import Fact
     from agentloop.domain.issue import Issue
     from agentloop.domain.scene import Scene
+    from agentloop.domain.states import TaskView
     from agentloop.domain.world import IssueView, World
 
 AT_ONCE: Final = 20
@@ -33,7 +36,7 @@ EYES_AT_ONCE: Final = 5
 REST: Final = "more"
 """What `Shown` with no name says: there was more to show than fits into one cycle."""
 
-Part: TypeAlias = Keep | KeepBoard | Label
+Part: TypeAlias = Keep | KeepBoard | Label | Say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +59,24 @@ class Glance:
 
 def due(scene: Scene) -> tuple[Showing, ...]:
     """Return every difference between what threads should show and what they were made to show last."""
-    return (*_comments(scene), *_labels(scene))
+    return (*_comments(scene), *_stops(scene), *_labels(scene))
+
+
+def author_of(scene: Scene, issue: str) -> str:
+    """Return the account to call when a person is needed: who filed the issue; "" where nobody is called."""
+    seen = scene.observed.issue(issue)
+    return seen.author if seen is not None and seen.trusted and target_of(issue) else ""
 
 
 def left(scene: Scene) -> bool:
     """Whether something is to be shown though nothing happened: a label is gone, or not all fitted in."""
     if scene.world.shown.get("") == REST:
         return True
-    shown = scene.world.shown
+    shown, under_way = scene.world.shown, _under_way(scene.world)
     return any(
-        (wanted := shown.get(f"label {one.id}")) is not None and _own(one) != _only(wanted)
+        (wanted := shown.get(f"label {one.id}")) is not None
+        and _own(one) != _only(wanted)
+        and one.id not in under_way
         for one in scene.observed.issues
     )
 
@@ -104,7 +115,7 @@ def _comments(scene: Scene) -> Iterator[Showing]:
     world = scene.world
     for view in (*world.open_issues(), *_just_over(world, "keep ")):
         about = f"keep {view.id}"
-        found = kept(scene, view, begun=about in world.shown)
+        found = kept(scene, view)
         if found is not None and world.shown.get(about) != found.digest:
             over = isinstance(view.state, w.Closed)
             effect = Keep(issue=view.id, body=found.body)
@@ -116,15 +127,44 @@ def _just_over(world: World, part: str) -> Iterator[IssueView]:
     yield from (world.issues[name] for name in names if name not in world.open and name in world.issues)
 
 
+# Work that stopped: all of an issue in one comment, said once for each stop.
+
+
+def _stops(scene: Scene) -> Iterator[Showing]:
+    world = scene.world
+    for view in world.open_issues():
+        parked = [one for one in world.tasks_of(view.id) if isinstance(one.state, s.Parked)]
+        about = f"stopped {view.id}"
+        told = frozenset(world.shown.get(about, "").split())
+        new = [one for one in parked if _stop(one) not in told and not _was_told(world, one)]
+        if new:
+            effect = Say(issue=view.id, body=halted_comment(new), mention=author_of(scene, view.id))
+            yield Showing(about=about, digest=" ".join(map(_stop, parked)), effect=effect)
+
+
+def _was_told(world: World, view: TaskView) -> bool:
+    # Each stop had a comment of its own once.
+    reason = view.state.reason if isinstance(view.state, s.Parked) else ""
+    return operation("park", view.task.id, str(len(view.tries)), reason) in world.effects
+
+
+def _stop(view: TaskView) -> str:
+    reason = view.state.reason if isinstance(view.state, s.Parked) else ""
+    return f"{view.task.id}:{digest(str(len(view.tries)), reason)[:8]}"
+
+
 # The label.
 
 
 def _labels(scene: Scene) -> Iterator[Showing]:
     world = scene.world
     over = {view.id for view in _just_over(world, "label ")}
+    under_way = _under_way(world)
     for issue in scene.observed.issues:
         view = world.issues.get(issue.id)
-        if view is None or not target_of(issue.id) or not (issue.id in world.open or issue.id in over):
+        if view is None or not (issue.id in world.open or issue.id in over):
+            continue
+        if not target_of(issue.id) or issue.id in under_way:
             continue
         wanted = state_label(world, view)
         about = f"label {issue.id}"
@@ -135,11 +175,20 @@ def _labels(scene: Scene) -> Iterator[Showing]:
         yield Showing(about=about, digest=wanted, effect=effect, last=issue.id in over)
 
 
+def _under_way(world: World) -> frozenset[str]:
+    """Return the issues whose label is being changed: whoever begins a cycle looks at that first."""
+    effects = (world.effects[op].effect for op in world.open_ops)
+    return frozenset(one.issue for one in effects if isinstance(one, Label))
+
+
 def state_label(world: World, view: IssueView) -> str:
     """Return the label that says where the issue stands; "" = none, a person closed it."""
     match view.state:
         case w.Closed(by=by):
-            return labels.DONE if by == "loop" else ""
+            tasks = world.tasks_of(view.id)
+            # A cycle that was killed as it closed the issue does not know that it was its own doing.
+            ended = bool(tasks) and all(s.finished(one.state) for one in tasks)
+            return labels.DONE if by == "loop" or ended else ""
         case w.Fresh():
             return labels.QUEUED
         case w.Waiting() | w.Stuck() | w.Settled():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agentloop.domain import decisions as d
 from agentloop.domain.askable import askable, issue_of, unpaid
-from agentloop.domain.holds import next_end
+from agentloop.domain.holds import EVERYTHING, hold_words, next_end
 from agentloop.domain.limits import gone_words
 from agentloop.domain.order import held_back, in_order, shared_reasons, stands_still
 from agentloop.domain.reviewing import unweighed
@@ -67,6 +67,8 @@ def nap(scene: Scene, *, quiet_cycles: int, more: bool, asked: d.Sleep | d.Hiber
 
 def _until_pause_ends(found: Nap, scene: Scene) -> Nap:
     ends = next_end(scene.world, scene.now)
+    if paused := hold_words(scene.world, scene.now, EVERYTHING):
+        found = replace(found, reason=f"{paused}; {found.reason}")
     return found if ends is None or (found.until and found.until <= ends) else replace(found, until=ends)
 
 

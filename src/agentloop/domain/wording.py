@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agentloop.domain.states import Cancelled, Merged, Noted, TaskView, Try
+from agentloop.domain.issue import target_of
+from agentloop.domain.states import Cancelled, Merged, Noted, Parked, TaskView, Try
 from agentloop.domain.work import Delivered
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ PROVIDERS_LIMIT = "the provider's limit"
 """How a wait for it begins, wherever it is told: what is told already is not said twice."""
 
 
+REACTIONS = (("+1", "👍"), ("-1", "👎"), ("heart", "❤️"))
+"""What answers a question's choices, in their order: GitHub's name of a reaction, and how it looks."""
 AT_A_TERMINAL = "On the command line:"
 """How a paragraph begins that is of use only where agentloop can be typed."""
 
@@ -40,29 +43,15 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def plan_comment(plan: d.Plan, tasks: tuple[Task, ...], expected: str = "", waits: str = "") -> str:
-    """Return the comment that shows a plan on its issue.
-
-    `expected` says what it will cost, `waits` that it waits for a person's word and how to give it.
-    """
-    lines = ["**Plan**", ""]
-    for task in tasks:
-        needs = f" (after {', '.join(task.needs)})" if task.needs else ""
-        lines.append(f"- **{task.id}** {one_line(task.title)}{needs}")
-        lines += [f"  - {one_line(criterion)}" for criterion in task.contract.criteria]
-    cost = ["", expected] if expected else []
-    why = f"Why so: {one_line(plan.rationale)}"
-    return "\n".join([*lines, *cost, "", why, "", waits or "Comment here to change it."])
-
-
 PLAN_CHOICES = ("Build it as planned", "Drop it")
 """What a person is asked about a plan that waits; a comment that says `1` or `2` chooses."""
 
 
-def plan_waits(why: Sequence[str], suggested: str) -> str:
+def plan_waits(why: Sequence[str], suggested: str, *, pressed: bool = False) -> str:
     """Return what a person is asked about a plan; "" when it starts by itself.
 
-    `why` are the reasons for which it waits for approval, `suggested` that nothing is built without a word.
+    `why` are the reasons for which it waits for approval, `suggested` that nothing is built without a word;
+    `pressed`: a reaction answers, too.
     """
     if not why and not suggested:
         return ""
@@ -70,8 +59,10 @@ def plan_waits(why: Sequence[str], suggested: str) -> str:
     if suggested:
         risky = f" It is more than a small one: {'; '.join(map(one_line, why))}." if why else ""
         says = f"**A suggestion:** nothing is built for this issue without your word.{risky}"
-    choices = [f"{number}. {choice}" for number, choice in enumerate(PLAN_CHOICES, 1)]
-    return "\n".join([says, "", *choices, "", "Answer with a number, or say what should be different."])
+    signs = [f" ({sign})" for _, sign in REACTIONS] if pressed else ["", ""]
+    choices = [f"{number}. {choice}{signs[number - 1]}" for number, choice in enumerate(PLAN_CHOICES, 1)]
+    answer = "Answer with a number" + (", or that reaction on this comment" if pressed else "")
+    return "\n".join([says, "", *choices, "", f"{answer}, or say what should be different."])
 
 
 def rejected_words(by: str, why: str) -> str:
@@ -82,21 +73,43 @@ def rejected_words(by: str, why: str) -> str:
 
 def question_comment(ask: d.Ask) -> str:
     """Return the comment that asks a person, answerable by one character."""
-    choices = [f"{number}. {one_line(choice)}" for number, choice in enumerate(ask.choices, 1)]
+    pressed = [f" ({sign})" for _, sign in REACTIONS] if target_of(ask.issue) else []
+    signs = [*pressed, *("" for _ in ask.choices)]
+    choices = [
+        f"{number}. {one_line(choice)}{signs[number - 1]}" for number, choice in enumerate(ask.choices, 1)
+    ]
     why = f"What hangs on it: {one_line(ask.rationale)}"
     answer = "Answer with a number or in your own words, as a comment."
+    if pressed:
+        answer = (
+            "Answer with that reaction on this comment, or with a comment: `1` is enough, your own words "
+            "are as good."
+        )
     return "\n".join([f"**A question:** {ask.question.strip()}", "", *choices, "", why, "", answer])
 
 
-def parked_comment(what: str, why: str, *, task: str = "") -> str:
+def parked_comment(what: str, why: str) -> str:
     """Return the comment that says why the loop stopped working on something, and what brings it back."""
-    back = (
-        "What you can do: comment here with what should be different (more words, a smaller wish, "
-        "another way) and I look again; or close the issue."
+    return f"**Stopped:** {what}.\n\nWhy: {one_line(why, 600)}\n\n{_BACK}"
+
+
+_BACK = (
+    "What you can do: comment here with what should be different (more words, a smaller wish, "
+    "another way) and I look again; or close the issue."
+)
+
+
+def halted_comment(views: Sequence[TaskView]) -> str:
+    """Return the comment that says of all tasks that stopped why, and what brings them back."""
+    names = [view.task.id for view in views]
+    whys = [one_line(view.state.reason if isinstance(view.state, Parked) else "", 600) for view in views]
+    what = f"**Stopped:** task{'s' * (len(views) > 1)} {', '.join(names)}."
+    told = "\n".join(f"- {name}: {why}" for name, why in zip(names, whys, strict=True))
+    why = f"Why: {whys[0]}" if len(views) == 1 else f"Why:\n\n{told}"
+    again = (
+        "`/agentloop retry`" if target_of(names[0].rpartition(".")[0]) else f"`agentloop retry {names[0]}`"
     )
-    if task:
-        back += f" To have it tried again as it is: `agentloop retry {task}`."
-    return f"**Stopped:** {what}.\n\nWhy: {one_line(why, 600)}\n\n{back}"
+    return f"{what}\n\n{why}\n\n{_BACK} To have it tried again as it is: {again}."
 
 
 def stopped_comment(why: str, dropped: int, pulls: tuple[str, ...]) -> str:
@@ -116,13 +129,6 @@ def refused_comment(asked: str, by: str, why: str) -> str:
     return f"**Not done**{to}: `{asked}`: {one_line(why, 600)}."
 
 
-def pull_comment(view: TaskView, pull: str) -> str:
-    """Return the comment that asks for a review."""
-    verb = "is ready for your review" if not view.pull else "was updated after your review"
-    look = f"`agentloop pr show {pull}`, `pr diff {pull}`, `pr review {pull}`, `pr merge {pull}`"
-    return f"Pull request {pull} for task {view.task.id} {verb}.\n\n{AT_A_TERMINAL} {look}"
-
-
 def hands_off_comment(pull: str, head: str) -> str:
     """Return the comment that says, once, that a pull request is the person's now."""
     return f"You pushed {head[:10]} here, so pull request {pull} is yours now: I will not touch it again."
@@ -137,7 +143,8 @@ def closing_comment(issue: IssueView, tasks: tuple[TaskView, ...], receipt: str)
 
 def alert_comment(says: str) -> str:
     """Return the comment that says, once, that work on an issue waits for money."""
-    return f"**Waiting for money:** {one_line(says, 600)}\n\n`agentloop cost` shows where it went."
+    money = f"**Waiting for money:** {one_line(says, 600)}"
+    return f"{money}\n\n{AT_A_TERMINAL} `agentloop cost` shows where it went."
 
 
 def _ending(view: TaskView) -> str:

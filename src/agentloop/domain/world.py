@@ -141,6 +141,10 @@ class IssueView:
     budget_micros: int | None = None
     """What a person said that it may spend; None: limits.issue_usd."""
     budget_by: str = ""
+    planned_at: datetime | None = None
+    """When it was first planned."""
+    why: str = ""
+    """Why the last plan is as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -486,6 +490,8 @@ def _planned(world: World, fact: facts.Planned, entry: facts.Entry) -> None:
             since=entry.at,
             handled=fact.evidence,
             planned_tasks=issue.planned_tasks + len(fact.tasks),
+            planned_at=issue.planned_at or entry.at,
+            why=fact.why,
         ),
     )
 
@@ -527,6 +533,7 @@ def _issue_closed(world: World, fact: facts.IssueClosed, entry: facts.Entry) -> 
     _place(world, replace(world.issues[fact.issue], state=Closed(by=fact.by, word=fact.word), since=entry.at))
     _forget_matters(world, fact.issue)
     _forget_wishes(world, fact.issue)
+    world.shown.pop(f"stopped {fact.issue}", None)
 
 
 def _issue_reopened(world: World, fact: facts.IssueReopened, entry: facts.Entry) -> None:

@@ -22,7 +22,6 @@ def problems(settings: Settings) -> list[Problem]:
         *_twins(settings),
         *_without_price(settings),
         *_secrets_in_sight(settings),
-        *_told_elsewhere(settings),
         *_not_on_github(settings),
     ]
 
@@ -66,8 +65,6 @@ def _without_price(settings: Settings) -> Iterator[Problem]:
 def _secrets_in_sight(settings: Settings) -> Iterator[Problem]:
     yield from _in_sight(settings, ("models", "key_file"), settings.models.key_file, "key")
     yield from _in_sight(settings, ("github", "token_file"), settings.github.token_file, "token")
-    for at, target in enumerate(settings.targets):
-        yield from _in_sight(settings, ("target", at, "token_file"), target.token_file, "token")
     yield from _in_sight(settings, ("webhook", "secret_file"), settings.webhook.secret_file, "secret")
 
 
@@ -87,22 +84,6 @@ def _in_sight(settings: Settings, key: Key, given: str, what: str) -> Iterator[P
                 key=("worker", "read", at),
                 what=f"{path} holds the {what} file: every worker could read the {what}",
                 fix=f"name a smaller folder, or keep the {what} elsewhere",
-            )
-
-
-def _told_elsewhere(settings: Settings) -> Iterator[Problem]:
-    """Two hosts with one token: each would be told what opens the other."""
-    hosts: dict[str, str] = {}
-    for at, target in enumerate(settings.targets):
-        if target.tracker != "github":
-            continue
-        host = urlsplit(target.repository).netloc
-        file = target.token_file or settings.github.token_file
-        if hosts.setdefault(file, host) != host:
-            yield Problem(
-                key=("target", at, "token_file"),
-                what=f"target {target.name} is on {host}, and its token is the one for {hosts[file]}",
-                fix='write token_file = "…" for it, a file with a token of an account there',
             )
 
 

@@ -279,10 +279,7 @@ def _typed(merged: Tree) -> Settings:
     settings: Settings = codec.decode(Settings, plain)
     return replace(
         settings,
-        targets=tuple(
-            replace(each, repository=_expanded(each.repository), token_file=_expanded(each.token_file))
-            for each in settings.targets
-        ),
+        targets=tuple(replace(each, repository=_expanded(each.repository)) for each in settings.targets),
         github=replace(settings.github, token_file=_expanded(settings.github.token_file)),
         models=replace(settings.models, key_file=_expanded(settings.models.key_file)),
         worker=replace(settings.worker, read=tuple(_expanded(path) for path in settings.worker.read)),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentloop.domain import facts as f
 from agentloop.domain.facts import Entry
-from agentloop.domain.issue import Issue, Pull, Review
+from agentloop.domain.issue import Issue, Pull, Review, number_of
 from agentloop.domain.observed import Observed
 from agentloop.domain.scene import Scene
 from agentloop.domain.settings import Settings, Target
@@ -35,7 +35,7 @@ def issue(number: str = "7", **changes: Any) -> Issue:  # noqa: ANN401 - any fie
     """Return an open issue by a trusted person."""
     found = Issue(
         id=number,
-        number=int(number),
+        number=number_of(number),
         title="Division by zero crashes the program",
         body="It should say so.",
         author="ana",

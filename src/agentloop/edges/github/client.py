@@ -135,6 +135,11 @@ class Client:
         kept = self._memory.kept(address)
         return address, kept.etag if kept else ""
 
+    def recall(self, path: str) -> Json | None:
+        """Return the first page of a list as it was last read, without asking; None when it was not."""
+        kept = self._memory.kept(self._address(path, {"per_page": A_PAGE}))
+        return json.loads(kept.body) if kept else None
+
     def each(
         self, path: str, query: Mapping[str, str] | None = None, *, key: str = "", most: int = 10_000
     ) -> Iterator[Json]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -14,13 +13,12 @@ from agentloop.edges.git import Login
 from agentloop.edges.github.client import Client
 from agentloop.edges.github.shelf import Shelf
 from agentloop.edges.github.site import Site
-from agentloop.edges.github.token import file_of, token_in
+from agentloop.edges.github.token import token_in
 from agentloop.edges.github.writing import Writer
 from agentloop.edges.recordfolder import Marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from agentloop.domain.settings import GitHub, Settings, Target
     from agentloop.home import Home
@@ -46,20 +44,13 @@ def name_of(target: Target) -> str:
     return urlsplit(target.repository).path.strip("/").removesuffix(".git")
 
 
-def _shelf_of(home: Home, target: Target) -> Path:
-    host = urlsplit(target.repository).netloc
-    if host == PUBLIC:
-        return home.github
-    return home.github.with_name(f"github-{re.sub(r'[^A-Za-z0-9.]', '-', host)}.db")
-
-
 def login_of(settings: Settings, target: Target) -> Login | None:
     """Return what opens the target's repository for git, None where GitHub has nothing to do with it."""
     if target.tracker != "github":
         return None
     parts = urlsplit(target.repository)
     return Login(
-        address=f"{parts.scheme}://{parts.netloc}", secret=lambda: token_in(file_of(settings, target))
+        address=f"{parts.scheme}://{parts.netloc}", secret=lambda: token_in(settings.github.token_file)
     )
 
 
@@ -69,11 +60,9 @@ def site_of(home: Home, settings: Settings, target: Target, *, now: Callable[[],
 
     @cache
     def token() -> str:
-        return token_in(file_of(settings, target))
+        return token_in(github.token_file)
 
-    shelf = Shelf(
-        _shelf_of(home, target), whose=lambda: hashlib.sha256(f"{api} {token()}".encode()).hexdigest()[:16]
-    )
+    shelf = Shelf(home.github, whose=lambda: hashlib.sha256(f"{api} {token()}".encode()).hexdigest()[:16])
     return Site(
         target=target.name,
         repository=name_of(target),

@@ -62,6 +62,8 @@ class Site:
     now: Callable[[], datetime] = _now
     heads: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     """Where the checks of open heads are told, as of the last look: path and query."""
+    questions: list[str] = field(default_factory=list)
+    """Where the reactions on questions are told that wait for an answer, as of the last look."""
     _ours: list[int] = field(default_factory=list)
 
     def newest(self) -> tuple[str, dict[str, str | int]]:
@@ -74,6 +76,7 @@ class Site:
         path, query = self.newest()
         found = [self.client.seen(path, **query)]
         found += [self.client.seen(path, per_page=A_PAGE, **query) for path, query in self.heads]
+        found += [self.client.seen(one, per_page=A_PAGE) for one in self.questions]
         return {address: etag for address, etag in found if etag}
 
     @cached_property

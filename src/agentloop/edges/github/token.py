@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from agentloop.errors import UnsafeError
-
-if TYPE_CHECKING:
-    from agentloop.domain.settings import Settings, Target
 
 CREDENTIAL: Final = "github-token"
 """Name of the systemd credential (systemd.exec(5), LoadCredential=)."""
 _OTHERS: Final = 0o077
-
-
-def file_of(settings: Settings, target: Target) -> str:
-    """Return the name of the file with the token for the target's GitHub ("" = the systemd credential)."""
-    return target.token_file or settings.github.token_file
 
 
 def token_in(token_file: str) -> str:

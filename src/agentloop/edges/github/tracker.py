@@ -6,8 +6,9 @@ with the repository, never by a name in a text.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
@@ -16,6 +17,7 @@ from agentloop.domain.heard import is_trusted, legible
 from agentloop.domain.issue import BODY_LIMIT, COMMENT_LIMIT, TITLE_LIMIT, Comment, Issue, SetLabel, number_of
 from agentloop.domain.labels import LOOKS
 from agentloop.domain.orders import BY_LABEL, LABEL
+from agentloop.domain.wording import REACTIONS
 from agentloop.edges.github import readings
 from agentloop.edges.github.client import A_PAGE
 from agentloop.edges.github.marks import sign
@@ -33,6 +35,7 @@ OVERLAP: Final = timedelta(minutes=2)
 """Lists of GitHub lag behind its writes, and times are whole seconds: we ask again about this much."""
 FEWER: Final = 4
 """Pages of everybody's comments that the first look tries, for so many threads that would be asked alone."""
+_LOGIN: Final = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
 _OLDEST_FIRST: Final = {"sort": "updated", "direction": "asc"}
 
 
@@ -59,6 +62,7 @@ class GitHubTracker:
             if self._fetch(number):
                 texts[number] = ""
         self._unvouched.clear()
+        self._site.questions.clear()
         issues = readings.read(texts)
         issues |= self._read_anew(key, sorted(texts.keys() - issues.keys()))
         return tuple(issue for _, issue in sorted(issues.items()) if issue)
@@ -117,12 +121,14 @@ class GitHubTracker:
         number = number_of(effect.issue)
         match effect:
             case Say():
-                return self._said(number, op) or self._say(number, op, effect.body, effect.carries)
+                words = called(effect.mention, self._site.fit(effect.body, effect.carries))
+                return self._said(number, op) or self._say(number, op, words, effect.carries)
             case CloseIssue():
                 if made := self._said(number, op):
                     return made
                 self._site.writer.close(self._site.repository, number)
-                made = self._say(number, op, effect.body, effect.carries)
+                words = self._site.fit(effect.body, effect.carries)
+                made = self._say(number, op, words, effect.carries)
                 if closed := self._fresh(number):  # a list that lags will not open it again for us
                     self._site.shelf.put_threads(self._site.repository, [closed])
                 return made
@@ -213,8 +219,8 @@ class GitHubTracker:
 
     # Words of ours.
 
-    def _say(self, number: int, op: str, body: str, carries: str) -> str:
-        words = sign(self._site.marks, self._site.place(number), op, self._site.fit(body, carries), carries)
+    def _say(self, number: int, op: str, fitting: str, carries: str) -> str:
+        words = sign(self._site.marks, self._site.place(number), op, fitting, carries)
         return self._site.writer.comment(self._site.repository, number, words)
 
     def _kept(self, number: int) -> tuple[str, Signed] | None:
@@ -303,7 +309,7 @@ class GitHubTracker:
             target=self._site.target,
             created_at=moment(shape["created_at"]),
             labels=tuple(label["name"] for label in shape["labels"]),
-            comments=tuple(self._comments(number, where)),
+            comments=self._heard(shape, where),
             trusted=trusted or self._is_vouched_for(shape),
             set_labels=self._set_labels(shape),
         )
@@ -339,19 +345,78 @@ class GitHubTracker:
             if self._site.history.may_label(one.by)
         )
 
-    def _comments(self, number: int, where: str) -> Iterator[Comment]:
-        for shape in self._site.shelf.comments(self._site.repository, number):
-            ours = self._site.signed(shape, self._site.place(number))
-            yield Comment(
-                id=str(shape["id"]),
-                author=speaker(shape).login,
-                body=cut_words(ours.words if ours else legible(shape["body"] or ""), COMMENT_LIMIT, where),
-                at=moment(shape["created_at"]),
-                ours=ours is not None,
-                trusted=ours is not None or self._site.believes(shape),
-                op=ours.op if ours else "",
-                edited=ours is None and self._site.is_edited(shape),
-            )
+    def _heard(self, thread: Json, where: str) -> tuple[Comment, ...]:
+        """Return the comments, and the reactions that answer a question of ours as if they had been words."""
+        place = self._site.place(thread["number"])
+        shapes = self._site.shelf.comments(self._site.repository, thread["number"])
+        read = [(shape, self._site.signed(shape, place)) for shape in shapes]
+        said = tuple(self._comment(shape, ours, where) for shape, ours in read)
+        asked = [(shape, ours) for shape, ours in read if ours and ours.op.startswith("ask:")]
+        if not asked or thread["state"] != "open":
+            return said
+        people = frozenset(self._people(thread, shapes))
+        last = asked[-1][0]["id"]
+        pressed = [self._pressed(one, ours, said, people, last=one["id"] == last) for one, ours in asked]
+        found = (*said, *(one for one in pressed if one is not None))
+        return tuple(sorted(found, key=lambda one: one.at)) if any(pressed) else said
+
+    def _people(self, thread: Json, comments: list[Json]) -> Iterator[int]:
+        """Yield the accounts whose words count here: GitHub does not say how one who reacts stands to us."""
+        yield from self._site.trust.ids
+        yield from (speaker(one).id for one in (thread, *comments) if self._site.believes(one))
+
+    def _pressed(
+        self, question: Json, ours: Signed, said: tuple[Comment, ...], people: frozenset[int], *, last: bool
+    ) -> Comment | None:
+        """Return the reaction that answers a question: the first of a person's, before any words of theirs.
+
+        Reactions move no time, so no list of changes tells of them. GitHub is asked about a question that
+        waits, and only about that: once answered, what was read is enough.
+        """
+        path = f"/repos/{self._site.repository}/issues/comments/{question['id']}/reactions"
+        asked = moment(question["created_at"])
+        words = (one.at for one in said if one.trusted and not one.ours and one.at >= asked)
+        until = min(words, default=None)
+        known = self._site.client.recall(path)
+        waits = last and until is None
+        found = _answer(known or (), ours.words, people, until)
+        if found is None and (waits or known is None):
+            try:
+                found = _answer(self._site.client.each(path), ours.words, people, until)
+            except NotFoundError:
+                return None
+        if found is None and waits:
+            self._site.questions.append(path)
+        return found
+
+    def _comment(self, shape: Json, ours: Signed | None, where: str) -> Comment:
+        return Comment(
+            id=str(shape["id"]),
+            author=speaker(shape).login,
+            body=cut_words(ours.words if ours else legible(shape["body"] or ""), COMMENT_LIMIT, where),
+            at=moment(shape["created_at"]),
+            ours=ours is not None,
+            trusted=ours is not None or self._site.believes(shape),
+            op=ours.op if ours else "",
+            edited=ours is None and self._site.is_edited(shape),
+        )
+
+
+def called(login: str, words: str) -> str:
+    """Return the words with an account called in front, when that is a name as GitHub gives them."""
+    return f"@{login} {words}" if _LOGIN.fullmatch(login) else words
+
+
+def _answer(
+    reactions: Iterable[Json], question: str, people: frozenset[int], until: datetime | None
+) -> Comment | None:
+    numbers = {name: number for number, (name, sign) in enumerate(REACTIONS, 1) if f"({sign})" in question}
+    for one in reactions:
+        at, account = moment(one["created_at"]), one["user"] or {}
+        if one["content"] in numbers and account.get("id") in people and (until is None or at < until):
+            number = str(numbers[one["content"]])
+            return Comment(id=f"reaction-{one['id']}", author=account["login"], body=number, at=at)
+    return None
 
 
 def _labels(shape: Json) -> list[str]:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 CYCLES_AT_MOST: Final = 40
 TITLE: Final = "add subtracts"
 WORDS: Final = "Mind the parameters' names – they are public. ✎"
-SAID_ONCE: Final = (("**Plan**", "plan"), ("is ready for your review", "publish"), ("**Done.**", "close"))
+SAID_ONCE: Final = (("**Plan**", "plan"), ("**Done.**", "close"))
 """What the loop says on the issue, and in which step."""
 BUSY: Final = 3
 BUSY_SECONDS: Final = 0.1

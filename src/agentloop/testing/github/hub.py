@@ -194,14 +194,12 @@ class Hub:
         return thread
 
     def find(self, repository: Repository, number: int) -> Thread:
-        """Return a thread. Raises Refused: 404 for none, 410 for a gone, 301 for a moved one."""
+        """Return a thread. Raises Refused: 404 when there never was one, 410 when it is gone."""
         thread = repository.threads.get(number)
         if thread is None:
             raise Refused(404, "Not Found")
         if thread.gone and self.has(Behaviour.GONE):
             # A deleted issue answers 410; one that became a discussion does too, and its page leads there.
-            if thread.moved_to:
-                raise Refused(301, "Moved Permanently", headers={"Location": thread.moved_to})
             raise Refused(410, "This issue was deleted")
         return thread
 
@@ -253,17 +251,6 @@ class Hub:
         """Delete an issue, or make a discussion of it: its number answers 410 from then on."""
         with self.lock:
             thread.gone = "discussion" if discussion else "deleted"
-
-    def transfer(self, thread: Thread, to: Repository) -> Thread:
-        """Move an issue to another repository, where it is a new one: its number answers 301 from then on.
-
-        Source: REST, "Get an issue" (301 for a transferred one, where the token may read the other place).
-        """
-        with self.lock:
-            made = self.open_issue(to, thread.author, thread.title, thread.body)
-            made.comments = list(thread.comments)
-            thread.gone, thread.moved_to = "transferred", f"{to.path}/issues/{made.number}"
-            return made
 
     def set_locked(self, repository: Repository, who: Account, thread: Thread, *, locked: bool) -> None:
         """Lock a thread or unlock it: only who may write can still comment on a locked one."""

@@ -306,10 +306,6 @@ class _Handler(BaseHTTPRequestHandler):
         headers = dict(answer.headers)
         if new := self.server.api.hub.renamed.get(old := headers.get("Location", "")):
             headers["Location"] = self.path.replace(old, new)
-        elif "/issues/" in old:  # a transferred issue: what is asked of it is asked there
-            root, asked = self.path.split("/repos/")
-            headers["Location"] = f"http://{self.headers['Host']}{root}/repos/{old}"
-            headers["Location"] += "".join(f"/{part}" for part in asked.split("/")[4:])
         return self._send(answer.status, headers, answer.body)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that http.server looks for

@@ -149,9 +149,7 @@ class Thread:
     labels: list[str] = field(default_factory=list)
     locked: bool = False
     pinned: bool = False
-    gone: Literal["", "deleted", "discussion", "transferred"] = ""
-    moved_to: str = ""
-    """Where a transferred one is now: `owner/name/issues/number`."""
+    gone: Literal["", "deleted", "discussion"] = ""
     comments: list[Comment] = field(default_factory=list)
     labelled: list[Labelled] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)

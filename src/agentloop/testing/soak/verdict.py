@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agentloop.domain.relay import lint
 from agentloop.domain.states import Cancelled, Merged, Parked
@@ -31,10 +31,6 @@ def verdict(arena: Arena, person: Person) -> list[str]:
         *arena.money_amiss(world, over=True),
         *_repositories(arena),
     ]
-
-
-UPDATED: Final = "was updated after your review"
-"""What the loop says after each review of a person's, each time about another commit."""
 
 
 def _unanswered(arena: Arena, world: World, person: Person) -> Iterator[str]:
@@ -64,7 +60,7 @@ def _twice(arena: Arena, world: World) -> Iterator[str]:
         counted = Counter(block.op for block in blocks if block.op)
         name = f"{path.parent.name}/{path.name}"
         yield from (f"{name}: the operation {op} left {n} comments" for op, n in counted.items() if n > 1)
-        texts = Counter(block.text for block in blocks if block.op and UPDATED not in block.text)
+        texts = Counter(block.text for block in blocks if block.op)
         yield from (f"{name} says {n} times: {text[:80]!r}" for text, n in texts.items() if n > 1)
         plans = sum("**Plan**" in block.text for block in blocks if block.op)
         if plans > 1:
