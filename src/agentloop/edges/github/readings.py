@@ -13,7 +13,7 @@ from agentloop.domain.issue import Comment, Issue, SetLabel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Counts up with every change in how a thread is read: what was read before is then read anew."""
 
 
