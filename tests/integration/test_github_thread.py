@@ -10,7 +10,7 @@ import pytest
 from agentloop.domain import labels
 from agentloop.domain.decisions import Ask
 from agentloop.domain.effects import Keep, Label, React, Say
-from agentloop.domain.wording import question_comment
+from agentloop.domain.wording import plan_waits, question_comment
 from agentloop.errors import TargetError
 from agentloop.testing.github import Fault, Kind
 from tests.contract.on_github import BOT, OnGitHub
@@ -67,6 +67,18 @@ def test_a_reaction_on_a_question_is_its_answer(ground: OnGitHub) -> None:
     assert (answer.author, answer.body, answer.trusted) == ("alice", "2", True)
     ground.hub.react(ground.person("alice"), question, "+1")
     assert heard(ground) == [answer]
+
+
+def test_a_reaction_under_a_plan_that_waits_is_an_answer_too(ground: OnGitHub) -> None:
+    """As it is said there; a plan of before that names no sign is asked about by nobody."""
+    ground.tracker.act("plan:0", Say(issue="web-1", body="**Plan**"))
+    body = plan_waits(["touches x"], "", pressed=True)
+    made = ground.tracker.act("plan:1", Say(issue="web-1", body=body, mention="alice"))
+    assert heard(ground) == []
+    assert len([one for one in ground.site.seen() if "reactions" in one]) == 1
+    plan = next(one for one in ours(ground) if str(one.id) == made)
+    ground.hub.react(ground.person("alice"), plan, "-1")
+    assert [one.body for one in heard(ground)] == ["2"]
 
 
 def test_reactions_of_strangers_and_on_other_words_say_nothing(ground: OnGitHub) -> None:

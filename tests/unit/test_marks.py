@@ -128,6 +128,27 @@ def test_what_was_planned_after_an_issue_was_opened_again_is_not_lost_behind_its
         assert (world.issues["7"].reopened, world.tasks["7.2"].state) == (1, Queued())
 
 
+def test_a_plan_that_two_marks_tell_of_is_one_and_keeps_what_people_said_of_it() -> None:
+    """The question whether it may be built carries it, and so does the kept comment: in either order."""
+    told = Told().issue()
+    told.planned("7.1")
+    held = f.PlanHeld(issue="7", plan="p", tasks=("7.1",), why=("touches x",))
+    asked = mark("plan:7", m.Carried(at=told.now, cycle=1, facts=(SEEN, planned_in(told), held)))
+    told.add(held)
+    waiting = kept(told)
+    told.add(f.PlanApproved(issue="7", plan="p", by="ana"))
+    for marks in ((asked, kept(told)), (kept(told),), (waiting, asked, kept(told, "keep:7:b"))):
+        view = world_after(*marks).issues["7"]
+        assert [(one.plan, one.by) for one in view.approvals] == [("p", "ana")]
+        assert view.planned_tasks == 1
+
+
+def planned_in(told: Told) -> f.Planned:
+    """The plan as it was recorded."""
+    facts = (one for entry in told.entries for one in entry.facts)
+    return next(one for one in facts if isinstance(one, f.Planned))
+
+
 def test_a_mark_older_than_the_closing_opens_nothing_again() -> None:
     """The journal has lost a version of the comment that was written before the issue was closed."""
     told = Told().issue().planned("7.1")

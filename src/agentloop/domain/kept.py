@@ -15,7 +15,6 @@ from agentloop.domain.candidates import unread_why
 from agentloop.domain.issue import target_of
 from agentloop.domain.limits import of_issue
 from agentloop.domain.order import held_back
-from agentloop.domain.settings import micros
 from agentloop.domain.signals import digest, without_numbers
 from agentloop.domain.valueclass import dataclass
 from agentloop.domain.wording import count, dollars, one_line
@@ -174,11 +173,11 @@ def _reasons(waits: Iterable[str]) -> str:
 
 def _spent(scene: Scene, view: IssueView) -> str:
     limits = scene.settings.limits
-    used = next((one.used for one in of_issue(scene.world, limits, view.id) if not one.tokens), None)
+    used = next((one for one in of_issue(scene.world, limits, view.id) if not one.tokens), None)
     spent = receipt.of_issue(scene.world, view.id).all.most_micros
     if used is None:
         return f"Spent: {dollars(spent)}" if spent else ""
-    return f"Spent: {dollars(spent)} of {dollars(micros(limits.issue_usd))} for this issue"
+    return f"Spent: {dollars(spent)} of {dollars(used.most)} for this issue"
 
 
 def _do(view: IssueView, tasks: tuple[TaskView, ...]) -> str:

@@ -131,16 +131,14 @@ def of_kept(world: World, issue: str, now: datetime, cycle: int) -> Carried:
     """
     view, tasks = world.issues[issue], world.tasks_of(issue)
     plan = f.Planned(issue=issue, tasks=tuple(one.task for one in tasks), evidence=view.handled, why=view.why)
-    ends = (_ended(one) or _parked(one) for one in tasks)
-    # That something is shown is told too: so its end is, when the journal is lost before it.
-    shown = f.Shown(about=f"keep {issue}", digest="")
-    stands = (
-        () if isinstance(view.state, Closed) else (*_standing(view), *(one for one in ends if one), shown)
-    )
+    seen, *told = of_issue(world, issue)
+    stops = tuple(one for one in map(_parked, tasks) if one is not None)
+    stands = () if isinstance(view.state, Closed) else (*_standing(view), *stops, *told)
+    held = (f.PlanHeld(issue=issue, plan=one.plan, tasks=one.tasks, why=one.why) for one in view.approvals)
     return Carried(
         at=view.planned_at or now,
         cycle=cycle,
-        facts=of_issue(world, issue)[:1] + ((plan,) if tasks else ()),
+        facts=(seen, plan, *held) if tasks else (seen,),
         spent_micros=world.spent_micros(),
         then=stands,
         then_at=now if stands else None,
@@ -216,7 +214,7 @@ def lost(world: World, mark: Mark) -> tuple[f.Fact, ...]:
         return facts if behind else ()
     if mark.op in world.effects:
         return ()  # an intent and its facts are one line
-    return tuple(_reopened(world, facts))
+    return tuple(_reopened(world, facts[:1] + tuple(_unknown(world, facts[1:]))))
 
 
 def _lost_of_kept(world: World, op: str, carried: Carried) -> tuple[f.Fact, ...]:
@@ -233,11 +231,24 @@ def _lost_of_kept(world: World, op: str, carried: Carried) -> tuple[f.Fact, ...]
         # A version of the comment that the journal knows of came after all that it tells.
         behind = op.removesuffix(THEN) not in world.effects
         return (*again, *rest) if behind and known is not None else ()
-    plan = next((fact for fact in rest if isinstance(fact, f.Planned)), None)
-    missing = tuple(task for task in plan.tasks if task.id not in world.tasks) if plan else ()
-    if plan is None or not missing:
-        return () if known else (seen,)
-    return (*(() if known else (seen,)), *again, replace(plan, tasks=missing))
+    new = tuple(_unknown(world, rest))
+    return (*(() if known else (seen,)), *(again if new else ()), *new)
+
+
+def _unknown(world: World, facts: Iterable[f.Fact]) -> Iterable[f.Fact]:
+    """Yield the facts without plans, and tasks of plans, that another mark has told of already."""
+    for fact in facts:
+        if isinstance(fact, f.Planned):
+            missing = tuple(task for task in fact.tasks if task.id not in world.tasks)
+            if missing:
+                yield replace(fact, tasks=missing)
+        elif not isinstance(fact, f.PlanHeld) or not _is_held(world, fact):
+            yield fact
+
+
+def _is_held(world: World, held: f.PlanHeld) -> bool:
+    view = world.issues.get(held.issue)
+    return view is not None and any(one.plan == held.plan for one in view.approvals)
 
 
 def in_order(marks: Iterable[Mark]) -> list[Mark]:

@@ -351,7 +351,7 @@ class GitHubTracker:
         shapes = self._site.shelf.comments(self._site.repository, thread["number"])
         read = [(shape, self._site.signed(shape, place)) for shape in shapes]
         said = tuple(self._comment(shape, ours, where) for shape, ours in read)
-        asked = [(shape, ours) for shape, ours in read if ours and ours.op.startswith("ask:")]
+        asked = [(shape, ours) for shape, ours in read if ours and _is_question(ours)]
         if not asked or thread["state"] != "open":
             return said
         people = frozenset(self._people(thread, shapes))
@@ -400,6 +400,11 @@ class GitHubTracker:
             op=ours.op if ours else "",
             edited=ours is None and self._site.is_edited(shape),
         )
+
+
+def _is_question(ours: Signed) -> bool:
+    # A plan that waits for a person's word is one, too; comments of before reactions answered name no sign.
+    return ours.op.startswith(("ask:", "plan:")) and f"({REACTIONS[0][1]})" in ours.words
 
 
 def called(login: str, words: str) -> str:
