@@ -128,6 +128,12 @@ def test_what_was_planned_after_an_issue_was_opened_again_is_not_lost_behind_its
         assert (world.issues["7"].reopened, world.tasks["7.2"].state) == (1, Queued())
 
 
+def test_a_kept_comment_that_was_found_again_is_brought_to_its_end() -> None:
+    """The issue is closed after the journal was lost: nobody knows what the comment said by then."""
+    told = Told().issue().planned("7.1")
+    assert world_after(kept(told)).shown == {"keep 7": ""}
+
+
 def test_a_plan_that_two_marks_tell_of_is_one_and_keeps_what_people_said_of_it() -> None:
     """The question whether it may be built carries it, and so does the kept comment: in either order."""
     told = Told().issue()

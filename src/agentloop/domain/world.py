@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from agentloop.domain import facts
 from agentloop.domain.decisions import Decision, Halt
-from agentloop.domain.effects import Effect, KeepBoard
+from agentloop.domain.effects import Effect, KeepBoard, is_keep
 from agentloop.domain.orders import Heeded
 from agentloop.domain.shares import Share, by_model, in_all, split
 from agentloop.domain.shelf import Shelf
@@ -897,6 +897,9 @@ def _journal_mended(world: World, _fact: facts.JournalMended, _entry: facts.Entr
 
 def _found_by_mark(world: World, fact: facts.FoundByMark, _entry: facts.Entry) -> None:
     world.found[fact.op] = fact.where
+    if is_keep(fact.op):
+        # There is a kept comment, and nobody knows what it says: its end is to be shown, too.
+        world.shown.setdefault(f"keep {fact.op.split(':')[1]}", "")
 
 
 def _note_found(world: World, fact: facts.NoteFound, _entry: facts.Entry) -> None:
