@@ -190,7 +190,8 @@ def page(scene: Scene, relay: Relay, *, pinned: bool = True) -> tuple[str, str]:
     """Return the dashboard's words, and those of them that make a difference when they change."""
     standing = stand(scene.world, scene.settings, scene.now)
     reviews = [one for one in standing.needs_you if one.kind in ("review", "yours")]
-    others = [one for one in standing.needs_you if one not in reviews]
+    parked = [one for one in standing.needs_you if one.kind == "parked"]
+    others = [one for one in standing.needs_you if one not in (*reviews, *parked)]
     paused = hold_words(scene.world, scene.now, EVERYTHING)
     parts = [
         *_boxes(_wanted(scene)),
@@ -198,6 +199,7 @@ def page(scene: Scene, relay: Relay, *, pinned: bool = True) -> tuple[str, str]:
         *([] if standing.needs_you else ["\nNothing needs you."]),
         *_section("Needs you", [_need(one) for one in others]),
         *_section("Waiting for your review", [_need(one) for one in reviews]),
+        *_section("Stopped: the loop cannot go on by itself", [_need(one) for one in parked]),
         *_section("Trouble", [redact(one_line(one, 300)) for one in scene.observed.problems]),
         *_section("Working", [_row(f"task {one.task}", one.title) for one in standing.running]),
         *_section("Next", [_row(one.about, one.title, one.says) for one in standing.coming]),
