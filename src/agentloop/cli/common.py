@@ -80,6 +80,17 @@ def refuse_unknown_target(target: str, home: Path) -> None:
         raise NotFoundError(f"there is no target {target!r}", fix=f"the targets in agentloop.toml: {names}")
 
 
+def elsewhere(home: Path) -> str:
+    """Say where the issues and pull requests of targets on GitHub are; "" when no target is there."""
+    from agentloop import compiled
+    from agentloop.home import Home
+
+    known = compiled.read(Home(home))
+    there = [one for one in known.settings.targets if one.tracker == "github"] if known else []
+    told = ", ".join(f"{one.name}: {one.repository}" for one in there)
+    return f"those of targets on GitHub are listed there: {told}" if told else ""
+
+
 def console() -> Console:
     """Return where a person reads results. What is piped is not folded at 80 columns."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ

@@ -95,7 +95,8 @@ def list_(
     home: HomeOption = None,
 ) -> None:
     """List issues, newest first."""
-    tracker = _tracker(common.find_home(home))
+    found = common.find_home(home)
+    tracker = _tracker(found)
     filed = [each for each in tracker.filed(state) if not label or label in each.issue.labels]
     asked = f"agentloop issue list --state {state}" + (f" --label {label}" if label else "")
     shown, more = common.bounded(filed[::-1], limit, asked)
@@ -116,6 +117,8 @@ def list_(
         to.print(f'no {what}issues{which}; file one: agentloop issue new "…"')
     if more:
         to.print(Text(f"{len(shown)} of {len(filed)}; all: {more}", style="dim"))
+    if there := common.elsewhere(found):
+        to.print(Text(there, style="dim"))
     _print_wrong(to, shown, tracker)
 
 

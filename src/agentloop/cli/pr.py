@@ -49,14 +49,17 @@ def list_(
     home: HomeOption = None,
 ) -> None:
     """List pull requests, newest first."""
+    folder = common.find_home(home)
     with common.working("looking at the origins"):
-        found = _forge(common.find_home(home)).proposed(state)
+        found = _forge(folder).proposed(state)
     shown, more = common.bounded(found[::-1], limit, f"agentloop pr list --state {state}")
     if as_json:
         pulls = [_for_program(each, whole=False) for each in shown]
         common.print_json({"pulls": pulls, "total": len(found), "more": more or None}, compact=compact)
         return
     to = common.console()
+    if there := common.elsewhere(folder):
+        to.print(Text(there, style="dim"))
     if not found:
         to.print("no pull requests" if state == "all" else f"no {state} pull requests")
         return

@@ -193,14 +193,15 @@ def page(scene: Scene, relay: Relay, *, pinned: bool = True) -> tuple[str, str]:
     parked = [one for one in standing.needs_you if one.kind == "parked"]
     others = [one for one in standing.needs_you if one not in (*reviews, *parked)]
     paused = hold_words(scene.world, scene.now, EVERYTHING)
+    trouble = [*scene.observed.problems, *_failing(scene)]
     parts = [
         *_boxes(_wanted(scene)),
         *([f"\n**Paused:** {paused}"] if paused else []),
-        *([] if standing.needs_you else ["\nNothing needs you."]),
+        *([] if standing.needs_you or trouble else ["\nNothing needs you."]),
         *_section("Needs you", [_need(one) for one in others]),
         *_section("Waiting for your review", [_need(one) for one in reviews]),
         *_section("Stopped: the loop cannot go on by itself", [_need(one) for one in parked]),
-        *_section("Trouble", [redact(one_line(one, 300)) for one in scene.observed.problems]),
+        *_section("Trouble", [redact(one_line(one, 300)) for one in trouble]),
         *_section("Working", [_row(f"task {one.task}", one.title) for one in standing.running]),
         *_section("Next", [_row(one.about, one.title, one.says) for one in standing.coming]),
         *_section(
@@ -210,6 +211,12 @@ def page(scene: Scene, relay: Relay, *, pinned: bool = True) -> tuple[str, str]:
     ]
     says = "\n".join([*parts, _digestible(relay)])
     return "\n".join([*parts, "", _spend(standing), "", *_relay(relay)]), says
+
+
+def _failing(scene: Scene) -> list[str]:
+    """Say that the admin agent gives no answer: nothing new is planned or reviewed meanwhile."""
+    trouble = scene.world.trouble
+    return [] if trouble is None else [f"the admin agent gives no usable answer: {trouble.why}"]
 
 
 def _boxes(ticked: tuple[str, ...]) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OUTPUT_LINES = 12
 NO_GATE = "**No gate:** the settings switch it off; only the contract's own checks were run."
-DRAFT = "**A draft:** whether it is ready for review is for you to say."
+DRAFT = "**Opened as a draft:** whether it is ready for review is for you to say, and so is the merge."
 CHECKS_SHOWN = 6
 """Checks that a pull request's description shows unfolded."""
 PROVIDERS_LIMIT = "the provider's limit"
