@@ -170,9 +170,7 @@ def run(parts: Parts) -> Ended:
     if actor.world.open_ops:
         scene = _begin(parts, actor, scene, course)
     _glance(actor, scene, news, course)
-    _hear_people(parts, actor, scene, course)
-    _obey(parts, actor, scene, told, course)
-    is_board_due = _obey_boxes(parts, actor, scene, course)
+    is_board_due = _heed_people(parts, actor, scene, told, course)
     _follow_rules(parts, actor, scene, course)
     _take_back(parts, actor, scene, course)
     _alert(parts, actor, scene, course)
@@ -382,6 +380,15 @@ def _named(value: object) -> dict[str, Any]:
 
 def _brief(value: object) -> object:
     return value if isinstance(value, str) else type(value).__name__
+
+
+def _heed_people(
+    parts: Parts, actor: Actor, scene: Scene, told: tuple[orders.Order, ...], course: _Course
+) -> bool:
+    """Do what persons asked for at a terminal, in threads and by boxes; return whether the board is due."""
+    _hear_people(parts, actor, scene, course)
+    _obey(parts, actor, scene, told, course)
+    return _obey_boxes(parts, actor, scene, course)
 
 
 def _hear_people(parts: Parts, actor: Actor, scene: Scene, course: _Course) -> None:

@@ -194,8 +194,8 @@ def _do(view: IssueView, tasks: tuple[TaskView, ...]) -> str:
             retry = "`/agentloop retry`" if github else f"`agentloop retry {parked[0]}`"
             return f"You can say here what should be different, or {retry} to have it tried again as it is."
         case _:
-            stop = ", or `/agentloop stop`" if github else ""
-            return f"You can comment here to change the plan, close the issue to end it{stop}."
+            stop = " (or `/agentloop stop`)" if github else ""
+            return f"You can comment here to change the plan, or close the issue{stop} to end it."
 
 
 def _folded(scene: Scene, view: IssueView, tasks: tuple[TaskView, ...]) -> str:

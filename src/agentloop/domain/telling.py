@@ -199,24 +199,6 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one l
             return f"{'accept' if accept else 'send back'} attempt {attempt}: {one_line(says, 160)}"
         case d.Retry(task=task, guidance=guidance, from_scratch=scratch):
             return f"retry task {task}{' from scratch' if scratch else ''}: {one_line(guidance, 160)}"
-        case d.TryAgain(task=task, from_scratch=scratch):
-            return f"send task {task} back to a worker{', from scratch' if scratch else ''}"
-        case d.PauseWork(about=about, until=until):
-            return f"pause {about or 'everything'} until {until:%Y-%m-%d %H:%M} UTC"
-        case d.ResumeWork(about=about):
-            return f"end the pause of {about or 'everything'}"
-        case d.BeginWork(about=about):
-            return f"begin {about} before all others"
-        case d.StopWork(about=about):
-            return f"give up {about}"
-        case d.ApprovePlan(issue=issue, by=by):
-            return f"have the plan of issue {issue} built: {by} approved it"
-        case d.RejectPlan(issue=issue, by=by):
-            return f"drop the plan of issue {issue}: {by} will not have it"
-        case d.Permit(issue=issue, by=by):
-            return f"have issue {issue} built, as drafts: {by} said so"
-        case d.SetBudget(issue=issue, micros=micros, by=by):
-            return f"let issue {issue} spend {dollars(micros)}: {by} said so"
         case d.Publish(task=task):
             return f"publish task {task}"
         case d.Answer(issue=issue, text=text):
@@ -258,6 +240,30 @@ def decision_words(decision: d.Decision) -> str:  # noqa: C901, PLR0912 -- one l
             return f"drop task {task}"
         case d.Conclude(issue=issue):
             return f"close issue {issue} with a summary"
+        case _:
+            return _order_words(decision)
+
+
+def _order_words(decision: d.PersonDecision) -> str:
+    match decision:
+        case d.TryAgain(task=task, from_scratch=scratch):
+            return f"send task {task} back to a worker{', from scratch' if scratch else ''}"
+        case d.PauseWork(about=about, until=until):
+            return f"pause {about or 'everything'} until {until:%Y-%m-%d %H:%M} UTC"
+        case d.ResumeWork(about=about):
+            return f"end the pause of {about or 'everything'}"
+        case d.BeginWork(about=about):
+            return f"begin {about} before all others"
+        case d.StopWork(about=about):
+            return f"give up {about}"
+        case d.ApprovePlan(issue=issue, by=by):
+            return f"have the plan of issue {issue} built: {by} approved it"
+        case d.RejectPlan(issue=issue, by=by):
+            return f"drop the plan of issue {issue}: {by} will not have it"
+        case d.Permit(issue=issue, by=by):
+            return f"have issue {issue} built, as drafts: {by} said so"
+        case d.SetBudget(issue=issue, micros=micros, by=by):
+            return f"let issue {issue} spend {dollars(micros)}: {by} said so"
         case _:
             assert_never(decision)
 

@@ -14,13 +14,25 @@ from typing import Final, TypeAlias
 from agentloop.testing.github import gitside
 from agentloop.testing.github.hub import Hub
 from agentloop.testing.github.refusals import Refused
-from agentloop.testing.github.values import REACTIONS, Account, Comment, Repository, ReviewComment, Thread
+from agentloop.testing.github.values import (
+    REACTIONS,
+    Account,
+    Comment,
+    Repository,
+    ReviewComment,
+    Thread,
+    Verdict,
+)
 
 STRANGER: Final = "stranger"
 """Somebody from outside, whose words count for nothing."""
 _BOX: Final = re.compile(r"^(\s*[-*] \[)([ xX])(\] )(.*)$", re.MULTILINE)
 FACES: Final = dict(zip(REACTIONS, ("👍", "👎", "😄", "😕", "❤️", "🎉", "🚀", "👀"), strict=True))
-_VERDICTS: Final = {"approve": "APPROVED", "request changes": "CHANGES_REQUESTED", "comment": "COMMENTED"}
+_VERDICTS: Final[dict[str, Verdict]] = {
+    "approve": "APPROVED",
+    "request changes": "CHANGES_REQUESTED",
+    "comment": "COMMENTED",
+}
 
 Form: TypeAlias = Mapping[str, str]
 
@@ -76,17 +88,12 @@ def _label(hub: Hub, repository: Repository, who: Account, thread: Thread, form:
 
 
 def _review(hub: Hub, repository: Repository, who: Account, thread: Thread, form: Form) -> None:
-    verdict = _VERDICTS.get(form.get("verdict", ""), "COMMENTED")
     path, words = form.get("path", "").strip(), _plain(form.get("body", ""))
     if path:
         line = int(form.get("line", "") or 1)
         hub.review_comment(repository, who, thread, words, path=path, line=line)
-    elif verdict == "APPROVED":
-        hub.review(repository, who, thread, "APPROVED", words)
-    elif verdict == "CHANGES_REQUESTED":
-        hub.review(repository, who, thread, "CHANGES_REQUESTED", words)
     else:
-        hub.review(repository, who, thread, "COMMENTED", words)
+        hub.review(repository, who, thread, _VERDICTS.get(form.get("verdict", ""), "COMMENTED"), words)
 
 
 def _merge(hub: Hub, repository: Repository, who: Account, thread: Thread, form: Form) -> None:
